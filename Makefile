@@ -1,0 +1,131 @@
+# Needs: Python 3.11 or newer with its venv module, make, and a package index the first time.
+# Everything is installed into .venv; a second run installs nothing and needs no network.
+
+PYTHON ?= python3
+PORT   ?= 3000
+ARGS   ?=
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+# Hashes: what was tested is what is installed. Wheels only: no package runs code while installing.
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check \
+	--require-hashes --only-binary :all:
+# Two workers on purpose: every worker has a PostgreSQL of its own, and small machines are the rule.
+PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
+
+# The program runs from the checkout, and so do the processes that it starts.
+export PYTHONPATH := $(CURDIR)
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) \
+		| awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+##
+## Use it
+##
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Walk one transfer through everything, on throw-away servers
+	@$(PY) -m daybook demo $(ARGS)
+
+.PHONY: up
+up: $(VENV)/.runtime ## Run the whole service on port 3000 (PORT=), data in .daybook/
+	@$(PY) -m daybook up --port $(PORT) $(ARGS)
+
+##
+## Prove it
+##
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the tests, but for those marked long (ARGS="-k hold")
+	@$(PYTEST) -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.dev ## Run all tests, the long ones too
+	@$(PYTEST) $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.runtime ## Measure against pgbench TPC-B on this machine
+	@$(PY) -m benchmarks $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.runtime ## The same in a minute, to see that it runs; the numbers are rough
+	@$(PY) -m benchmarks --quick $(ARGS)
+
+##
+## Keep it
+##
+
+SQL := $(wildcard */sql/*.sql runtime/migrations/*.sql)
+CODE := daybook command_side query_side projections events runtime tests benchmarks
+
+.PHONY: check
+check: $(VENV)/.dev ## What CI checks before the tests: style, types, directions, SQL, containers, locks
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+	$(PY) -m sqlfluff lint --disable-progress-bar $(SQL)
+	$(VENV)/bin/hadolint Dockerfile
+	$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(PY) -m compose_lint check --quiet docker-compose.yml
+	@$(CHECK_LOCKS)
+
+# A lock names packages, versions and hashes, and leaves the index to the machine that installs.
+define CHECK_LOCKS
+if grep -nE '://|^ *-|@ |file:|\.(org|com|net|io|dev)( |$$|/)' requirements.lock requirements-dev.lock \
+	| grep -vE ':[0-9]+: +--hash=sha256:[0-9a-f]{64}( \\)?$$'; then \
+	echo 'A lock may hold no URL, host, path or option: run `make lock`.'; exit 1; fi
+endef
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code and fix what ruff can fix
+	$(PY) -m ruff check --fix-only $(CODE)
+	$(PY) -m ruff format $(CODE)
+
+COMPILE = env -u PIP_FIND_LINKS $(PY) -m uv pip compile pyproject.toml --quiet --upgrade \
+	--universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: lock
+lock: $(VENV)/.created ## Resolve pyproject.toml anew into the two locks (needs a package index)
+	$(PY) -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(CHECK_LOCKS)
+
+.PHONY: clean
+clean: ## Remove what was installed and cached; the ledger's data in .daybook/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+##
+## Stamps: a file that says that the lock of the same name is installed
+##
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Daybook needs Python 3.11 or newer, and `$(PYTHON)` is' \
+			"$$($(PYTHON) --version 2>&1 | head -n 1)." \
+			'Name another one: make PYTHON=/path/to/python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '`$(PYTHON)` lacks its venv module. On Debian and Ubuntu: apt install python3-venv' >&2; \
+		exit 1; }
+	@echo 'Creating $(VENV) ...'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock $(VENV)/.created
+	@echo 'Installing what Daybook needs (once; a minute or two) ...'
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+# The development lock contains the runtime lock, version by version.
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.created
+	@echo 'Installing what Daybook and its tests need (once; a minute or three) ...'
+	@$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $(VENV)/.runtime $@

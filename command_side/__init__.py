@@ -1,0 +1,1 @@
+"""May it happen? From a request to a decided, durable event."""

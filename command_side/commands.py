@@ -1,0 +1,151 @@
+"""What may be asked. A command is checked for shape here, and for permission in `decide`."""
+
+import hashlib
+import re
+from uuid import UUID
+
+import msgspec
+
+from events.schema import Schema
+from events.vocabulary import Metadata, Status
+from runtime.problems import Invalid
+
+KEY_CHARACTERS_MAX = 255
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag="transfer"):
+    """Move `amount` minor units from source (debited) to destination (credited)."""
+
+    ledger: str
+    key: str
+    source: str
+    destination: str
+    amount: int
+    currency: str
+    description: str | None = None
+    metadata: Metadata | None = None
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
+    """Reverse `amount` minor units of `currency` of transaction `refund_of`, or all that is left."""
+
+    ledger: str
+    key: str
+    refund_of: UUID
+    amount: int | None = None
+    currency: str | None = None
+    description: str | None = None
+    metadata: Metadata | None = None
+
+
+class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account"):
+    """Open an account; `overdraft_limit` UNSET takes its class's."""
+
+    ledger: str
+    account_id: str
+    currency: str
+    overdraft_limit: int | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_account"):
+    """Change an account's policy; what is UNSET stays. `currency` is the overdraft limit's."""
+
+    ledger: str
+    account_id: str
+    status: Status | msgspec.UnsetType = msgspec.UNSET
+    overdraft_limit: int | None | msgspec.UnsetType = msgspec.UNSET
+    currency: str
+
+
+Keyed = Transfer | Refund
+AccountCommand = OpenAccount | ChangeAccount
+Command = Keyed | AccountCommand
+
+
+def fingerprint(command: Keyed) -> str:
+    """Return a digest that is equal exactly for equal commands (BLAKE2b, 128 bits, hex)."""
+    return hashlib.blake2b(_ENCODER.encode(command), digest_size=16).hexdigest()
+
+
+def accounts_of(command: Command) -> tuple[str, ...]:
+    """Return the ids of the accounts that `command` itself names."""
+    match command:
+        case Transfer():
+            return (command.source, command.destination)
+        case OpenAccount() | ChangeAccount():
+            return (command.account_id,)
+        case Refund():
+            return ()
+
+
+def check_account_id(account_id: str, field: str) -> str:
+    """Return `account_id`, or raise Invalid."""
+    if not _ACCOUNT_ID.fullmatch(account_id):
+        code = "account_id_invalid"
+        detail = f"`{field}` must be 1 to 128 of A-Z a-z 0-9 . _ : @ - and start with a letter or digit."
+        raise Invalid(code, detail, field=field)
+    return account_id
+
+
+def check_key(in_body: str | None, in_header: str | None) -> str:
+    """Return the idempotency key, given in either place or equal in both. Raises Invalid."""
+    if in_body is not None and in_header is not None and in_body != in_header:
+        code = "idempotency_key_ambiguous"
+        raise Invalid(code, "`idempotencyKey` and the `Idempotency-Key` header differ.")
+    key = in_body if in_body is not None else in_header
+    if key is None:
+        code = "idempotency_key_missing"
+        detail = "Send `idempotencyKey` in the body or the `Idempotency-Key` header."
+        raise Invalid(code, detail, field="idempotencyKey")
+    if not _KEY.fullmatch(key):
+        code = "idempotency_key_invalid"
+        detail = f"The idempotency key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters."
+        raise Invalid(code, detail, field="idempotencyKey")
+    return key
+
+
+def check_attachments(
+    description: str | None, metadata: Metadata | None, schema: Schema
+) -> None:
+    """Raise Invalid unless description and metadata keep within the schema's limits."""
+    limits = schema.limits
+    if description is not None:
+        if len(description) > limits.description_characters_max:
+            code = "description_too_long"
+            detail = f"`description` has over {limits.description_characters_max} characters."
+            raise Invalid(code, detail, field="description")
+        _check_text(description, "description")
+    missing = [key for key in limits.metadata_required if key not in (metadata or {})]
+    if missing:
+        code = "metadata_required"
+        detail = f"The accounting schema requires the metadata keys {', '.join(missing)}."
+        raise Invalid(code, detail, field="metadata")
+    if metadata is not None:
+        _check_metadata(metadata, schema)
+
+
+def _check_metadata(metadata: Metadata, schema: Schema) -> None:
+    limits = schema.limits
+    size = len(_ENCODER.encode(metadata))
+    if len(metadata) > limits.metadata_keys_max or size > limits.metadata_bytes_max:
+        code = "metadata_too_large"
+        detail = (
+            f"`metadata` may have {limits.metadata_keys_max} keys "
+            f"and {limits.metadata_bytes_max} bytes as JSON."
+        )
+        raise Invalid(code, detail, field="metadata")
+    for key, value in metadata.items():
+        _check_text(key, "metadata")
+        if isinstance(value, str):
+            _check_text(value, "metadata")
+
+
+def _check_text(text: str, field: str) -> None:
+    # PostgreSQL cannot hold U+0000 in text; no reader wants the other control characters.
+    if _CONTROL.search(text):
+        code = "control_character"
+        raise Invalid(code, f"`{field}` holds a control character.", field=field)

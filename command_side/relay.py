@@ -1,0 +1,86 @@
+"""The log is the outbox: publish it to SQS FIFO, in order, behind a checkpoint of its own.
+
+    lock checkpoint (or skip) ─▶ read the log after it ─▶ pack ─▶ send ─▶ move checkpoint ─▶ COMMIT
+
+Any number of relays are safe: the one that holds the checkpoint's row lock works, the others skip.
+A crash anywhere repeats envelopes, and never skips one. Under load the relay rests a moment between
+rounds, so that envelopes fill up and SQS requests stay few.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from events import checkpoints, log
+from events.envelope import pack
+from runtime import database, telemetry
+from runtime.queue import Queue
+from runtime.settings import Settings
+
+ROLE = "daybook_relay"
+MESSAGE_GROUP = "daybook-log"
+ROUND_EVENTS_MAX = 5_000
+
+
+class Relay:
+    """One relay process's connection, and when it last sent something."""
+
+    def __init__(self, settings: Settings, queue: Queue) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._connection: database.Connection | None = None
+        self._appended = asyncio.Event()
+        self._sent_at = 0.0
+
+    async def run_once(self) -> int:
+        """Publish one round; return the number of events. Raises Unavailable."""
+        since = time.monotonic() - self._sent_at
+        await asyncio.sleep(max(0.0, self._settings.relay_interval_ms / 1000 - since))
+        self._appended.clear()
+        try:
+            return await self._publish(await self._connected())
+        except database.CONNECTION_ERRORS as error:
+            await self.close()
+            raise database.unavailable(error) from error
+
+    async def rest(self) -> None:
+        """Return when the log has grown, or after the idle poll."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._appended.wait(), self._settings.idle_poll_s)
+
+    async def close(self) -> None:
+        """Close the connection, at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _publish(self, connection: database.Connection) -> int:
+        async with connection.transaction():
+            position = await checkpoints.try_lock(connection, checkpoints.RELAY)
+            if position is None:
+                return 0
+            events = await log.read_after(connection, position, ROUND_EVENTS_MAX)
+            if not events:
+                return 0
+            settings = self._settings
+            for envelope in pack(
+                events, settings.envelope_bytes_max, settings.envelope_events_max
+            ):
+                await self._queue.send(
+                    envelope.body, MESSAGE_GROUP, f"{envelope.first}-{envelope.last}"
+                )
+                telemetry.PUBLISHED_ENVELOPES.inc()
+            await checkpoints.move(connection, checkpoints.RELAY, events[-1].position)
+        self._sent_at = time.monotonic()
+        telemetry.PUBLISHED_EVENTS.inc(len(events))
+        telemetry.CHECKPOINT.labels(checkpoints.RELAY).set(events[-1].position)
+        return len(events)
+
+    async def _connected(self) -> database.Connection:
+        if self._connection is None or self._connection.is_closed():
+            # A crash of the server may forget the checkpoint's last move: envelopes are repeated.
+            self._connection = await database.connect(
+                self._settings.database_url, ROLE, synchronous_commit="off"
+            )
+            await database.listen(self._connection, "daybook_log", self._appended.set)
+        return self._connection

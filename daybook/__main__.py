@@ -1,0 +1,167 @@
+"""`daybook`, the one command. Every subcommand has `--json`; long work shows how far it is.
+
+Exit codes: 0 done (and clean), 1 done and something differs, 2 could not run.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+
+from daybook import __version__
+from daybook.serve import Side
+from daybook.serve import serve as serve_side
+from events.schema import SchemaError
+from runtime import settings, telemetry
+from runtime.migrate import MigrationError
+from runtime.problems import Problem
+from runtime.settings import Settings, SettingsError
+
+COULD_NOT_RUN = 2
+EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="daybook")
+def cli() -> None:
+    """Daybook: an event-sourced, double-entry ledger for payments."""
+
+
+@cli.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=".daybook", show_default=True,
+    help="Where the data is kept, and found again.",
+)
+@click.option("--port", default=3000, show_default=True, help="Of the API, on loopback; 0: any.")
+@click.option("--ephemeral", is_flag=True, help="Throw-away data, removed at the end.")
+def up(data: Path, port: int, ephemeral: bool) -> None:
+    """Run everything on this machine: PostgreSQL, Valkey, an SQS API, and Daybook."""
+    from daybook import up as embedded  # noqa: PLC0415 - its servers are no part of a container
+
+    sys.exit(uvloop.run(embedded.up(data, port, ephemeral=ephemeral)))
+
+
+@cli.command()
+@as_json
+def demo(as_json: bool) -> None:
+    """Walk one transfer through everything, on throw-away servers, and check each step."""
+    from daybook.demo import demo as walk  # noqa: PLC0415
+
+    sys.exit(uvloop.run(walk(as_json=as_json)))
+
+
+@cli.command()
+@click.argument("side", type=click.Choice([side.value for side in Side]), default="all")
+def serve(side: str) -> None:
+    """Serve the command API, the query API, or both."""
+    _run_process(lambda given: serve_side(given, Side(side)))
+
+
+@cli.command()
+def relay() -> None:
+    """Publish the log to SQS."""
+    from daybook import work  # noqa: PLC0415 - an API process doesn't need the workers
+
+    _run_process(work.relay)
+
+
+@cli.command()
+def project() -> None:
+    """Apply the log to the read models."""
+    from daybook import work  # noqa: PLC0415
+
+    _run_process(work.project)
+
+
+@cli.command()
+@as_json
+def migrate(as_json: bool) -> None:
+    """Bring the database's schema up to date, and create the queue."""
+    from daybook import admin  # noqa: PLC0415
+
+    applied = _run(admin.migrate)
+    _say(as_json, {"applied": applied}, f"applied: {', '.join(applied) or 'nothing was missing'}")
+
+
+@cli.command()
+@click.argument("ledger")
+@click.option("--scope", "scopes", multiple=True, default=("read", "write"), show_default=True)
+@click.option("--label", default="", help="Whose token it is.")
+@as_json
+def token(ledger: str, scopes: tuple[str, ...], label: str, as_json: bool) -> None:
+    """Make a bearer token for LEDGER; it is shown this once, and only its digest is kept."""
+    from daybook import admin  # noqa: PLC0415
+
+    made = _run(lambda given: admin.token(given, ledger, scopes, label))
+    _say(as_json, {"token": made, "ledger": ledger, "scopes": list(scopes)}, made)
+
+
+@cli.command()
+@click.option("--ledger", help="With --account: the ledger it is in.")
+@click.option("--account", help="Only this account; without it, everything.")
+@click.option("--start", help="Compare the account's entries from this date or time on.")
+@click.option("--end", help="… and before this one.")
+@as_json
+def reconcile(
+    ledger: str | None, account: str | None, start: str | None, end: str | None, as_json: bool
+) -> None:
+    """Replay the log independently and compare every view with it. Exit code 1: they differ."""
+    from daybook import audit  # noqa: PLC0415
+
+    report = _run(lambda given: audit.reconcile(given, ledger, account, start, end))
+    _say(as_json, report, audit.as_text(report))
+    sys.exit(0 if report.clean else 1)
+
+
+@cli.command()
+@click.option("--ledger", help="Only this ledger.")
+@click.option("--until", type=int, help="Up to this position; without it, the whole log.")
+@as_json
+def replay(ledger: str | None, until: int | None, as_json: bool) -> None:
+    """Fold the log and print its trial balance."""
+    from daybook import audit  # noqa: PLC0415
+
+    balance = _run(lambda given: audit.trial_balance(given, ledger, until))
+    _say(as_json, balance, audit.trial_balance_as_text(balance))
+
+
+def main() -> None:
+    """Run the command line; expected failures are one line, never a traceback."""
+    try:
+        cli()
+    except EXPECTED as error:
+        click.echo(f"daybook: {error}", err=True)
+        sys.exit(COULD_NOT_RUN)
+
+
+def _settings() -> Settings:
+    given = settings.load(os.environ)
+    telemetry.log_to_stderr(given.log_level)
+    return given
+
+
+def _run(work: Callable[[Settings], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401
+    return uvloop.run(work(_settings()))
+
+
+def _run_process(work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    try:
+        _run(work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("stopped", err=True)
+
+
+def _say(as_json: bool, value: object, text: str) -> None:
+    click.echo(msgspec.json.encode(value, enc_hook=str).decode() if as_json else text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What the embedded default starts with: a demo token, and an account with money in it."""
+
+from datetime import UTC, datetime
+
+from command_side.batch import append_batch
+from command_side.commands import Transfer
+from command_side.writer import ROLE
+from events import schema as schemas
+from runtime import auth, database
+from runtime.problems import Problem
+
+LEDGER = "demo"
+TOKEN = "demo-token-for-testing"  # noqa: S105 - for the embedded default on loopback, and no other
+FUNDING = Transfer(
+    ledger=LEDGER,
+    key="demo-funding",
+    source="world",
+    destination="account-123",
+    amount=1_000_000,
+    currency="USD",
+    description="Opening funds of the demo ledger",
+)
+
+
+async def seed_demo(database_url: str) -> None:
+    """Store the demo token and fund account-123 with 10,000.00 USD; doing it again changes nothing."""
+    admin = await database.connect(database_url)
+    try:
+        await auth.add_token(admin, TOKEN, LEDGER, ["admin"], "embedded demo")
+    finally:
+        await admin.close()
+    writer = await database.connect(database_url, ROLE)
+    try:
+        (outcome,) = await append_batch(writer, [FUNDING], schemas.load(), datetime.now(UTC))
+    finally:
+        await writer.close()
+    if isinstance(outcome, Problem):
+        raise outcome

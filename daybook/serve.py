@@ -1,0 +1,88 @@
+"""The API processes: the command side, the query side, or both in one."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import StrEnum
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.types import ControllerRouterHandler
+
+import command_side.app
+import command_side.routes
+import projections.app
+import projections.routes
+import query_side.app
+import query_side.routes
+from daybook import __version__
+from runtime import database, health
+from runtime import queue as queues
+from runtime.cache import Cache
+from runtime.http import EXCEPTION_HANDLERS
+from runtime.settings import Settings
+
+API_PATH = "/api/v1"
+
+
+class Side(StrEnum):
+    """Which side of the ledger a process serves."""
+
+    COMMAND = "command"
+    QUERY = "query"
+    ALL = "all"
+
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def application(settings: Settings, side: Side) -> Litestar:
+    """Return the HTTP application of `side`."""
+    routes: list[ControllerRouterHandler] = [*health.ROUTES]
+    lifespans: list[Lifespan] = [_readiness]
+    if side in (Side.COMMAND, Side.ALL):
+        routes += command_side.routes.ROUTES
+        lifespans.append(command_side.app.lifespan)
+    if side in (Side.QUERY, Side.ALL):
+        routes += [*query_side.routes.ROUTES, *projections.routes.ROUTES]
+        lifespans += [query_side.app.lifespan, projections.app.lifespan]
+    app = Litestar(
+        [Router(API_PATH, route_handlers=routes), *health.ROUTES],
+        lifespan=lifespans,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.state.settings = settings
+    app.state.version = __version__
+    return app
+
+
+async def serve(settings: Settings, side: Side) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are finished first."""
+    await health.server(application(settings, side), settings.host, settings.port).serve()
+
+
+@asynccontextmanager
+async def _readiness(app: Litestar) -> AsyncIterator[None]:
+    """Open what `/ready` asks: connections of its own, so that a busy pool is not a sick one."""
+    settings: Settings = app.state.settings
+    cache = Cache(settings.cache_url)
+    role = query_side.app.ROLE
+    async with (
+        database.pool(settings.database_url, role, 1) as pool,
+        queues.connect(settings.queue_url) as queue,
+    ):
+        app.state.checks = checks(pool, cache, queue)
+        try:
+            yield
+        finally:
+            await cache.close()
+
+
+def checks(pool: database.Pool, cache: Cache, queue: queues.Queue) -> Mapping[str, Any]:
+    """Return the three components that every API process stands on."""
+    return {
+        "database": lambda: pool.fetchval("SELECT 1"),
+        "cache": cache.ping,
+        "queue": queue.attributes,
+    }

@@ -1,0 +1,61 @@
+"""The worker processes: the relay and the projector, each under the one loop."""
+
+from runtime import database, health, loop, telemetry
+from runtime import queue as queues
+from runtime.settings import Settings
+
+from command_side.relay import ROLE as RELAY_ROLE
+from command_side.relay import Relay
+from daybook import __version__
+from projections.worker import ROLE as PROJECTOR_ROLE
+from projections.worker import Projector
+
+
+async def relay(settings: Settings) -> None:
+    """Publish the log until SIGINT or SIGTERM."""
+    stop = loop.stop_on_signals()
+    async with (
+        queues.connect(settings.queue_url) as queue,
+        database.pool(settings.database_url, RELAY_ROLE, 1) as pool,
+    ):
+        await queue.ensure()
+        app = health.application(
+            __version__,
+            {"database": lambda: pool.fetchval("SELECT 1"), "queue": queue.attributes},
+        )
+        worker = Relay(settings, queue)
+        async with health.served(app, settings.host, settings.health_port):
+            await loop.run_forever("the relay", worker.run_once, worker.rest, stop)
+        await worker.close()
+
+
+async def project(settings: Settings) -> None:
+    """Apply the log to the read models until SIGINT or SIGTERM."""
+    stop = loop.stop_on_signals()
+    async with (
+        queues.connect(settings.queue_url) as queue,
+        database.pool(settings.database_url, PROJECTOR_ROLE, 1) as pool,
+    ):
+        app = health.application(
+            __version__,
+            {
+                "database": lambda: pool.fetchval("SELECT 1"),
+                "queue": queue.attributes,
+                "projection": _not_poisoned,
+            },
+        )
+        worker = Projector(settings, queue)
+        async with health.served(app, settings.host, settings.health_port):
+            await loop.run_forever("the projector", worker.run_once, _no_rest, stop)
+        await worker.close()
+
+
+async def _no_rest() -> None:
+    """The projector rests inside `run_once`, in SQS's long poll."""
+
+
+async def _not_poisoned() -> None:
+    for metric in telemetry.POISONED.collect():
+        if any(sample.value for sample in metric.samples):
+            message = "an event cannot be applied; see the log"
+            raise RuntimeError(message)

@@ -1,0 +1,1 @@
+"""What happened: the event vocabulary, the log, and the auditor's replay."""

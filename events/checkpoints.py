@@ -1,0 +1,99 @@
+"""How far a reader of the log has come: read, lock, move, wait for.
+
+A checkpoint is the last position that a reader has applied. It moves in the same transaction as
+whatever the reader writes, so a crash repeats work and never skips any.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from runtime import database
+from runtime.database import Executor
+from runtime.sql import queries
+
+SQL = queries("events")
+RELAY = "relay"
+PROJECTOR = "projector"
+TICK_S = 0.01
+
+
+async def read(connection: Executor, reader: str) -> int:
+    """Return the last position that `reader` has applied."""
+    return _known(await connection.fetchval(SQL["checkpoint"], reader), reader)
+
+
+async def lock(connection: Executor, reader: str) -> int:
+    """Lock the checkpoint until the transaction ends; wait for whoever holds it."""
+    return _known(await connection.fetchval(SQL["lock_checkpoint"], reader), reader)
+
+
+async def try_lock(connection: Executor, reader: str) -> int | None:
+    """Lock the checkpoint, or return None when somebody else holds it."""
+    position: int | None = await connection.fetchval(SQL["try_lock_checkpoint"], reader)
+    return position
+
+
+async def move(connection: Executor, reader: str, position: int) -> None:
+    """Move the locked checkpoint forward to `position`."""
+    await connection.execute(SQL["move_checkpoint"], reader, position)
+
+
+def _known(position: int | None, reader: str) -> int:
+    assert position is not None, f"the log has no checkpoint {reader!r}"
+    return position
+
+
+class Waiters:
+    """Requests that wait for a reader to reach a position.
+
+    One query per tick serves all of them, and none is made while nobody waits.
+    """
+
+    def __init__(self, pool: database.Pool, reader: str) -> None:
+        self._pool = pool
+        self._reader = reader
+        self._position = 0
+        self._waiting = 0
+        self._arrived = asyncio.Condition()
+        self._wanted = asyncio.Event()
+
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether the reader came to `position` within `timeout_s`."""
+        if self._position >= position:
+            return True
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(timeout_s), self._arrived:
+                await self._arrived.wait_for(lambda: self._position >= position)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+        return True
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator["Waiters"]:
+        """Run the watch beside the caller."""
+        task = asyncio.create_task(self._watch())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _watch(self) -> None:
+        while True:
+            if self._waiting == 0:
+                self._wanted.clear()
+                await self._wanted.wait()
+            started = time.monotonic()
+            # A database that is away answers nobody in time; the waiters' own bounds end them.
+            with suppress(*database.CONNECTION_ERRORS):
+                self._position = await read(self._pool, self._reader)
+            async with self._arrived:
+                self._arrived.notify_all()
+            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - started)))

@@ -1,0 +1,109 @@
+"""The log: append under one lock, read after a position.
+
+Promise: positions are 1, 2, 3 … without gaps, in commit order; recorded times never go backwards.
+Whoever appends holds the row lock of `events.head` from before its decision until its commit.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from events import codec
+from events.vocabulary import Event, Recorded
+from runtime.database import Executor
+from runtime.sql import queries
+
+SQL = queries("events")
+PAGE_EVENTS_MAX = 5_000
+NO_END = 2**63 - 1
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last position taken and the last recorded time."""
+
+    position: int
+    recorded_at: datetime
+
+    def at(self, now: datetime) -> datetime:
+        """Return the time to record next: `now`, but never before the last one."""
+        return max(self.recorded_at, now)
+
+
+async def lock_head(connection: Executor) -> Head:
+    """Lock the head until the transaction ends, and return it."""
+    row = await connection.fetchrow(SQL["lock_head"])
+    assert row is not None, "the log has no head row"
+    return Head(row["position"], row["recorded_at"])
+
+
+async def head(connection: Executor) -> Head:
+    """Return the head without locking it."""
+    row = await connection.fetchrow(SQL["head"])
+    assert row is not None, "the log has no head row"
+    return Head(row["position"], row["recorded_at"])
+
+
+async def find(connection: Executor, originator_ids: Sequence[UUID]) -> dict[UUID, Recorded]:
+    """Return the first event of each of these streams that exists."""
+    rows = await connection.fetch(SQL["find"], originator_ids)
+    return {row["originator_id"]: codec.recorded(row) for row in rows}
+
+
+async def append(
+    connection: Executor, head_locked: Head, events: Sequence[tuple[UUID, int, Event]]
+) -> list[Recorded]:
+    """Append (stream id, version, event) behind the locked head; return them with positions.
+
+    Two round trips. Raises asyncpg.UniqueViolationError if a stream already has that version.
+    """
+    first = head_locked.position + 1
+    placed = [
+        Recorded(first + index, stream_id, version, event)
+        for index, (stream_id, version, event) in enumerate(events)
+    ]
+    await connection.execute(
+        SQL["insert"],
+        [stored.originator_id for stored in placed],
+        [stored.version for stored in placed],
+        [stored.event.topic for stored in placed],
+        [codec.encode(stored.event) for stored in placed],
+        [stored.position for stored in placed],
+    )
+    last = placed[-1]
+    assert last.event.recorded_at >= head_locked.recorded_at, "recorded time went backwards"
+    await connection.execute(SQL["move_head"], last.position, last.event.recorded_at)
+    return placed
+
+
+async def read_after(
+    connection: Executor, position: int, limit: int, until: int = NO_END
+) -> list[Recorded]:
+    """Return up to `limit` events after `position`, in order, none after `until`."""
+    rows = await connection.fetch(SQL["read_after"], position, until, limit)
+    return [codec.recorded(row) for row in rows]
+
+
+async def pages(
+    connection: Executor, after: int, until: int, mentioning: str | None = None
+) -> AsyncIterator[list[Recorded]]:
+    """Yield the events in (after, until], a bounded page at a time.
+
+    With `mentioning`, only those whose state holds that account id as a JSON string: a coarse
+    filter that spares the reader most of the log.
+    """
+    position = after
+    while position < until:
+        if mentioning is None:
+            page = await read_after(connection, position, PAGE_EVENTS_MAX, until)
+        else:
+            needle = f'"{mentioning}"'.encode()
+            rows = await connection.fetch(
+                SQL["read_mentioning"], position, until, needle, PAGE_EVENTS_MAX
+            )
+            page = [codec.recorded(row) for row in rows]
+        if not page:
+            return
+        yield page
+        position = page[-1].position

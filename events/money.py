@@ -1,0 +1,66 @@
+"""Exact amounts: decimal units at the edge, integers of minor units everywhere else.
+
+No float comes near money, and no Decimal arithmetic either: a Decimal is only taken apart into its
+digits, so the precision of a decimal context can never round an amount.
+"""
+
+import re
+from decimal import Decimal
+
+from runtime.problems import Invalid
+
+DIGITS_MAX = 38
+DECIMALS_MAX = 18
+_NUMBER = re.compile(rb'"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?)"')
+
+
+def parse(raw: bytes) -> Decimal:
+    """Return the amount in a JSON number or a JSON string that looks like one. Raises Invalid."""
+    match = _NUMBER.fullmatch(raw if raw.startswith(b'"') else b'"%s"' % raw)
+    if match is None:
+        code = "amount_not_a_number"
+        detail = "`amount` must be a number such as 100.00, or a string that holds one."
+        raise Invalid(code, detail, field="amount")
+    return Decimal(match[1].decode())
+
+
+def to_minor(amount: Decimal, decimals: int, currency: str) -> int:
+    """Return `amount` units as minor units: 1.5 with 2 decimals is 150. Raises Invalid.
+
+    Refuses NaN, infinities, zero, negatives, more decimals than the currency has, and more than
+    38 digits. The size is checked before any big number is built.
+    """
+    sign, digits, exponent = amount.as_tuple()
+    if not isinstance(exponent, int):
+        code = "amount_not_finite"
+        raise Invalid(code, "`amount` must be a finite number.", field="amount")
+    if sign or not any(digits):
+        code = "amount_not_positive"
+        raise Invalid(code, "`amount` must be greater than zero.", field="amount")
+    shift = exponent + decimals
+    if amount.adjusted() + decimals >= DIGITS_MAX:
+        code = "amount_too_large"
+        detail = f"`amount` must have at most {DIGITS_MAX} digits in minor units."
+        raise Invalid(code, detail, field="amount")
+    text = "".join(map(str, digits))
+    if shift >= 0:
+        return int(text) * 10**shift
+    if text[shift:].strip("0"):
+        code = "amount_too_precise"
+        detail = f"`amount` has more than the {decimals} decimals of {currency}."
+        raise Invalid(code, detail, field="amount")
+    return int(text[:shift])
+
+
+def to_unit(minor: int, decimals: int) -> Decimal:
+    """Return minor units as an exact Decimal with all its decimals: 150 with 2 is 1.50."""
+    return Decimal(to_text(minor, decimals))
+
+
+def to_text(minor: int, decimals: int) -> str:
+    """Return minor units as text in units: 150 with 2 decimals is "1.50"."""
+    if decimals == 0:
+        return str(minor)
+    digits = str(abs(minor)).rjust(decimals + 1, "0")
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"

@@ -1,0 +1,199 @@
+"""The configurable accounting schema: currencies, account classes, defaults and limits, in TOML.
+
+`events/schema.toml` is the default and documents every key. A schema is checked whole when it is
+loaded; every message names the key at fault.
+"""
+
+import re
+import tomllib
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from events import money
+from events.vocabulary import Side
+from runtime.problems import Invalid
+
+DEFAULT_FILE = Path(__file__).with_name("schema.toml")
+NONE, UNLIMITED = "none", "unlimited"
+REMEMBERED_MAX = 100_000
+_CURRENCY_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
+_CLASS_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+
+
+class SchemaError(ValueError):
+    """The schema cannot be used; the message names the key."""
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file in which every key is known."""
+
+
+class Defaults(Strict):
+    """`currency`: of a transaction that names none."""
+
+    currency: str
+
+
+class Limits(Strict):
+    """Bounds of what a client may attach to a transaction."""
+
+    description_characters_max: int = 500
+    metadata_keys_max: int = 50
+    metadata_bytes_max: int = 4096
+    metadata_required: tuple[str, ...] = ()
+
+
+class Currency(Strict):
+    """`decimals` between the unit and the minor unit, 0 to 18."""
+
+    decimals: int
+
+
+class AccountClass(Strict, dict=True):
+    """What an account whose id matches `pattern` may do."""
+
+    name: str
+    pattern: str
+    normal_side: Side
+    overdraft: str = NONE
+    open_by_use: bool = True
+    amount_max: str | None = None
+
+    @cached_property
+    def _matcher(self) -> re.Pattern[str]:
+        escaped = re.escape(self.pattern)
+        return re.compile(escaped.replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+    def matches(self, account_id: str) -> bool:
+        """Return whether `account_id` is of this class."""
+        return self._matcher.fullmatch(account_id) is not None
+
+
+class Schema(Strict, dict=True):
+    """A checked accounting schema."""
+
+    defaults: Defaults
+    currencies: dict[str, Currency]
+    classes: tuple[AccountClass, ...]
+    limits: Limits = Limits()
+
+    def decimals(self, currency: str) -> int:
+        """Return the decimals of `currency`. Raises Invalid."""
+        known = self.currencies.get(currency)
+        if known is None:
+            code = "currency_unknown"
+            detail = f"The accounting schema has no currency {currency!r}."
+            raise Invalid(code, detail, field="currency")
+        return known.decimals
+
+    def class_of(self, account_id: str) -> AccountClass | None:
+        """Return the first class that matches, remembered for the hot ids."""
+        remembered = self._remembered
+        if account_id not in remembered:
+            if len(remembered) >= REMEMBERED_MAX:
+                remembered.clear()
+            found = (kind for kind in self.classes if kind.matches(account_id))
+            remembered[account_id] = next(found, None)
+        return remembered[account_id]
+
+    @cached_property
+    def _remembered(self) -> dict[str, AccountClass | None]:
+        return {}
+
+    def overdraft_limit(self, kind: AccountClass, currency: str) -> int | None:
+        """Return the class's overdraft limit in minor units; None is unlimited."""
+        if kind.overdraft == UNLIMITED:
+            return None
+        if kind.overdraft == NONE:
+            return 0
+        return money.to_minor(Decimal(kind.overdraft), self.decimals(currency), currency)
+
+    def amount_max(self, kind: AccountClass, currency: str) -> int | None:
+        """Return the largest single amount in minor units; None is no limit."""
+        if kind.amount_max is None:
+            return None
+        return money.to_minor(Decimal(kind.amount_max), self.decimals(currency), currency)
+
+
+
+
+
+def load(path: str | Path | None = None) -> Schema:
+    """Read and check a schema file (the default one if None). Raises SchemaError."""
+    file = Path(path) if path is not None else DEFAULT_FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{file}: the accounting schema cannot be read: {error.strerror}"
+        raise SchemaError(message) from error
+    return parse(text, file.name)
+
+
+def parse(text: str, name: str = "schema") -> Schema:
+    """Check the schema in `text`. Raises SchemaError."""
+    try:
+        schema = msgspec.convert(tomllib.loads(text), Schema)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{name}: not TOML: {error}"
+        raise SchemaError(message) from error
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        key = where.strip("`").removeprefix("$.") or "the file"
+        message = f"{name}: {key}: {what}"
+        raise SchemaError(message) from error
+    for problem in _faults(schema):
+        message = f"{name}: {problem}"
+        raise SchemaError(message)
+    return schema
+
+
+def _faults(schema: Schema) -> list[str]:
+    faults = []
+    for code, currency in schema.currencies.items():
+        if not _CURRENCY_CODE.fullmatch(code):
+            faults.append(f"currencies.{code}: a code is 2 to 16 of A-Z, 0-9 and _")
+        if not 0 <= currency.decimals <= money.DECIMALS_MAX:
+            faults.append(f"currencies.{code}.decimals: must be 0 to {money.DECIMALS_MAX}")
+    if schema.defaults.currency not in schema.currencies:
+        faults.append(f"defaults.currency: {schema.defaults.currency!r} is not in [currencies]")
+    for field, value in msgspec.structs.asdict(schema.limits).items():
+        if isinstance(value, int) and value < 0:
+            faults.append(f"limits.{field}: must not be negative")
+    if not schema.classes:
+        faults.append("classes: at least one account class is needed")
+    names: set[str] = set()
+    for index, kind in enumerate(schema.classes):
+        faults += _class_faults(kind, f"classes[{index}]")
+        if kind.name in names:
+            faults.append(f"classes[{index}].name: {kind.name!r} is given twice")
+        names.add(kind.name)
+        if kind.overdraft not in (NONE, UNLIMITED):
+            faults += _amount_faults(schema, f"classes[{index}].overdraft", kind.overdraft)
+        if kind.amount_max is not None:
+            faults += _amount_faults(schema, f"classes[{index}].amount_max", kind.amount_max)
+    return faults
+
+
+def _class_faults(kind: AccountClass, key: str) -> list[str]:
+    faults = []
+    if not _CLASS_NAME.fullmatch(kind.name):
+        faults.append(f"{key}.name: {kind.name!r} is not 1 to 64 of a-z, 0-9 and -")
+    if not kind.pattern:
+        faults.append(f"{key}.pattern: must not be empty")
+    return faults
+
+
+def _amount_faults(schema: Schema, key: str, text: str) -> list[str]:
+    """A class serves accounts of any currency, so its amounts must be exact in all of them."""
+    try:
+        amount = Decimal(text)
+        for code, currency in schema.currencies.items():
+            money.to_minor(amount, currency.decimals, code)
+    except InvalidOperation:
+        return [f"{key}: {text!r} is not an amount"]
+    except Invalid as problem:
+        return [f"{key}: {text!r}: {problem.detail}"]
+    return []

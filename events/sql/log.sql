@@ -1,0 +1,47 @@
+-- name: lock_head
+-- The one lock of an append. Held to the commit, it makes the order of positions the order of
+-- commits, so a reader that follows positions can never overtake a slower writer.
+SELECT position, recorded_at FROM events.head FOR UPDATE;
+
+-- name: head
+-- Without a lock: for those who only want to know how long the log is.
+SELECT position, recorded_at FROM events.head;
+
+-- name: find
+-- Every command's first event has version 1, so the primary key answers "seen before?".
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM events.daybook_events
+WHERE originator_id = ANY($1::uuid []) AND originator_version = 1;
+
+-- name: insert
+-- Five arrays instead of rows: one round trip and one plan for any size of batch.
+INSERT INTO events.daybook_events (
+    originator_id, originator_version, topic, state, notification_id
+)
+SELECT *
+FROM unnest($1::uuid [], $2::bigint [], $3::text [], $4::bytea [], $5::bigint []);
+
+-- name: move_head
+-- The notification is delivered at commit, never before: it wakes relays without polling.
+WITH moved AS (
+    UPDATE events.head SET position = $1, recorded_at = $2 RETURNING position
+)
+
+SELECT pg_notify('daybook_log', moved.position::text) FROM moved;
+
+-- name: read_after
+-- Positions have no gaps, so a page is one contiguous range of the index.
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM events.daybook_events
+WHERE notification_id > $1 AND notification_id <= $2
+ORDER BY notification_id
+LIMIT $3;
+
+-- name: read_mentioning
+-- One account's events: those whose state holds its id as a JSON string (ids need no escape), and
+-- no index that every append would pay for. The exact test is the reader's, on the decoded event.
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM events.daybook_events
+WHERE notification_id > $1 AND notification_id <= $2 AND position($3::bytea IN state) > 0
+ORDER BY notification_id
+LIMIT $4;

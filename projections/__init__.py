@@ -1,0 +1,1 @@
+"""What readers need: pure folds of the log, and the rows they become."""

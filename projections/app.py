@@ -1,0 +1,36 @@
+"""What reconciliation over HTTP works with, opened at start and closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from events import schema as schemas
+from events.schema import Schema
+from projections.reconcile import ROLE
+from runtime import database
+from runtime.auth import Tokens
+from runtime.settings import Settings
+
+CONNECTIONS_MAX = 2
+
+
+class AuditSide(msgspec.Struct, frozen=True):
+    """The auditor's own connections: few, since each replay keeps one busy."""
+
+    settings: Settings
+    schema: Schema
+    pool: database.Pool
+    tokens: Tokens
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open audit side where the routes find it. Raises SchemaError, Unavailable."""
+    settings: Settings = app.state.settings
+    async with database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool:
+        app.state.audit_side = AuditSide(
+            settings, schemas.load(settings.schema_file), pool, Tokens(pool)
+        )
+        yield

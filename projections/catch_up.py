@@ -1,0 +1,182 @@
+"""One transaction: the next events of the log → rows of the read models + the checkpoint.
+
+    #   round trip          why
+    1   BEGIN
+    2   lock checkpoint     two workers take turns; the later one finds its events old
+    3   read the log        only what the envelope in hand doesn't carry
+    4   balances            of every account of the page
+    5   add / put rows      one statement a table, however many rows
+    6   move checkpoint
+    7   COMMIT              rows and checkpoint, or neither
+
+So duplicated, lost and reordered messages, two workers at once, and an emptied queue change nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from events import checkpoints, log
+from events.vocabulary import AccountChanged, AccountOpened, Recorded, Side, TransferPosted
+from projections import balances, entries, transactions
+from projections.balances import AccountKey, Balance
+from projections.entries import Entry
+from projections.transactions import Transaction
+from runtime import telemetry
+from runtime.database import Executor
+from runtime.sql import queries
+
+SQL = queries("projections")
+
+
+class PoisonEventError(RuntimeError):
+    """An event cannot be applied. The line stands until a person looks; nothing is skipped."""
+
+
+class Page(msgspec.Struct):
+    """The rows that some consecutive events make."""
+
+    balances: dict[AccountKey, Balance]
+    opened: list[AccountOpened] = msgspec.field(default_factory=list)
+    changed: dict[AccountKey, AccountChanged] = msgspec.field(default_factory=dict)
+    entries: list[Entry] = msgspec.field(default_factory=list)
+    transactions: list[Transaction] = msgspec.field(default_factory=list)
+    refunded: dict[Any, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+
+
+async def catch_up(
+    connection: Executor, events_max: int, in_hand: Sequence[Recorded] = ()
+) -> int:
+    """Apply the next events, at most `events_max` of them; return how many.
+
+    `in_hand` are events that messages brought, by position. Old ones need nothing; those that
+    continue the checkpoint are used; for a hole before them (and when none are in hand) the log
+    is read. Raises PoisonEventError.
+    """
+    async with connection.transaction():
+        position = await checkpoints.lock(connection, checkpoints.PROJECTOR)
+        if in_hand and in_hand[-1].position <= position:
+            return 0
+        events = _continuing(in_hand, position)[:events_max]
+        if not events:
+            events = await log.read_after(connection, position, events_max)
+        if not events:
+            return 0
+        page = fold(events, await _balances(connection, events))
+        await _write(connection, page)
+        await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
+    telemetry.APPLIED_EVENTS.inc(len(events))
+    telemetry.CHECKPOINT.labels(checkpoints.PROJECTOR).set(events[-1].position)
+    return len(events)
+
+
+def fold(events: Sequence[Recorded], known: dict[AccountKey, Balance]) -> Page:
+    """Return the rows that `events` make, on top of the `known` balances. Pure."""
+    page = Page(known)
+    for recorded in events:
+        try:
+            _fold_one(page, recorded)
+        except Exception as error:
+            telemetry.POISONED.set(1)
+            message = f"position {recorded.position} ({recorded.event.topic}) cannot be applied"
+            raise PoisonEventError(message) from error
+    telemetry.POISONED.set(0)
+    return page
+
+
+def _fold_one(page: Page, recorded: Recorded) -> None:
+    event = recorded.event
+    balances.fold(page.balances, recorded)
+    page.entries += entries.fold(recorded, page.balances)
+    transaction = transactions.fold(recorded)
+    if transaction is not None:
+        page.transactions.append(transaction)
+    if isinstance(event, TransferPosted) and event.refund_of is not None:
+        page.refunded[event.refund_of] += event.postings[0].amount_minor
+    if isinstance(event, AccountOpened):
+        page.opened.append(event)
+    if isinstance(event, AccountChanged):
+        page.changed[event.ledger, event.account_id] = event
+
+
+def _continuing(in_hand: Sequence[Recorded], position: int) -> list[Recorded]:
+    """Return the part of `in_hand` that starts right after `position` and has no gap."""
+    events: list[Recorded] = []
+    for recorded in in_hand:
+        if recorded.position == position + 1 + len(events):
+            events.append(recorded)
+    return events
+
+
+async def _balances(
+    connection: Executor, events: Sequence[Recorded]
+) -> dict[AccountKey, Balance]:
+    wanted = {
+        (event.ledger, account_id)
+        for event in (recorded.event for recorded in events)
+        if isinstance(event, TransferPosted)
+        for posting in event.postings
+        for account_id in (posting.debit, posting.credit)
+    }
+    if not wanted:
+        return {}
+    ledgers, account_ids = zip(*wanted, strict=True)
+    rows = await connection.fetch(SQL["balances"], ledgers, account_ids)
+    return {
+        (row["ledger"], row["account_id"]): Balance(
+            row["ledger"],
+            row["account_id"],
+            Side(row["normal_side"]),
+            row["position"],
+            row["as_of"],
+            row["debits_posted"],
+            row["credits_posted"],
+            row["debits_pending"],
+            row["credits_pending"],
+        )
+        for row in rows
+    }
+
+
+async def _write(connection: Executor, page: Page) -> None:
+    if page.opened:
+        await connection.execute(
+            SQL["put_accounts"],
+            *_columns(
+                (o.ledger, o.account_id, o.account_class, o.currency, o.normal_side,
+                 o.overdraft_limit, o.recorded_at)
+                for o in page.opened
+            ),
+        )
+    if page.changed:
+        await connection.execute(
+            SQL["change_accounts"],
+            *_columns(
+                (c.ledger, c.account_id, c.status, c.overdraft_limit)
+                for c in page.changed.values()
+            ),
+        )
+    if page.balances:
+        # In the order of their keys, as everywhere.
+        await connection.execute(
+            SQL["put_balances"],
+            *_columns(
+                (b.ledger, b.account_id, str(b.debits_posted), str(b.credits_posted),
+                 str(b.debits_pending), str(b.credits_pending), b.position, b.as_of)
+                for _, b in sorted(page.balances.items())
+            ),
+        )
+    if page.entries:
+        await connection.execute(SQL["add_entries"], *_columns(page.entries))
+    if page.transactions:
+        await connection.execute(SQL["add_transactions"], *_columns(page.transactions))
+    if page.refunded:
+        pairs = ((key, str(amount)) for key, amount in page.refunded.items())
+        await connection.execute(SQL["add_refunded"], *_columns(pairs))
+
+
+def _columns(rows: Any) -> list[Any]:  # noqa: ANN401 - any rows of equal length
+    """Return rows as columns: PostgreSQL takes one array a column."""
+    return list(zip(*rows, strict=True))

@@ -1,0 +1,26 @@
+"""A period as people write it: dates (the last day included) or times."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from runtime.problems import Invalid
+
+DATE_CHARACTERS = len("2026-01-31")
+
+
+def moment(text: str | None, field: str, *, whole_day: bool) -> datetime | None:
+    """Return the moment that `text` means, in UTC unless it says otherwise. Raises Invalid.
+
+    A date is its first moment, or with `whole_day` the first moment after it.
+    """
+    if text is None:
+        return None
+    try:
+        if len(text) == DATE_CHARACTERS:
+            day = date.fromisoformat(text) + timedelta(days=1 if whole_day else 0)
+            return datetime.combine(day, time(), UTC)
+        given = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        code = "period_invalid"
+        detail = f"`{field}` must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z."
+        raise Invalid(code, detail, field=field) from error
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -1,0 +1,140 @@
+"""Reconciliation over HTTP: one account and period on demand, and what was found before."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from litestar import get, post
+from litestar.types import ASGIApp
+
+from events import money
+from projections.app import AuditSide
+from projections.compare import Scope
+from projections.period import moment
+from projections.reconcile import Report, reconcile_account, record
+from runtime import database
+from runtime.auth import Principal
+from runtime.http import ENCODER, Answer, HttpRequest, decode, read_body
+from runtime.problems import Invalid, NotFound
+from runtime.sql import queries
+
+SQL = queries("projections")
+POSITION = "Daybook-Position"
+HISTORY_MAX = 100
+
+
+class PeriodBody(msgspec.Struct, forbid_unknown_fields=True):
+    """From `startDate` up to `endDate`: dates (the end's whole day included) or times."""
+
+    startDate: str | None = None  # noqa: N815 - the API's own spelling
+    endDate: str | None = None  # noqa: N815
+
+
+_PERIOD = msgspec.json.Decoder(PeriodBody)
+
+
+@post("/accounts/{account_id:str}/reconcile", status_code=200)
+async def reconcile(request: HttpRequest, account_id: str) -> ASGIApp:
+    """Replay the log for one account and compare; what was found is kept."""
+    side, principal = await _may_reconcile(request, "reconcile")
+    body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _PERIOD)
+    scope = Scope(
+        ledger=principal.tenant,
+        account_id=account_id,
+        start=moment(body.startDate, "startDate", whole_day=False),
+        end=moment(body.endDate, "endDate", whole_day=True),
+    )
+    if scope.start is not None and scope.end is not None and scope.start >= scope.end:
+        code = "period_invalid"
+        raise Invalid(code, "`startDate` must be before `endDate`.", field="startDate")
+    report = await _run(side, scope)
+    async with side.pool.acquire() as connection:
+        await record(connection, report)
+    return _answer(_summary(report, side), report.position)
+
+
+@get("/accounts/{account_id:str}/reconciliation-difference")
+async def difference(request: HttpRequest, account_id: str) -> ASGIApp:
+    """Compare the account's balance with its events as of now; nothing is kept."""
+    side, principal = await _may_reconcile(request, "read")
+    report = await _run(side, Scope(ledger=principal.tenant, account_id=account_id))
+    return _answer(_summary(report, side), report.position)
+
+
+@get("/accounts/{account_id:str}/reconciliation-history")
+async def history(request: HttpRequest, account_id: str) -> ASGIApp:
+    """List an account's latest reconciliations, newest first."""
+    side, principal = await _may_reconcile(request, "read")
+    rows = await side.pool.fetch(
+        SQL["history"], principal.tenant, account_id, HISTORY_MAX
+    )
+    items = [_kept(row) for row in rows]
+    return Answer(ENCODER.encode({"items": items}))
+
+
+ROUTES = [reconcile, difference, history]
+
+
+async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, Principal]:
+    side: AuditSide = request.app.state.audit_side
+    principal = await side.tokens.principal(request.headers.get("authorization"))
+    return side, principal.require(scope)
+
+
+async def _run(side: AuditSide, scope: Scope) -> Report:
+    try:
+        async with side.pool.acquire() as connection:
+            report = await reconcile_account(connection, uuid4(), scope)
+    except database.CONNECTION_ERRORS as error:
+        raise database.unavailable(error) from error
+    if report is None:
+        code = "account_not_found"
+        raise NotFound(code, f"The log has no account {scope.account_id!r}.")
+    return report
+
+
+def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
+    assert report.expected is not None
+    decimals = side.schema.decimals(report.currency)
+    expected = report.expected["balance"]
+    actual = None if report.actual is None else report.actual["balance"]
+    difference_minor = expected if actual is None else expected - actual
+    return {
+        "reconciliationId": report.reconciliation_id,
+        "account_id": report.scope.account_id,
+        "startDate": report.scope.start,
+        "endDate": report.scope.end,
+        "status": "CLEAN" if report.clean else "DISCREPANCIES",
+        "currency": report.currency,
+        "expected_balance": money.to_unit(expected, decimals),
+        "actual_balance": None if actual is None else money.to_unit(actual, decimals),
+        "difference": money.to_unit(difference_minor, decimals),
+        "difference_minor": str(difference_minor),
+        "eventsRead": report.events_read,
+        "entriesCompared": report.entries_compared,
+        "discrepancyCount": report.discrepancy_count,
+        "discrepancies": report.discrepancies,
+        "position": report.position,
+        "timestamp": report.finished_at,
+    }
+
+
+def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "reconciliationId": row["reconciliation_id"],
+        "account_id": row["account_id"],
+        "startDate": row["start_at"],
+        "endDate": row["end_at"],
+        "status": "DISCREPANCIES" if row["discrepancy_count"] else "CLEAN",
+        "eventsRead": row["events_read"],
+        "entriesCompared": row["entries_compared"],
+        "discrepancyCount": row["discrepancy_count"],
+        "discrepancies": msgspec.Raw(row["discrepancies"].encode()),
+        "position": row["position"],
+        "timestamp": row["finished_at"],
+    }
+
+
+def _answer(body: object, position: int) -> Answer:
+    return Answer(ENCODER.encode(body), headers={POSITION: str(position)})

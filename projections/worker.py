@@ -1,0 +1,106 @@
+"""The projector: a message is a hint and a cache, the log is the truth.
+
+    message ──▶ unpack ──▶ catch_up (uses it, or reads the log) ──▶ acknowledge
+    no message for a second ──▶ look at the log anyway
+
+A message is deleted only after its events are in the read models (now or before). A message that
+isn't an envelope is logged and deleted: it carries nothing that the log doesn't have. An event that
+cannot be applied stops the line, loudly.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from events.envelope import UnreadableEnvelopeError, unpack
+from events.vocabulary import Recorded
+from projections.catch_up import catch_up
+from runtime import database
+from runtime.problems import Unavailable
+from runtime.queue import LONG_POLL_S, Message, Queue
+from runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ROLE = "daybook_projector"
+
+
+class Projector:
+    """One projector process: its connection, and the receive call under way."""
+
+    def __init__(self, settings: Settings, queue: Queue) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._connection: database.Connection | None = None
+        self._receiving: asyncio.Task[list[Message]] | None = None
+
+    async def run_once(self) -> int:
+        """Wait for messages up to the idle poll, apply what there is; return how many events.
+
+        Raises Unavailable or PoisonEventError.
+        """
+        messages = await self._received()
+        in_hand = [recorded for message in messages for recorded in _events(message)]
+        try:
+            applied = await apply(await self._connected(), self._settings, in_hand)
+        except database.CONNECTION_ERRORS as error:
+            await self._disconnect()
+            raise database.unavailable(error) from error
+        await self._queue.delete(messages)
+        return applied
+
+    async def close(self) -> None:
+        """Stop receiving, and close the connection."""
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.gather(self._receiving, return_exceptions=True)
+        await self._disconnect()
+
+    async def _received(self) -> list[Message]:
+        """Return messages, or none after the idle poll; the long poll goes on meanwhile."""
+        if self._receiving is None:
+            self._receiving = asyncio.create_task(self._queue.receive(LONG_POLL_S))
+        await asyncio.wait({self._receiving}, timeout=self._settings.idle_poll_s)
+        if not self._receiving.done():
+            return []
+        receiving, self._receiving = self._receiving, None
+        try:
+            return receiving.result()
+        except Unavailable as problem:
+            # The queue is a hint; without it the log is followed at the idle poll's pace.
+            log.warning("the queue does not answer: %s", problem.detail)
+            await asyncio.sleep(self._settings.idle_poll_s)
+            return []
+
+    async def _connected(self) -> database.Connection:
+        if self._connection is None or self._connection.is_closed():
+            # Rows and checkpoint commit together, so a crash of the server can only take back
+            # whole pages, which are folded again: no need to wait for the disk.
+            self._connection = await database.connect(
+                self._settings.database_url, ROLE, synchronous_commit="off"
+            )
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+async def apply(
+    connection: database.Executor, settings: Settings, in_hand: Sequence[Recorded] = ()
+) -> int:
+    """Apply the events in hand, however they are ordered; with none, whatever the log has."""
+    by_position = sorted(in_hand, key=lambda recorded: recorded.position)
+    applied = 0
+    while count := await catch_up(connection, settings.projection_events_max, by_position):
+        applied += count
+    return applied
+
+
+def _events(message: Message) -> list[Recorded]:
+    try:
+        return unpack(message.body)
+    except UnreadableEnvelopeError as error:
+        log.warning("a message is ignored: %s", error)
+        return []

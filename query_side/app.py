@@ -1,0 +1,57 @@
+"""What the query side's routes work with, opened at start and closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from events import checkpoints
+from events import schema as schemas
+from events.schema import Schema
+from runtime import database
+from runtime import queue as queues
+from runtime.auth import Tokens
+from runtime.cache import Cache
+from runtime.queue import Queue
+from runtime.settings import Settings
+
+ROLE = "daybook_reader"
+
+
+class QuerySide(msgspec.Struct, frozen=True):
+    """The read models, and what the two stats routes look at."""
+
+    settings: Settings
+    schema: Schema
+    pool: database.Pool
+    tokens: Tokens
+    projected: checkpoints.Waiters
+    cache: Cache
+    queue: Queue
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open query side where the routes find it. Raises SchemaError, Unavailable."""
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            database.pool(settings.database_url, ROLE, settings.read_connections_max)
+        )
+        cache = Cache(settings.cache_url)
+        stack.push_async_callback(cache.close)
+        queue = await stack.enter_async_context(queues.connect(settings.queue_url))
+        projected = await stack.enter_async_context(
+            checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
+        )
+        app.state.query_side = QuerySide(
+            settings,
+            schemas.load(settings.schema_file),
+            pool,
+            Tokens(pool),
+            projected,
+            cache,
+            queue,
+        )
+        yield

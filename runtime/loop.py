@@ -1,0 +1,57 @@
+"""The one loop under every worker: run, rest when there was nothing, back off when it failed.
+
+A worker is `run_once() -> how much it did`. Tests call `run_once`; processes call `run_forever`.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S = 0.05
+BACKOFF_MAX_S = 5.0
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGINT or SIGTERM sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def run_forever(
+    name: str,
+    run_once: Callable[[], Awaitable[int]],
+    rest: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+) -> None:
+    """Call `run_once` until `stop` is set, and `rest` whenever it found nothing to do.
+
+    A failure is logged and tried again after 0.05 s, 0.1 s … 5 s: a worker never gives up, since
+    whatever stops it (a server away, a poison event) can only be mended from outside.
+    """
+    backoff_s = BACKOFF_FIRST_S
+    while not stop.is_set():
+        try:
+            if await run_once() == 0:
+                await _either(stop.wait(), rest())
+        except Exception:
+            log.exception("%s failed; trying again in %.2f s", name, backoff_s)
+            await _either(stop.wait(), asyncio.sleep(backoff_s))
+            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            continue
+        backoff_s = BACKOFF_FIRST_S
+
+
+async def _either(*waits: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()

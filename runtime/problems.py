@@ -1,0 +1,101 @@
+"""Every way a request can fail, and its HTTP answer (RFC 9457 problem details).
+
+    Problem
+    ├── Invalid        the request's shape is wrong; nothing was appended
+    │   └── TooLarge, Unidentified, NotAllowed, NotFound
+    ├── Rejected       a business refusal; a *returned* value until it reaches the HTTP edge
+    ├── Conflict       somebody else is at it; try again, boundedly
+    └── Unavailable    a backend is down or full; try again later
+    Bug                an assertion: the unit of work crashes, the answer is 500
+
+The table below is the only place that maps them to a status; a test proves it complete.
+"""
+
+from typing import Any
+
+
+class Problem(Exception):  # noqa: N818 - these are answers, and read better without "Error"
+    """`code` is stable and machine-readable; `detail` says what, where, and what to do."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **extensions: Any,  # noqa: ANN401 - whatever JSON the problem document should carry
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.extensions = extensions
+
+
+class Invalid(Problem):
+    """The request is malformed."""
+
+
+class TooLarge(Invalid):
+    """The body is over its bound."""
+
+
+class Unidentified(Invalid):
+    """No token, or none that we know."""
+
+
+class NotAllowed(Invalid):
+    """The token's scopes do not cover this."""
+
+
+class NotFound(Invalid):
+    """There is no such thing in this tenant."""
+
+
+class Rejected(Problem):
+    """A business refusal, already decided and (for keyed commands) in the log."""
+
+
+class Conflict(Problem):
+    """Another request is doing the same thing right now."""
+
+
+class Unavailable(Problem):
+    """A backend does not answer, or a bounded queue is full."""
+
+
+STATUS: dict[type[Problem], tuple[int, str]] = {
+    Invalid: (400, "The request is malformed"),
+    TooLarge: (413, "The request body is too large"),
+    Unidentified: (401, "A valid bearer token is needed"),
+    NotAllowed: (403, "The token does not allow this"),
+    NotFound: (404, "Not found"),
+    Rejected: (422, "The command was refused"),
+    Conflict: (409, "The request conflicts with another one"),
+    Unavailable: (503, "The service cannot answer right now"),
+}
+RETRY_AFTER_S = 1
+
+
+def body(problem: Problem) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the problem document of `problem`."""
+    status, title = STATUS[type(problem)]
+    document = {
+        "type": f"urn:daybook:problem:{problem.code}",
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    return status, document | problem.extensions
+
+
+def headers(problem: Problem) -> dict[str, str]:
+    """Return the extra headers that belong to `problem`."""
+    match problem:
+        case Conflict() | Unavailable():
+            return {"Retry-After": str(RETRY_AFTER_S)} | problem.headers
+        case Unidentified():
+            return {"WWW-Authenticate": "Bearer"} | problem.headers
+        case _:
+            return problem.headers

@@ -1,0 +1,26 @@
+"""Named SQL: `queries("command_side")["lock_head"]` is the text below `-- name: lock_head`.
+
+All SQL lives in the `sql/` folder of the room that owns it, so that it can be read, linted and
+prepared against the migrated schema without running any Python.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@functools.cache
+def queries(room: str) -> dict[str, str]:
+    """Every named query of `room`. Raises ValueError for a name given twice."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / room / "sql").glob("*.sql")):
+        _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                message = f"{path}: the query name {name!r} is taken already"
+                raise ValueError(message)
+            found[name] = text.strip().removesuffix(";")
+    return found

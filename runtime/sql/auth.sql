@@ -1,0 +1,9 @@
+-- name: principal
+-- Only the digest is stored: a stolen table opens nothing.
+SELECT tenant, scopes FROM runtime.tokens WHERE token_sha256 = $1 AND revoked_at IS NULL;
+
+-- name: add_token
+-- Giving the same token again changes its rights; it never fails half-way.
+INSERT INTO runtime.tokens (token_sha256, tenant, scopes, label) VALUES ($1, $2, $3, $4)
+ON CONFLICT ON CONSTRAINT tokens_pkey
+DO UPDATE SET tenant = $2, scopes = $3, label = $4, revoked_at = NULL;

@@ -1,0 +1,134 @@
+"""Real servers for the tests that ask for them; a test that asks for none starts none.
+
+Every pytest-xdist worker is a process with servers of its own, started at the first need and
+stopped, by process id, at the end of its session. What a test gets is fresh: a clone of a
+migrated template database, an empty cache, a new queue.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from daybook import servers
+from daybook.supervisor import Supervisor
+
+Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+TEMPLATE = "daybook_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_real_aws() -> Iterator[None]:
+    """Give every AWS client the dummy credentials, so that none can reach a real account."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in servers.DUMMY_AWS.items():
+            patch.setenv(name, text)
+        patch.delenv("AWS_PROFILE", raising=False)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """Return the folder of this worker's servers; a short path, as sockets want it."""
+    folder = Path(tempfile.mkdtemp(prefix="daybook-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def supervisor(server_folder: Path) -> AsyncIterator[Supervisor]:
+    """Supervise this worker's servers, and leave none of them behind."""
+    supervisor = Supervisor()
+    yield supervisor
+    await supervisor.stop()
+
+
+@pytest.fixture(scope="session")
+async def postgres_server(supervisor: Supervisor, server_folder: Path) -> str:
+    """Start PostgreSQL, without fsync, and return the DSN of its administrative database."""
+    server = await servers.postgres(
+        server_folder, fsync=False, ephemeral=True, shared_buffers="128MB"
+    )
+    await supervisor.start(server.spec)
+    return _database(server.url, "postgres")
+
+
+@pytest.fixture(scope="session")
+async def admin(postgres_server: str) -> AsyncIterator[Admin]:
+    """Return the connection that creates and drops the tests' databases."""
+    connection = await asyncpg.connect(postgres_server)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def template_database(postgres_server: str, admin: Admin) -> str:
+    """Migrate a database once, for all tests to clone, and return its name."""
+    from runtime.migrate import migrate  # noqa: PLC0415 - unit tests need no database driver
+
+    await admin.execute(f"create database {TEMPLATE}")
+    await migrate(_database(postgres_server, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database_url(
+    postgres_server: str, admin: Admin, template_database: str
+) -> AsyncIterator[str]:
+    """Clone the template for one test; whoever is still connected afterwards is thrown out."""
+    name = f"test_{uuid4().hex}"
+    await admin.execute(f"create database {name} template {template_database}")
+    yield _database(postgres_server, name)
+    await admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+async def valkey_server(supervisor: Supervisor, server_folder: Path) -> str:
+    """Start Valkey and return its URL."""
+    server = servers.valkey(server_folder, servers.free_port())
+    await supervisor.start(server.spec)
+    return server.url
+
+
+@pytest.fixture
+async def cache_url(valkey_server: str) -> str:
+    """Empty the cache for one test."""
+    assert await servers.first_line(_port(valkey_server), b"FLUSHALL\r\n") == b"+OK\r\n"
+    return valkey_server
+
+
+@pytest.fixture(scope="session")
+async def sqs_server(supervisor: Supervisor, server_folder: Path) -> str:
+    """Start the SQS API and return the URL of its first queue."""
+    server = servers.sqs(server_folder, servers.free_port())
+    await supervisor.start(server.spec)
+    return server.url
+
+
+@pytest.fixture
+async def queue_url(sqs_server: str) -> str:
+    """Create a FIFO queue for one test."""
+    from runtime import queue  # noqa: PLC0415 - unit tests need no queue driver
+
+    url = sqs_server.replace(servers.QUEUE_NAME, f"{uuid4().hex}.fifo")
+    async with queue.connect(url) as connection:
+        await connection.ensure()
+    return url
+
+
+def _database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
