@@ -42,16 +42,12 @@ class Account(msgspec.Struct, frozen=True):
     @property
     def available(self) -> int:
         """Balance less what is held."""
-        held = (
-            self.debits_pending if self.normal_side is Side.CREDIT else self.credits_pending
-        )
+        held = self.debits_pending if self.normal_side is Side.CREDIT else self.credits_pending
         return self.balance - held
 
     def covers(self, amount: int) -> bool:
         """Return whether `amount` may leave without passing the overdraft limit."""
-        return (
-            self.overdraft_limit is None or self.available + self.overdraft_limit >= amount
-        )
+        return self.overdraft_limit is None or self.available + self.overdraft_limit >= amount
 
 
 def evolve(accounts: dict[AccountKey, Account], event: Event) -> None:

@@ -108,8 +108,10 @@ class _Decided:
             return
         if isinstance(decision, Rejection):
             decision = [refused(command, decision, recorded_at)]
-        for event in decision:
-            recorded = self._add(event)
+        *before, own = decision
+        for event in before:
+            self._add(event)
+        recorded = self._add(own)
         self.known[stream_id] = recorded
         self.outcomes.append(Done(recorded.position, recorded))
 
@@ -143,9 +145,7 @@ class _Decided:
                 account = self.state.accounts[event.ledger, event.account_id]
                 return account_stream_id(event.ledger, event.account_id), account.version
 
-    def _remember_original(
-        self, stream_id: UUID, event: TransferPosted | TransferRejected
-    ) -> None:
+    def _remember_original(self, stream_id: UUID, event: TransferPosted | TransferRejected) -> None:
         self.state.originals[stream_id] = Original(event, 0)
         if isinstance(event, TransferPosted) and event.refund_of is not None:
             original = self.state.originals[event.refund_of]
@@ -239,9 +239,8 @@ def _replayed(existing: Recorded, command: Keyed) -> Outcome:
     """Return the first outcome again, rebuilt from its event, if this is the same command."""
     assert isinstance(existing.event, TransferPosted | TransferRejected)
     if existing.event.fingerprint != fingerprint(command):
-        code = "idempotency_key_reused"
         detail = f"The idempotency key {command.key!r} was used for a different command."
-        return Rejected(code, detail)
+        return Rejected("idempotency_key_reused", detail)
     return Done(existing.position, existing, replayed=True)
 
 

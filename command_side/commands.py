@@ -31,7 +31,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag="transfer"):
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
-    """Reverse `amount` minor units of `currency` of transaction `refund_of`, or all that is left."""
+    """Reverse `amount` minor units (of `currency`) of `refund_of`, or all that is left of it."""
 
     ledger: str
     key: str
@@ -48,7 +48,7 @@ class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account")
     ledger: str
     account_id: str
     currency: str
-    overdraft_limit: int | None | msgspec.UnsetType = msgspec.UNSET
+    overdraft_limit: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_account"):
@@ -57,7 +57,7 @@ class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_accou
     ledger: str
     account_id: str
     status: Status | msgspec.UnsetType = msgspec.UNSET
-    overdraft_limit: int | None | msgspec.UnsetType = msgspec.UNSET
+    overdraft_limit: int | msgspec.UnsetType | None = msgspec.UNSET
     currency: str
 
 
@@ -85,45 +85,41 @@ def accounts_of(command: Command) -> tuple[str, ...]:
 def check_account_id(account_id: str, field: str) -> str:
     """Return `account_id`, or raise Invalid."""
     if not _ACCOUNT_ID.fullmatch(account_id):
-        code = "account_id_invalid"
-        detail = f"`{field}` must be 1 to 128 of A-Z a-z 0-9 . _ : @ - and start with a letter or digit."
-        raise Invalid(code, detail, field=field)
+        detail = (
+            f"`{field}` must be 1 to 128 of A-Z a-z 0-9 . _ : @ - and start with a letter or digit."
+        )
+        raise Invalid("account_id_invalid", detail, field=field)
     return account_id
 
 
 def check_key(in_body: str | None, in_header: str | None) -> str:
     """Return the idempotency key, given in either place or equal in both. Raises Invalid."""
     if in_body is not None and in_header is not None and in_body != in_header:
-        code = "idempotency_key_ambiguous"
-        raise Invalid(code, "`idempotencyKey` and the `Idempotency-Key` header differ.")
+        raise Invalid(
+            "idempotency_key_ambiguous", "`idempotencyKey` and the `Idempotency-Key` header differ."
+        )
     key = in_body if in_body is not None else in_header
     if key is None:
-        code = "idempotency_key_missing"
         detail = "Send `idempotencyKey` in the body or the `Idempotency-Key` header."
-        raise Invalid(code, detail, field="idempotencyKey")
+        raise Invalid("idempotency_key_missing", detail, field="idempotencyKey")
     if not _KEY.fullmatch(key):
-        code = "idempotency_key_invalid"
         detail = f"The idempotency key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters."
-        raise Invalid(code, detail, field="idempotencyKey")
+        raise Invalid("idempotency_key_invalid", detail, field="idempotencyKey")
     return key
 
 
-def check_attachments(
-    description: str | None, metadata: Metadata | None, schema: Schema
-) -> None:
+def check_attachments(description: str | None, metadata: Metadata | None, schema: Schema) -> None:
     """Raise Invalid unless description and metadata keep within the schema's limits."""
     limits = schema.limits
     if description is not None:
         if len(description) > limits.description_characters_max:
-            code = "description_too_long"
             detail = f"`description` has over {limits.description_characters_max} characters."
-            raise Invalid(code, detail, field="description")
+            raise Invalid("description_too_long", detail, field="description")
         _check_text(description, "description")
     missing = [key for key in limits.metadata_required if key not in (metadata or {})]
     if missing:
-        code = "metadata_required"
         detail = f"The accounting schema requires the metadata keys {', '.join(missing)}."
-        raise Invalid(code, detail, field="metadata")
+        raise Invalid("metadata_required", detail, field="metadata")
     if metadata is not None:
         _check_metadata(metadata, schema)
 
@@ -132,12 +128,11 @@ def _check_metadata(metadata: Metadata, schema: Schema) -> None:
     limits = schema.limits
     size = len(_ENCODER.encode(metadata))
     if len(metadata) > limits.metadata_keys_max or size > limits.metadata_bytes_max:
-        code = "metadata_too_large"
         detail = (
             f"`metadata` may have {limits.metadata_keys_max} keys "
             f"and {limits.metadata_bytes_max} bytes as JSON."
         )
-        raise Invalid(code, detail, field="metadata")
+        raise Invalid("metadata_too_large", detail, field="metadata")
     for key, value in metadata.items():
         _check_text(key, "metadata")
         if isinstance(value, str):
@@ -147,5 +142,4 @@ def _check_metadata(metadata: Metadata, schema: Schema) -> None:
 def _check_text(text: str, field: str) -> None:
     # PostgreSQL cannot hold U+0000 in text; no reader wants the other control characters.
     if _CONTROL.search(text):
-        code = "control_character"
-        raise Invalid(code, f"`{field}` holds a control character.", field=field)
+        raise Invalid("control_character", f"`{field}` holds a control character.", field=field)

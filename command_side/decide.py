@@ -14,7 +14,6 @@ import msgspec
 from command_side import policy
 from command_side.accounts import Account, AccountKey, evolve
 from command_side.commands import (
-    AccountCommand,
     ChangeAccount,
     Command,
     Keyed,
@@ -96,9 +95,7 @@ def _asked(command: Keyed) -> tuple[Posting, ...]:
             assert_never(command)
 
 
-def _transfer(
-    command: Transfer, state: State, schema: Schema, recorded_at: datetime
-) -> Decision:
+def _transfer(command: Transfer, state: State, schema: Schema, recorded_at: datetime) -> Decision:
     postings = _asked(command)
     opened: list[AccountOpened] = []
     for account_id in (command.source, command.destination):
@@ -109,9 +106,7 @@ def _transfer(
             return opening
         opened.append(opening)
     involved = _involved(command.ledger, postings, state, opened)
-    rejection = policy.refuses(postings, involved, schema) or policy.lacks_funds(
-        postings, involved
-    )
+    rejection = policy.refuses(postings, involved, schema) or policy.lacks_funds(postings, involved)
     if rejection is not None:
         return rejection
     posted = TransferPosted(
@@ -166,9 +161,7 @@ def _refund(command: Refund, state: State, schema: Schema, recorded_at: datetime
     ]
 
 
-def _open(
-    command: OpenAccount, state: State, schema: Schema, recorded_at: datetime
-) -> Decision:
+def _open(command: OpenAccount, state: State, schema: Schema, recorded_at: datetime) -> Decision:
     kind = schema.class_of(command.account_id)
     if kind is None:
         detail = f"The accounting schema has no class for {command.account_id!r}."
@@ -240,9 +233,7 @@ def _opening_by_use(
     kind = schema.class_of(account_id)
     if kind is None or not kind.open_by_use:
         return _no_account(account_id)
-    opening = OpenAccount(
-        ledger=command.ledger, account_id=account_id, currency=command.currency
-    )
+    opening = OpenAccount(ledger=command.ledger, account_id=account_id, currency=command.currency)
     limit = schema.overdraft_limit(kind, command.currency)
     return _opened(opening, kind.name, kind.normal_side, limit, recorded_at)
 

@@ -17,7 +17,7 @@ def refuses(
         _currency(postings, accounts)
         or _status(accounts, Status.CLOSED, Code.ACCOUNT_CLOSED)
         or _status(accounts, Status.FROZEN, Code.ACCOUNT_FROZEN)
-        or _amount_limit(postings, accounts, schema)
+        or _amount_limit(postings, schema)
     )
 
 
@@ -61,9 +61,7 @@ def _status(accounts: Mapping[str, Account], status: Status, code: Code) -> Reje
     return None
 
 
-def _amount_limit(
-    postings: Sequence[Posting], accounts: Mapping[str, Account], schema: Schema
-) -> Rejection | None:
+def _amount_limit(postings: Sequence[Posting], schema: Schema) -> Rejection | None:
     for posting in postings:
         for account_id in (posting.debit, posting.credit):
             kind = schema.class_of(account_id)

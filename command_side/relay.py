@@ -63,9 +63,7 @@ class Relay:
             if not events:
                 return 0
             settings = self._settings
-            for envelope in pack(
-                events, settings.envelope_bytes_max, settings.envelope_events_max
-            ):
+            for envelope in pack(events, settings.envelope_bytes_max, settings.envelope_events_max):
                 await self._queue.send(
                     envelope.body, MESSAGE_GROUP, f"{envelope.first}-{envelope.last}"
                 )

@@ -1,4 +1,4 @@
-"""HTTP ↔ command: what a client may send. Every check of shape happens before the writer sees it."""
+"""HTTP ↔ command: what a client may send. Every shape is checked before the writer sees it."""
 
 from uuid import UUID
 
@@ -157,8 +157,7 @@ def transfer(ledger: str, key: str, body: TransferBody, schema: Schema) -> Trans
     source = check_account_id(body.source_account_id, "source_account_id")
     destination = check_account_id(body.destination_account_id, "destination_account_id")
     if source == destination:
-        code = "same_account"
-        raise Invalid(code, "Source and destination are the same account.")
+        raise Invalid("same_account", "Source and destination are the same account.")
     check_attachments(body.description, body.metadata, schema)
     return Transfer(
         ledger=ledger,
@@ -199,7 +198,7 @@ def _policy(done: Done, side: CommandSide, status: int) -> ASGIApp:
 
 def _overdraft_limit(
     text: str | None, currency: str, schema: Schema
-) -> int | None | msgspec.UnsetType:
+) -> int | msgspec.UnsetType | None:
     match text:
         case None:
             return msgspec.UNSET
@@ -214,5 +213,6 @@ def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        code = "transaction_id_invalid"
-        raise Invalid(code, "A transaction id is a UUID.", field="transaction_id") from error
+        raise Invalid(
+            "transaction_id_invalid", "A transaction id is a UUID.", field="transaction_id"
+        ) from error

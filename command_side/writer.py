@@ -64,9 +64,10 @@ class Writer:
     async def submit(self, command: Command) -> Done:
         """Return what became of `command`, once it is durable. Raises a Problem."""
         if len(self._waiting) >= self._settings.waiting_commands_max:
-            code = "too_many_waiting"
-            raise Unavailable(code, "Too many commands are waiting. Try again with the same key.")
-        outcome = asyncio.get_running_loop().create_future()
+            raise Unavailable(
+                "too_many_waiting", "Too many commands are waiting. Try again with the same key."
+            )
+        outcome: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(command, outcome))
         self._arrived.set()
         return await outcome
@@ -132,8 +133,10 @@ class Writer:
                 case Done():
                     _answer(waiting, claim)
                 case Claim.RUNNING_ELSEWHERE:
-                    code = "still_running"
-                    _answer(waiting, Conflict(code, "The same key is being decided right now."))
+                    _answer(
+                        waiting,
+                        Conflict("still_running", "The same key is being decided right now."),
+                    )
                 case Claim.OURS:
                     continue
             answered.add(id(waiting))
@@ -155,7 +158,11 @@ class Writer:
                 await self._append_alone(waiting)
             return
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Done) and outcome.recorded and isinstance(waiting.command, Keyed):
+            if (
+                isinstance(outcome, Done)
+                and outcome.recorded
+                and isinstance(waiting.command, Keyed)
+            ):
                 self._done.append((waiting.command, outcome.recorded))
             _answer(waiting, outcome)
 

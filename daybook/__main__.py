@@ -37,7 +37,10 @@ def cli() -> None:
 
 @cli.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path), default=".daybook", show_default=True,
+    "--data",
+    type=click.Path(path_type=Path),
+    default=".daybook",
+    show_default=True,
     help="Where the data is kept, and found again.",
 )
 @click.option("--port", default=3000, show_default=True, help="Of the API, on loopback; 0: any.")

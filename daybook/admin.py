@@ -23,13 +23,13 @@ async def migrate(settings: Settings) -> list[str]:
 async def token(settings: Settings, ledger: str, scopes: Sequence[str], label: str) -> str:
     """Return a fresh token for `ledger`. Raises Invalid."""
     if not _LEDGER.fullmatch(ledger):
-        code = "ledger_invalid"
-        raise Invalid(code, "A ledger's name is 1 to 63 of a-z, 0-9 and -.")
+        raise Invalid("ledger_invalid", "A ledger's name is 1 to 63 of a-z, 0-9 and -.")
     unknown = set(scopes) - set(auth.SCOPES)
     if unknown:
-        code = "scope_unknown"
-        detail = f"Unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(auth.SCOPES)}."
-        raise Invalid(code, detail)
+        detail = (
+            f"Unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(auth.SCOPES)}."
+        )
+        raise Invalid("scope_unknown", detail)
     made = auth.new_token()
     connection = await database.connect(settings.database_url)
     try:

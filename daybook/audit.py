@@ -33,11 +33,9 @@ async def reconcile(
 ) -> Report:
     """Reconcile, and keep what was found. Raises Invalid, NotFound, Unavailable."""
     if account is None and (ledger or start or end):
-        code = "account_missing"
-        raise Invalid(code, "--ledger, --start and --end go with --account.")
+        raise Invalid("account_missing", "--ledger, --start and --end go with --account.")
     if account is not None and ledger is None:
-        code = "ledger_missing"
-        raise Invalid(code, "--account needs --ledger, the ledger it is in.")
+        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
     connection = await database.connect(settings.database_url, ROLE)
     try:
         if account is None:
@@ -51,8 +49,9 @@ async def reconcile(
             )
             found = await reconcile_account(connection, uuid4(), scope)
             if found is None:
-                code = "account_not_found"
-                raise NotFound(code, f"The log has no account {account!r} in ledger {ledger!r}.")
+                raise NotFound(
+                    "account_not_found", f"The log has no account {account!r} in ledger {ledger!r}."
+                )
             report = found
         await record(connection, report)
     finally:
@@ -63,8 +62,8 @@ async def reconcile(
 def as_text(report: Report) -> str:
     """Return the report for people."""
     lines = [
-        f"{report.events_read:,} events up to position {report.position:,}; compared "
-        f"{report.entries_compared:,} entries and {report.balances_compared:,} balances",
+        f"{report.events_read:,} events up to position {report.position:,}",
+        f"{report.entries_compared:,} entries and {report.balances_compared:,} balances compared",
     ]
     lines += [
         f"  {found.kind}: {found.explanation}\n"
@@ -124,9 +123,7 @@ def trial_balance_as_text(balance: TrialBalance) -> str:
         f"{'':<12} {'total':<28} {currency:<5}{both['debit']:>18} {both['credit']:>18}"
         for currency, both in balance.totals.items()
     ]
-    head = (
-        f"{'ledger':<12} {'account':<28} {'':<5}{'debits':>18} {'credits':>18} {'balance':>18}"
-    )
+    head = f"{'ledger':<12} {'account':<28} {'':<5}{'debits':>18} {'credits':>18} {'balance':>18}"
     return "\n".join([head, *rows, *sums, f"as of position {balance.position:,}"])
 
 

@@ -145,7 +145,9 @@ async def demo(*, as_json: bool) -> int:
         console.print(f"[bold red]Not right:[/] {problem}")
     else:
         console.rule("[bold green]Every step was right", align="left")
-        console.print("[bold]make up[/] leaves it running on port 3000; README.md has the curl walk.")
+        console.print(
+            "[bold]make up[/] leaves it running on port 3000; README.md has the curl walk."
+        )
     return 1 if problem else 0
 
 

@@ -23,7 +23,7 @@ FUNDING = Transfer(
 
 
 async def seed_demo(database_url: str) -> None:
-    """Store the demo token and fund account-123 with 10,000.00 USD; doing it again changes nothing."""
+    """Store the demo token and fund account-123 with 10,000.00 USD; again it changes nothing."""
     admin = await database.connect(database_url)
     try:
         await auth.add_token(admin, TOKEN, LEDGER, ["admin"], "embedded demo")

@@ -1,14 +1,13 @@
 """The worker processes: the relay and the projector, each under the one loop."""
 
-from runtime import database, health, loop, telemetry
-from runtime import queue as queues
-from runtime.settings import Settings
-
 from command_side.relay import ROLE as RELAY_ROLE
 from command_side.relay import Relay
 from daybook import __version__
 from projections.worker import ROLE as PROJECTOR_ROLE
 from projections.worker import Projector
+from runtime import database, health, loop, telemetry
+from runtime import queue as queues
+from runtime.settings import Settings
 
 
 async def relay(settings: Settings) -> None:
@@ -57,5 +56,4 @@ async def _no_rest() -> None:
 async def _not_poisoned() -> None:
     for metric in telemetry.POISONED.collect():
         if any(sample.value for sample in metric.samples):
-            message = "an event cannot be applied; see the log"
-            raise RuntimeError(message)
+            raise RuntimeError("an event cannot be applied; see the log")

@@ -93,7 +93,8 @@ class Waiters:
             started = time.monotonic()
             # A database that is away answers nobody in time; the waiters' own bounds end them.
             with suppress(*database.CONNECTION_ERRORS):
-                self._position = await read(self._pool, self._reader)
+                async with self._pool.acquire() as connection:
+                    self._position = await read(connection, self._reader)
             async with self._arrived:
                 self._arrived.notify_all()
             await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - started)))

@@ -7,6 +7,7 @@
 An envelope is a hint and a cache, never a truth: a reader that misses one reads the log.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +16,8 @@ import msgspec
 
 from events import codec
 from events.vocabulary import Recorded
+
+log = logging.getLogger(__name__)
 
 SOURCE = "/daybook/log"
 BRACKETS_BYTES = 2
@@ -83,8 +86,19 @@ def unpack(body: str) -> list[Recorded]:
             for event in _DECODER.decode(body)
         ]
     except (ValueError, msgspec.MsgspecError) as error:
-        message = f"not an envelope: {error}"
-        raise UnreadableEnvelopeError(message) from error
+        raise UnreadableEnvelopeError(f"not an envelope: {error}") from error
+
+
+def unpack_or_ignore(body: str) -> list[Recorded]:
+    """Return the events in `body`; none, with a warning, if it is not an envelope of ours.
+
+    Nothing is lost by that: an envelope carries nothing that the log doesn't have.
+    """
+    try:
+        return unpack(body)
+    except UnreadableEnvelopeError as error:
+        log.warning("a message is ignored: %s", error)
+        return []
 
 
 def _cloud_event(stored: Recorded) -> _CloudEvent:

@@ -18,9 +18,8 @@ def parse(raw: bytes) -> Decimal:
     """Return the amount in a JSON number or a JSON string that looks like one. Raises Invalid."""
     match = _NUMBER.fullmatch(raw if raw.startswith(b'"') else b'"%s"' % raw)
     if match is None:
-        code = "amount_not_a_number"
         detail = "`amount` must be a number such as 100.00, or a string that holds one."
-        raise Invalid(code, detail, field="amount")
+        raise Invalid("amount_not_a_number", detail, field="amount")
     return Decimal(match[1].decode())
 
 
@@ -32,23 +31,19 @@ def to_minor(amount: Decimal, decimals: int, currency: str) -> int:
     """
     sign, digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int):
-        code = "amount_not_finite"
-        raise Invalid(code, "`amount` must be a finite number.", field="amount")
+        raise Invalid("amount_not_finite", "`amount` must be a finite number.", field="amount")
     if sign or not any(digits):
-        code = "amount_not_positive"
-        raise Invalid(code, "`amount` must be greater than zero.", field="amount")
+        raise Invalid("amount_not_positive", "`amount` must be greater than zero.", field="amount")
     shift = exponent + decimals
     if amount.adjusted() + decimals >= DIGITS_MAX:
-        code = "amount_too_large"
         detail = f"`amount` must have at most {DIGITS_MAX} digits in minor units."
-        raise Invalid(code, detail, field="amount")
+        raise Invalid("amount_too_large", detail, field="amount")
     text = "".join(map(str, digits))
     if shift >= 0:
-        return int(text) * 10**shift
+        return int(text + "0" * shift)
     if text[shift:].strip("0"):
-        code = "amount_too_precise"
         detail = f"`amount` has more than the {decimals} decimals of {currency}."
-        raise Invalid(code, detail, field="amount")
+        raise Invalid("amount_too_precise", detail, field="amount")
     return int(text[:shift])
 
 

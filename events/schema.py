@@ -27,17 +27,13 @@ class SchemaError(ValueError):
     """The schema cannot be used; the message names the key."""
 
 
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file in which every key is known."""
-
-
-class Defaults(Strict):
+class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`currency`: of a transaction that names none."""
 
     currency: str
 
 
-class Limits(Strict):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of what a client may attach to a transaction."""
 
     description_characters_max: int = 500
@@ -46,13 +42,15 @@ class Limits(Strict):
     metadata_required: tuple[str, ...] = ()
 
 
-class Currency(Strict):
+class Currency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`decimals` between the unit and the minor unit, 0 to 18."""
 
     decimals: int
 
 
-class AccountClass(Strict, dict=True):
+class AccountClass(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
+):
     """What an account whose id matches `pattern` may do."""
 
     name: str
@@ -72,7 +70,7 @@ class AccountClass(Strict, dict=True):
         return self._matcher.fullmatch(account_id) is not None
 
 
-class Schema(Strict, dict=True):
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """A checked accounting schema."""
 
     defaults: Defaults
@@ -84,9 +82,8 @@ class Schema(Strict, dict=True):
         """Return the decimals of `currency`. Raises Invalid."""
         known = self.currencies.get(currency)
         if known is None:
-            code = "currency_unknown"
             detail = f"The accounting schema has no currency {currency!r}."
-            raise Invalid(code, detail, field="currency")
+            raise Invalid("currency_unknown", detail, field="currency")
         return known.decimals
 
     def class_of(self, account_id: str) -> AccountClass | None:
@@ -118,17 +115,15 @@ class Schema(Strict, dict=True):
         return money.to_minor(Decimal(kind.amount_max), self.decimals(currency), currency)
 
 
-
-
-
 def load(path: str | Path | None = None) -> Schema:
     """Read and check a schema file (the default one if None). Raises SchemaError."""
     file = Path(path) if path is not None else DEFAULT_FILE
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        message = f"{file}: the accounting schema cannot be read: {error.strerror}"
-        raise SchemaError(message) from error
+        raise SchemaError(
+            f"{file}: the accounting schema cannot be read: {error.strerror}"
+        ) from error
     return parse(text, file.name)
 
 
@@ -137,16 +132,13 @@ def parse(text: str, name: str = "schema") -> Schema:
     try:
         schema = msgspec.convert(tomllib.loads(text), Schema)
     except tomllib.TOMLDecodeError as error:
-        message = f"{name}: not TOML: {error}"
-        raise SchemaError(message) from error
+        raise SchemaError(f"{name}: not TOML: {error}") from error
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         key = where.strip("`").removeprefix("$.") or "the file"
-        message = f"{name}: {key}: {what}"
-        raise SchemaError(message) from error
+        raise SchemaError(f"{name}: {key}: {what}") from error
     for problem in _faults(schema):
-        message = f"{name}: {problem}"
-        raise SchemaError(message)
+        raise SchemaError(f"{name}: {problem}")
     return schema
 
 

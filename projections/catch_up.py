@@ -9,7 +9,8 @@
     6   move checkpoint
     7   COMMIT              rows and checkpoint, or neither
 
-So duplicated, lost and reordered messages, two workers at once, and an emptied queue change nothing.
+So duplicated, lost and reordered messages, two workers at once and an emptied queue change
+nothing.
 """
 
 from collections import defaultdict
@@ -46,9 +47,7 @@ class Page(msgspec.Struct):
     refunded: dict[Any, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
-async def catch_up(
-    connection: Executor, events_max: int, in_hand: Sequence[Recorded] = ()
-) -> int:
+async def catch_up(connection: Executor, events_max: int, in_hand: Sequence[Recorded] = ()) -> int:
     """Apply the next events, at most `events_max` of them; return how many.
 
     `in_hand` are events that messages brought, by position. Old ones need nothing; those that
@@ -80,8 +79,9 @@ def fold(events: Sequence[Recorded], known: dict[AccountKey, Balance]) -> Page:
             _fold_one(page, recorded)
         except Exception as error:
             telemetry.POISONED.set(1)
-            message = f"position {recorded.position} ({recorded.event.topic}) cannot be applied"
-            raise PoisonEventError(message) from error
+            raise PoisonEventError(
+                f"position {recorded.position} ({recorded.event.topic}) cannot be applied"
+            ) from error
     telemetry.POISONED.set(0)
     return page
 
@@ -110,9 +110,7 @@ def _continuing(in_hand: Sequence[Recorded], position: int) -> list[Recorded]:
     return events
 
 
-async def _balances(
-    connection: Executor, events: Sequence[Recorded]
-) -> dict[AccountKey, Balance]:
+async def _balances(connection: Executor, events: Sequence[Recorded]) -> dict[AccountKey, Balance]:
     wanted = {
         (event.ledger, account_id)
         for event in (recorded.event for recorded in events)
@@ -145,8 +143,15 @@ async def _write(connection: Executor, page: Page) -> None:
         await connection.execute(
             SQL["put_accounts"],
             *_columns(
-                (o.ledger, o.account_id, o.account_class, o.currency, o.normal_side,
-                 o.overdraft_limit, o.recorded_at)
+                (
+                    o.ledger,
+                    o.account_id,
+                    o.account_class,
+                    o.currency,
+                    o.normal_side,
+                    o.overdraft_limit,
+                    o.recorded_at,
+                )
                 for o in page.opened
             ),
         )
@@ -154,8 +159,7 @@ async def _write(connection: Executor, page: Page) -> None:
         await connection.execute(
             SQL["change_accounts"],
             *_columns(
-                (c.ledger, c.account_id, c.status, c.overdraft_limit)
-                for c in page.changed.values()
+                (c.ledger, c.account_id, c.status, c.overdraft_limit) for c in page.changed.values()
             ),
         )
     if page.balances:
@@ -163,8 +167,16 @@ async def _write(connection: Executor, page: Page) -> None:
         await connection.execute(
             SQL["put_balances"],
             *_columns(
-                (b.ledger, b.account_id, str(b.debits_posted), str(b.credits_posted),
-                 str(b.debits_pending), str(b.credits_pending), b.position, b.as_of)
+                (
+                    b.ledger,
+                    b.account_id,
+                    str(b.debits_posted),
+                    str(b.credits_posted),
+                    str(b.debits_pending),
+                    str(b.credits_pending),
+                    b.position,
+                    b.as_of,
+                )
                 for _, b in sorted(page.balances.items())
             ),
         )

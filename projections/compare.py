@@ -1,8 +1,7 @@
 """What the log says, beside what a view shows: entries, transactions, counters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -10,7 +9,7 @@ from events.replay import AccountKey, Books, Line, Outcome, Tally
 from projections import discrepancies
 from projections.discrepancies import Discrepancy, Findings, Kind
 from runtime.database import Executor
-from runtime.sql import queries
+from runtime.sql import Row, queries
 
 SQL = queries("projections")
 PAGE_ROWS_MAX = 5_000
@@ -50,7 +49,12 @@ async def entries(run: Run, after: int, until: int, expected: Iterable[Line]) ->
     else:
         rows = await run.connection.fetch(
             SQL["account_entries_between"],
-            after, until, scope.ledger, scope.account_id, scope.start, scope.end,
+            after,
+            until,
+            scope.ledger,
+            scope.account_id,
+            scope.start,
+            scope.end,
         )
     actual = {(row["position"], row["line"], row["account_id"]): row for row in rows}
     for line in expected:
@@ -98,9 +102,7 @@ async def balances(run: Run, query: str, kind: Kind, position: int) -> None:
         tally(run, key, run.books.accounts[key], None, kind)
 
 
-def tally(
-    run: Run, key: AccountKey, booked: Tally, row: Mapping[str, Any] | None, kind: Kind
-) -> None:
+def tally(run: Run, key: AccountKey, booked: Tally, row: Row | None, kind: Kind) -> None:
     """Compare one account's counters with the auditor's tally."""
     expected = counters(booked) | {"debits_pending": 0, "credits_pending": 0}
     if row is not None and all(row[name] == value for name, value in expected.items()):
@@ -115,14 +117,12 @@ def counters(booked: Tally) -> dict[str, int]:
     return {"debits_posted": booked.totals["debit"], "credits_posted": booked.totals["credit"]}
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def _shown(row: Row) -> str:
     names = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
     return ", ".join(f"{name} {row[name]}" for name in names)
 
 
-def _drift(
-    kind: Kind, key: AccountKey, position: int, expected: str, actual: str
-) -> Discrepancy:
+def _drift(kind: Kind, key: AccountKey, position: int, expected: str, actual: str) -> Discrepancy:
     view = "balance" if kind is Kind.BALANCE_DRIFT else "command side's row"
     return Discrepancy(
         kind=kind,
@@ -147,7 +147,7 @@ def _transaction(kind: Kind, outcome: Outcome, actual: str) -> Discrepancy:
     )
 
 
-def _unexpected_transaction(row: Mapping[str, Any]) -> Discrepancy:
+def _unexpected_transaction(row: Row) -> Discrepancy:
     return Discrepancy(
         kind=Kind.UNEXPECTED_TRANSACTION,
         position=row["position"],
@@ -159,7 +159,7 @@ def _unexpected_transaction(row: Mapping[str, Any]) -> Discrepancy:
     )
 
 
-def _line(row: Mapping[str, Any]) -> Line:
+def _line(row: Row) -> Line:
     return Line(
         row["ledger"],
         row["account_id"],

@@ -62,7 +62,7 @@ class Findings:
 
 
 def gap(after: int, found: int) -> Discrepancy:
-    """Positions must be 1, 2, 3 …"""
+    """Name the first position that is missing: they must be 1, 2, 3 and so on."""
     return Discrepancy(
         kind=Kind.POSITION_GAP,
         position=after + 1,
@@ -80,7 +80,10 @@ def of_entry(expected: Line | None, actual: Line | None) -> Discrepancy | None:
     assert line is not None
     where = f"account {line.account_id}, position {line.position}, line {line.line}"
     if actual is None:
-        kind, text = Kind.MISSING_ENTRY, f"The log says there is an entry in {where}; it is missing."
+        kind, text = (
+            Kind.MISSING_ENTRY,
+            f"The log says there is an entry in {where}; it is missing.",
+        )
     elif expected is None:
         kind, text = Kind.UNEXPECTED_ENTRY, f"No event of the log made the entry in {where}."
     elif _entry_itself(expected) != _entry_itself(actual):

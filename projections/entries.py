@@ -1,9 +1,9 @@
 """Fold: the entries of a transaction, each with its account's balance after it. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
-from datetime import datetime
 
 from events.vocabulary import Recorded, Side, TransferPosted
 from projections.balances import AccountKey, Balance

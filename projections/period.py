@@ -20,7 +20,6 @@ def moment(text: str | None, field: str, *, whole_day: bool) -> datetime | None:
             return datetime.combine(day, time(), UTC)
         given = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
-        code = "period_invalid"
         detail = f"`{field}` must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z."
-        raise Invalid(code, detail, field=field) from error
+        raise Invalid("period_invalid", detail, field=field) from error
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -151,9 +151,7 @@ async def _pages(
         after = page[-1].position
 
 
-def _take(
-    run: Run, page: list[Recorded], before: int
-) -> tuple[list[Line], list[Outcome]]:
+def _take(run: Run, page: list[Recorded], before: int) -> tuple[list[Line], list[Outcome]]:
     """Fold a page; note every gap in its positions."""
     lines: list[Line] = []
     outcomes: list[Outcome] = []
@@ -180,9 +178,7 @@ def _account_lines(run: Run, page: list[Recorded]) -> list[Line]:
     ]
 
 
-def _report(
-    run: Run, reconciliation_id: UUID, position: int, started: datetime
-) -> Report:
+def _report(run: Run, reconciliation_id: UUID, position: int, started: datetime) -> Report:
     return Report(
         reconciliation_id=reconciliation_id,
         scope=run.scope,

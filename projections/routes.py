@@ -1,6 +1,5 @@
 """Reconciliation over HTTP: one account and period on demand, and what was found before."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +16,7 @@ from runtime import database
 from runtime.auth import Principal
 from runtime.http import ENCODER, Answer, HttpRequest, decode, read_body
 from runtime.problems import Invalid, NotFound
-from runtime.sql import queries
+from runtime.sql import Row, queries
 
 SQL = queries("projections")
 POSITION = "Daybook-Position"
@@ -46,8 +45,7 @@ async def reconcile(request: HttpRequest, account_id: str) -> ASGIApp:
         end=moment(body.endDate, "endDate", whole_day=True),
     )
     if scope.start is not None and scope.end is not None and scope.start >= scope.end:
-        code = "period_invalid"
-        raise Invalid(code, "`startDate` must be before `endDate`.", field="startDate")
+        raise Invalid("period_invalid", "`startDate` must be before `endDate`.", field="startDate")
     report = await _run(side, scope)
     async with side.pool.acquire() as connection:
         await record(connection, report)
@@ -66,9 +64,7 @@ async def difference(request: HttpRequest, account_id: str) -> ASGIApp:
 async def history(request: HttpRequest, account_id: str) -> ASGIApp:
     """List an account's latest reconciliations, newest first."""
     side, principal = await _may_reconcile(request, "read")
-    rows = await side.pool.fetch(
-        SQL["history"], principal.tenant, account_id, HISTORY_MAX
-    )
+    rows = await side.pool.fetch(SQL["history"], principal.tenant, account_id, HISTORY_MAX)
     items = [_kept(row) for row in rows]
     return Answer(ENCODER.encode({"items": items}))
 
@@ -89,8 +85,7 @@ async def _run(side: AuditSide, scope: Scope) -> Report:
     except database.CONNECTION_ERRORS as error:
         raise database.unavailable(error) from error
     if report is None:
-        code = "account_not_found"
-        raise NotFound(code, f"The log has no account {scope.account_id!r}.")
+        raise NotFound("account_not_found", f"The log has no account {scope.account_id!r}.")
     return report
 
 
@@ -120,7 +115,7 @@ def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
     }
 
 
-def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(row: Row) -> dict[str, Any]:
     return {
         "reconciliationId": row["reconciliation_id"],
         "account_id": row["account_id"],

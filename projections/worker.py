@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from events.envelope import UnreadableEnvelopeError, unpack
+from events.envelope import unpack_or_ignore
 from events.vocabulary import Recorded
 from projections.catch_up import catch_up
 from runtime import database
@@ -40,7 +40,7 @@ class Projector:
         Raises Unavailable or PoisonEventError.
         """
         messages = await self._received()
-        in_hand = [recorded for message in messages for recorded in _events(message)]
+        in_hand = [recorded for message in messages for recorded in unpack_or_ignore(message.body)]
         try:
             applied = await apply(await self._connected(), self._settings, in_hand)
         except database.CONNECTION_ERRORS as error:
@@ -96,11 +96,3 @@ async def apply(
     while count := await catch_up(connection, settings.projection_events_max, by_position):
         applied += count
     return applied
-
-
-def _events(message: Message) -> list[Recorded]:
-    try:
-        return unpack(message.body)
-    except UnreadableEnvelopeError as error:
-        log.warning("a message is ignored: %s", error)
-        return []

@@ -37,10 +37,11 @@ def limit(text: str | None) -> int:
     if text is None:
         return LIMIT_DEFAULT
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIMIT_MAX:
-        code = "limit_invalid"
-        raise Invalid(code, f"`limit` must be 1 to {LIMIT_MAX}.", field="limit")
+        raise Invalid("limit_invalid", f"`limit` must be 1 to {LIMIT_MAX}.", field="limit")
     return int(text)
 
 
 def _not_ours() -> Invalid:
-    return Invalid("cursor_invalid", "`cursor` must be a `next` that this list gave.", field="cursor")
+    return Invalid(
+        "cursor_invalid", "`cursor` must be a `next` that this list gave.", field="cursor"
+    )

@@ -38,8 +38,10 @@ async def status(request: HttpRequest, key: str) -> ASGIApp:
     if await queries.submitted(side.pool, transaction_id):
         body = {"status": "PROCESSING", "idempotencyKey": idempotency_key}
         return _answer(body, found, 202)
-    code = "transaction_not_found"
-    raise NotFound(code, f"Nothing was submitted with the idempotency key {idempotency_key!r}.")
+    raise NotFound(
+        "transaction_not_found",
+        f"Nothing was submitted with the idempotency key {idempotency_key!r}.",
+    )
 
 
 @get("/transactions/{transaction_id:str}")
@@ -83,7 +85,11 @@ async def verify_double_entry(request: HttpRequest, transaction_id: str) -> ASGI
         "transaction_id": row["transaction_id"],
         "balanced": balanced,
         "totals": [
-            {"currency": currency, "debits_minor": str(t["debit"]), "credits_minor": str(t["credit"])}
+            {
+                "currency": currency,
+                "debits_minor": str(t["debit"]),
+                "credits_minor": str(t["credit"]),
+            }
             for currency, t in totals.items()
         ],
         "entries": [
@@ -204,14 +210,14 @@ async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
 
 async def _fresh_enough(request: HttpRequest, side: QuerySide, wanted: str) -> None:
     if not wanted.isascii() or not wanted.isdigit() or int(wanted[:20]) > cursors.BIGGEST:
-        code = "min_position_invalid"
-        raise Invalid(code, "`Daybook-Min-Position` takes a position: a whole number.")
+        raise Invalid(
+            "min_position_invalid", "`Daybook-Min-Position` takes a position: a whole number."
+        )
     wait_s = preferred_wait_s(request, side.settings.wait_s_max)
     timeout_s = WAIT_DEFAULT_S if wait_s is None else wait_s
     if not await side.projected.reached(int(wanted), timeout_s):
-        code = "position_not_reached"
         detail = f"The read models had not reached position {wanted} within {timeout_s:g} s."
-        raise Unavailable(code, detail)
+        raise Unavailable("position_not_reached", detail)
 
 
 async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read:
@@ -229,8 +235,10 @@ async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read
 async def _account(side: QuerySide, principal: Principal, account_id: str) -> Read:
     found = await queries.read(side.pool, "account", principal.tenant, account_id)
     if found.row is None:
-        code = "account_not_found"
-        raise NotFound(code, f"There is no account {account_id!r} (up to position {found.position}).")
+        raise NotFound(
+            "account_not_found",
+            f"There is no account {account_id!r} (up to position {found.position}).",
+        )
     return found
 
 

@@ -1,6 +1,5 @@
 """What the read API answers with. Amounts go out in units (exact JSON numbers) and minor units."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,8 +7,7 @@ import msgspec
 from events import money
 from events.schema import Schema
 from events.vocabulary import Recorded, Side
-
-Row = Mapping[str, Any]
+from runtime.sql import Row
 
 
 def transaction(row: Row, schema: Schema) -> dict[str, Any]:

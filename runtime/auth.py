@@ -31,8 +31,9 @@ class Principal(msgspec.Struct, frozen=True):
         """Return self, or raise NotAllowed."""
         if scope in self.scopes or "admin" in self.scopes:
             return self
-        code = "scope_missing"
-        raise NotAllowed(code, f"This needs the scope {scope!r}; the token has {self._listed()}.")
+        raise NotAllowed(
+            "scope_missing", f"This needs the scope {scope!r}; the token has {self._listed()}."
+        )
 
     def _listed(self) -> str:
         return ", ".join(sorted(self.scopes)) or "none"
@@ -53,8 +54,7 @@ class Tokens:
                 return known[1]
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            code = "token_missing"
-            raise Unidentified(code, "Send the header `Authorization: Bearer <token>`.")
+            raise Unidentified("token_missing", "Send the header `Authorization: Bearer <token>`.")
         principal = await self._look_up(token.strip())
         if len(self._remembered) >= REMEMBERED_MAX:
             self._remembered.clear()
@@ -67,8 +67,7 @@ class Tokens:
         except database.CONNECTION_ERRORS as error:
             raise database.unavailable(error) from error
         if row is None:
-            code = "token_unknown"
-            raise Unidentified(code, "The bearer token is unknown or was revoked.")
+            raise Unidentified("token_unknown", "The bearer token is unknown or was revoked.")
         return Principal(row["tenant"], frozenset(row["scopes"]))
 
 

@@ -50,9 +50,9 @@ class Cache:
         """
         pipeline = self._client.pipeline(transaction=False)
         for key, value in values:
-            pipeline.set(key, value, px=value_ms)
+            _ = pipeline.set(key, value, px=value_ms)
         for key, value in claims:
-            pipeline.set(key, value, px=claim_ms, nx=True, get=True)
+            _ = pipeline.set(key, value, px=claim_ms, nx=True, get=True)
         answers = await self._bounded(pipeline.execute())
         return list(answers[len(values) :])
 

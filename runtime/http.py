@@ -48,9 +48,7 @@ class Answer:
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        await send(
-            {"type": "http.response.start", "status": self.status, "headers": self.headers}
-        )
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
@@ -67,13 +65,13 @@ async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
     body = b""
     while True:
         message = await request.receive()
-        if message["type"] == "http.disconnect":
-            code = "body_incomplete"
-            raise Invalid(code, "The request ended before its body did.")
+        if message["type"] != "http.request":
+            raise Invalid("body_incomplete", "The request ended before its body did.")
         body += message.get("body", b"")
         if len(body) > bytes_max:
-            code = "body_too_large"
-            raise TooLarge(code, f"The request body may have at most {bytes_max} bytes.")
+            raise TooLarge(
+                "body_too_large", f"The request body may have at most {bytes_max} bytes."
+            )
         if not message.get("more_body"):
             return body
 
@@ -84,13 +82,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
-        code = "body_invalid"
         place = where.strip("`").removeprefix("$.")
         detail = f"{place}: {what}" if place else what
-        raise Invalid(code, detail, field=place or None) from error
+        raise Invalid("body_invalid", detail, field=place or None) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        code = "body_not_json"
-        raise Invalid(code, f"The body is not JSON: {error}") from error
+        raise Invalid("body_not_json", f"The body is not JSON: {error}") from error
 
 
 def preferred_wait_s(request: HttpRequest, wait_s_max: float) -> float | None:
@@ -100,8 +96,7 @@ def preferred_wait_s(request: HttpRequest, wait_s_max: float) -> float | None:
         if text.startswith(PREFERENCE_WAIT):
             digits = text.removeprefix(PREFERENCE_WAIT)
             if not digits.isascii() or not digits.isdigit():
-                code = "prefer_invalid"
-                raise Invalid(code, "`Prefer: wait=S` takes a whole number of seconds.")
+                raise Invalid("prefer_invalid", "`Prefer: wait=S` takes a whole number of seconds.")
             return min(float(Decimal(digits)), wait_s_max)
     return None
 
@@ -137,9 +132,7 @@ def bug_response(request: HttpRequest, error: Exception) -> Response[bytes]:
     return _problem(document, 500, {})
 
 
-def _problem(
-    document: dict[str, Any], status: int, headers: Mapping[str, str]
-) -> Response[bytes]:
+def _problem(document: dict[str, Any], status: int, headers: Mapping[str, str]) -> Response[bytes]:
     return Response(
         ENCODER.encode(document),
         status_code=status,

@@ -31,8 +31,9 @@ async def migrate(database_url: str) -> list[str]:
             digest = hashlib.sha256(text.encode()).hexdigest()
             if path.stem in known:
                 if known[path.stem] != digest:
-                    message = f"{path.name} was changed after it was applied; add a new migration"
-                    raise MigrationError(message)
+                    raise MigrationError(
+                        f"{path.name} was changed after it was applied; add a new migration"
+                    )
                 continue
             async with connection.transaction():
                 await connection.execute(text)

@@ -14,7 +14,7 @@ The table below is the only place that maps them to a status; a test proves it c
 from typing import Any
 
 
-class Problem(Exception):  # noqa: N818 - these are answers, and read better without "Error"
+class Problem(Exception):
     """`code` is stable and machine-readable; `detail` says what, where, and what to do."""
 
     def __init__(

@@ -82,9 +82,7 @@ class Queue:
                 {"Id": str(index), "ReceiptHandle": message.receipt}
                 for index, message in enumerate(messages)
             ]
-            await self._call(
-                self._client.delete_message_batch, QueueUrl=self.url, Entries=entries
-            )
+            await self._call(self._client.delete_message_batch, QueueUrl=self.url, Entries=entries)
 
     async def attributes(self) -> dict[str, str]:
         """Return the queue's attributes, as SQS names them. Raises Unavailable."""

@@ -49,10 +49,10 @@ def load(environ: Mapping[str, str]) -> Settings:
     for field in msgspec.structs.fields(Settings):
         if field.required and field.name not in given:
             variable = PREFIX + field.name.upper()
-            message = f"{variable} is not set. `.env.example` lists every variable and its default."
-            raise SettingsError(message)
+            raise SettingsError(
+                f"{variable} is not set. `.env.example` lists every variable and its default."
+            )
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
-        message = f"A {PREFIX}* variable cannot be read: {error}"
-        raise SettingsError(message) from error
+        raise SettingsError(f"A {PREFIX}* variable cannot be read: {error}") from error

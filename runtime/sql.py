@@ -7,6 +7,15 @@ prepared against the migrated schema without running any Python.
 import functools
 import re
 from pathlib import Path
+from typing import Any, Protocol
+
+
+class Row(Protocol):
+    """A row of an answer: asyncpg's, or a dictionary that stands in for one."""
+
+    def __getitem__(self, column: str, /) -> Any:  # noqa: ANN401 - the column's own type
+        """Return one column."""
+
 
 ROOT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -20,7 +29,6 @@ def queries(room: str) -> dict[str, str]:
         _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
         for name, text in zip(parts[::2], parts[1::2], strict=True):
             if name in found:
-                message = f"{path}: the query name {name!r} is taken already"
-                raise ValueError(message)
+                raise ValueError(f"{path}: the query name {name!r} is taken already")
             found[name] = text.strip().removesuffix(";")
     return found

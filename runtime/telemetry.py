@@ -12,7 +12,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 WAITING_COMMANDS = Gauge("daybook_waiting_commands", "Commands that wait for the writer.")
 BATCH_COMMANDS = Histogram(
-    "daybook_batch_commands", "Commands in one commit.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+    "daybook_batch_commands",
+    "Commands in one commit.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
 )
 BATCH_SECONDS = Histogram("daybook_batch_seconds", "From taking a batch to answering it.")
 PUBLISHED_EVENTS = Counter("daybook_published_events", "Events sent to the queue.")

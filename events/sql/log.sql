@@ -11,7 +11,7 @@ SELECT position, recorded_at FROM events.head;
 -- Every command's first event has version 1, so the primary key answers "seen before?".
 SELECT notification_id, originator_id, originator_version, topic, state
 FROM events.daybook_events
-WHERE originator_id = ANY($1::uuid []) AND originator_version = 1;
+WHERE originator_id = ANY($1::uuid[]) AND originator_version = 1;
 
 -- name: insert
 -- Five arrays instead of rows: one round trip and one plan for any size of batch.
@@ -19,7 +19,7 @@ INSERT INTO events.daybook_events (
     originator_id, originator_version, topic, state, notification_id
 )
 SELECT *
-FROM unnest($1::uuid [], $2::bigint [], $3::text [], $4::bytea [], $5::bigint []);
+FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[]);
 
 -- name: move_head
 -- The notification is delivered at commit, never before: it wakes relays without polling.

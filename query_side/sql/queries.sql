@@ -8,7 +8,7 @@ FROM read.transactions WHERE transaction_id = $1 AND ledger = $2;
 
 -- name: submitted
 -- Is it in the log, though not yet projected? The log's primary key knows.
-SELECT EXISTS (
+SELECT EXISTS(
     SELECT 1 FROM events.daybook_events WHERE originator_id = $1 AND originator_version = 1
 );
 
@@ -27,7 +27,7 @@ LIMIT $3;
 -- No index on the transaction: its position and its accounts lead to its entries by their key.
 SELECT account_id, line, side, amount, currency
 FROM read.entries
-WHERE ledger = $1 AND account_id = ANY($2::text []) AND position = $3
+WHERE ledger = $1 AND account_id = ANY($2::text[]) AND position = $3
 ORDER BY line;
 
 -- name: account
@@ -61,7 +61,8 @@ WITH positions AS (
     UNION
     (
         SELECT t.position FROM read.transactions AS t
-        WHERE t.ledger = $1 AND t.source_account_id = $2 AND t.status = 'FAILED'
+        WHERE
+            t.ledger = $1 AND t.source_account_id = $2 AND t.status = 'FAILED'
             AND t.position < $3
         ORDER BY t.position DESC
         LIMIT $4
@@ -69,7 +70,8 @@ WITH positions AS (
     UNION
     (
         SELECT t.position FROM read.transactions AS t
-        WHERE t.ledger = $1 AND t.destination_account_id = $2 AND t.status = 'FAILED'
+        WHERE
+            t.ledger = $1 AND t.destination_account_id = $2 AND t.status = 'FAILED'
             AND t.position < $3
         ORDER BY t.position DESC
         LIMIT $4
@@ -77,7 +79,8 @@ WITH positions AS (
     UNION
     (
         SELECT s.notification_id FROM events.daybook_events AS s
-        WHERE s.originator_id = $5 AND s.notification_id < $3 AND s.notification_id <= (
+        WHERE
+            s.originator_id = $5 AND s.notification_id < $3 AND s.notification_id <= (
                 SELECT c.position FROM events.checkpoints AS c WHERE c.reader = 'projector'
             )
         ORDER BY s.notification_id DESC

@@ -27,7 +27,7 @@ $$;
 CREATE TABLE runtime.tokens (
     token_sha256 bytea CONSTRAINT tokens_pkey PRIMARY KEY,
     tenant text NOT NULL,
-    scopes text [] NOT NULL,
+    scopes text[] NOT NULL,
     label text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     revoked_at timestamptz

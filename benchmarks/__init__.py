@@ -1,0 +1,1 @@
+"""How fast Daybook is on this machine, as ratios within one run."""

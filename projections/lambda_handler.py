@@ -1,0 +1,60 @@
+"""The projector as an AWS Lambda function with an SQS FIFO trigger.
+
+Handler name: `projections.lambda_handler.handler`. Only `DAYBOOK_DATABASE_URL` is needed. Turn on
+"report batch item failures" and give the function a concurrency of one or two: more only wait for
+each other at the checkpoint. Whatever a batch did not bring is read from the log, so a lost message
+is caught up by the next one; a schedule that invokes the function with no records is the idle poll.
+"""
+
+import asyncio
+import logging
+import os
+from typing import Any, TypedDict
+
+from events.envelope import unpack_or_ignore
+from projections.worker import ROLE, apply
+from runtime import database, settings
+
+log = logging.getLogger(__name__)
+
+# Kept between the invocations of one container, as is the loop that the connection belongs to.
+_LOOP = asyncio.new_event_loop()
+_CONNECTIONS: list[database.Connection] = []
+
+
+class Failure(TypedDict):
+    """A message that SQS must deliver again."""
+
+    itemIdentifier: str
+
+
+class Answer(TypedDict):
+    """What Lambda tells SQS: messages not named here are deleted."""
+
+    batchItemFailures: list[Failure]
+
+
+def handler(event: dict[str, Any], _context: object) -> Answer:
+    """Apply the records' events. All of them fail together: they are one stretch of the log."""
+    records = event.get("Records", [])
+    try:
+        _LOOP.run_until_complete(_apply([record["body"] for record in records]))
+    except Exception:
+        # Nothing is swallowed: the messages come again, and the error is in the function's log.
+        log.exception("%d messages could not be applied", len(records))
+        if not records:
+            raise
+        return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in records]}
+    return {"batchItemFailures": []}
+
+
+async def _apply(bodies: list[str]) -> int:
+    given = settings.load({"DAYBOOK_CACHE_URL": "-", "DAYBOOK_QUEUE_URL": "-", **os.environ})
+    in_hand = [recorded for body in bodies for recorded in unpack_or_ignore(body)]
+    if not _CONNECTIONS or _CONNECTIONS[0].is_closed():
+        _CONNECTIONS[:] = [await database.connect(given.database_url, ROLE)]
+    try:
+        return await apply(_CONNECTIONS[0], given, in_hand)
+    except BaseException:
+        _CONNECTIONS.pop().terminate()
+        raise
