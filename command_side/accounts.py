@@ -17,7 +17,7 @@ from events.vocabulary import (
 AccountKey = tuple[str, str]
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, gc=False):
     """One account as of the head of the log. Amounts in minor units of `currency`."""
 
     ledger: str

@@ -24,7 +24,7 @@ def accepted(done: Done, recorded: Recorded, result_ttl_s: int) -> Answer:
         "status": "ACCEPTED",
         "idempotencyKey": event.key,
         "messageId": recorded.originator_id,
-        "pollUrl": STATUS_PATH + quote(event.key),
+        "pollUrl": STATUS_PATH + quote(event.key, safe=""),
         "expiresAt": event.recorded_at + timedelta(seconds=result_ttl_s),
     }
     return Answer(ENCODER.encode(body), 202, _headers(done))
@@ -51,7 +51,7 @@ def refused(done: Done, recorded: Recorded) -> Rejected:
         headers=_headers(done),
         idempotencyKey=event.key,
         transactionId=recorded.originator_id,
-        pollUrl=STATUS_PATH + quote(event.key),
+        pollUrl=STATUS_PATH + quote(event.key, safe=""),
     )
 
 

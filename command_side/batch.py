@@ -18,12 +18,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from command_side.accounts import Account, AccountKey, evolve
-from command_side.commands import AccountCommand, Command, Keyed, Refund, accounts_of, fingerprint
-from command_side.decide import Original, State, decide, refused
+from command_side.commands import AccountCommand, Command, Keyed, Refund, accounts_of
+from command_side.decide import Decision, Original, State, decide, refused
 from command_side.rejections import Rejection
 from events import log
 from events.schema import Schema
@@ -38,11 +37,10 @@ from events.vocabulary import (
     TransferPosted,
     TransferRejected,
     account_stream_id,
-    transaction_id,
 )
 from runtime.database import Executor
 from runtime.problems import Invalid, Problem, Rejected
-from runtime.sql import queries
+from runtime.sql import Row, as_rows, queries
 
 SQL = queries("command_side")
 NewEvent = tuple[UUID, int, Event]
@@ -93,11 +91,7 @@ class _Decided:
 
     def take(self, command: Command, schema: Schema, recorded_at: datetime) -> None:
         """Decide one command, and keep its events and its outcome."""
-        if isinstance(command, AccountCommand):
-            self.outcomes.append(self._account_command(command, schema, recorded_at))
-            return
-        stream_id = transaction_id(command.ledger, command.key)
-        existing = self.known.get(stream_id)
+        existing = self.known.get(command.transaction_id) if isinstance(command, Keyed) else None
         if existing is not None:
             self.outcomes.append(_replayed(existing, command))
             return
@@ -106,44 +100,43 @@ class _Decided:
         except Invalid as problem:
             self.outcomes.append(problem)
             return
+        if isinstance(command, Keyed):
+            self.outcomes.append(self._log_transaction(command, decision, recorded_at))
+        else:
+            self.outcomes.append(self._log_account(command, decision))
+
+    def _log_transaction(
+        self, command: Keyed, decision: Decision, recorded_at: datetime
+    ) -> Outcome:
         if isinstance(decision, Rejection):
             decision = [refused(command, decision, recorded_at)]
-        *before, own = decision
-        for event in before:
-            self._add(event)
-        recorded = self._add(own)
-        self.known[stream_id] = recorded
-        self.outcomes.append(Done(recorded.position, recorded))
+        *openings, own = decision
+        for opening in openings:
+            self._log_policy(opening)
+        recorded = self._log(command.transaction_id, FIRST_VERSION, own)
+        self.known[command.transaction_id] = recorded
+        assert isinstance(own, TransferPosted | TransferRejected)
+        self._remember_original(command.transaction_id, own)
+        return Done(recorded.position, recorded)
 
-    def _account_command(
-        self, command: AccountCommand, schema: Schema, recorded_at: datetime
-    ) -> Outcome:
-        decision = decide(command, self.state, schema, recorded_at)
+    def _log_account(self, command: AccountCommand, decision: Decision) -> Outcome:
         if isinstance(decision, Rejection):
             return Rejected(decision.code, decision.detail)
-        recorded = None
-        for event in decision:
-            recorded = self._add(event)
+        recorded = [self._log_policy(event) for event in decision]
         account = self.state.accounts[command.ledger, command.account_id]
-        return Done(self.position, recorded, account)
+        return Done(self.position, recorded[-1] if recorded else None, account)
 
-    def _add(self, event: Event) -> Recorded:
+    def _log_policy(self, event: Event) -> Recorded:
+        assert isinstance(event, AccountOpened | AccountChanged)
+        before = self.state.accounts.get((event.ledger, event.account_id))
+        version = FIRST_VERSION if before is None else before.version + 1
+        return self._log(account_stream_id(event.ledger, event.account_id), version, event)
+
+    def _log(self, stream_id: UUID, version: int, event: Event) -> Recorded:
         evolve(self.state.accounts, event)
-        stream_id, version = self._place(event)
         self.position += 1
         self.events.append((stream_id, version, event))
-        recorded = Recorded(self.position, stream_id, version, event)
-        if isinstance(event, TransferPosted | TransferRejected):
-            self._remember_original(stream_id, event)
-        return recorded
-
-    def _place(self, event: Event) -> tuple[UUID, int]:
-        match event:
-            case TransferPosted() | TransferRejected():
-                return transaction_id(event.ledger, event.key), FIRST_VERSION
-            case AccountOpened() | AccountChanged():
-                account = self.state.accounts[event.ledger, event.account_id]
-                return account_stream_id(event.ledger, event.account_id), account.version
+        return Recorded(self.position, stream_id, version, event)
 
     def _remember_original(self, stream_id: UUID, event: TransferPosted | TransferRejected) -> None:
         self.state.originals[stream_id] = Original(event, 0)
@@ -159,7 +152,7 @@ def _streams(commands: Sequence[Command]) -> list[UUID]:
     streams = set()
     for command in commands:
         if isinstance(command, Keyed):
-            streams.add(transaction_id(command.ledger, command.key))
+            streams.add(command.transaction_id)
         if isinstance(command, Refund):
             streams.add(command.refund_of)
     return list(streams)
@@ -190,7 +183,7 @@ async def _load(
     )
 
 
-def _account(row: asyncpg.Record) -> Account:
+def _account(row: Row) -> Account:
     return Account(
         row["ledger"],
         row["account_id"],
@@ -215,30 +208,19 @@ async def _store(connection: Executor, decided: _Decided) -> None:
         if decided.before.get(key) is not account
     ]
     if changed:
-        await connection.execute(
-            SQL["put_accounts"],
-            [account.ledger for account in changed],
-            [account.account_id for account in changed],
-            [account.account_class for account in changed],
-            [account.currency for account in changed],
-            [account.normal_side for account in changed],
-            [None if a.overdraft_limit is None else str(a.overdraft_limit) for a in changed],
-            [account.status for account in changed],
-            [account.version for account in changed],
-            [str(account.debits_posted) for account in changed],
-            [str(account.credits_posted) for account in changed],
-            [str(account.debits_pending) for account in changed],
-            [str(account.credits_pending) for account in changed],
-        )
+        await connection.execute(SQL["put_accounts"], as_rows(changed))
     if decided.refunded:
-        totals = [str(total) for total in decided.refunded.values()]
-        await connection.execute(SQL["put_refunded"], list(decided.refunded), totals)
+        totals = [
+            {"transaction_id": key, "refunded": total} for key, total in decided.refunded.items()
+        ]
+        await connection.execute(SQL["put_refunded"], as_rows(totals))
 
 
-def _replayed(existing: Recorded, command: Keyed) -> Outcome:
+def _replayed(existing: Recorded, command: Command) -> Outcome:
     """Return the first outcome again, rebuilt from its event, if this is the same command."""
     assert isinstance(existing.event, TransferPosted | TransferRejected)
-    if existing.event.fingerprint != fingerprint(command):
+    assert isinstance(command, Keyed)
+    if existing.event.fingerprint != command.fingerprint:
         detail = f"The idempotency key {command.key!r} was used for a different command."
         return Rejected("idempotency_key_reused", detail)
     return Done(existing.position, existing, replayed=True)

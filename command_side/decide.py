@@ -20,7 +20,6 @@ from command_side.commands import (
     OpenAccount,
     Refund,
     Transfer,
-    fingerprint,
 )
 from command_side.rejections import Code, Rejection
 from events.schema import Schema
@@ -72,7 +71,7 @@ def refused(command: Keyed, rejection: Rejection, recorded_at: datetime) -> Tran
     return TransferRejected(
         ledger=command.ledger,
         key=command.key,
-        fingerprint=fingerprint(command),
+        fingerprint=command.fingerprint,
         postings=_asked(command),
         recorded_at=recorded_at,
         code=rejection.code,
@@ -112,7 +111,7 @@ def _transfer(command: Transfer, state: State, schema: Schema, recorded_at: date
     posted = TransferPosted(
         ledger=command.ledger,
         key=command.key,
-        fingerprint=fingerprint(command),
+        fingerprint=command.fingerprint,
         postings=postings,
         recorded_at=recorded_at,
         description=command.description,
@@ -151,7 +150,7 @@ def _refund(command: Refund, state: State, schema: Schema, recorded_at: datetime
         TransferPosted(
             ledger=command.ledger,
             key=command.key,
-            fingerprint=fingerprint(command),
+            fingerprint=command.fingerprint,
             postings=(reverse,),
             recorded_at=recorded_at,
             description=command.description,
@@ -190,11 +189,11 @@ def _change(command: ChangeAccount, state: State, recorded_at: datetime) -> Deci
         if command.overdraft_limit is msgspec.UNSET
         else command.overdraft_limit
     )
-    if (status, limit) == (account.status, account.overdraft_limit):
-        return []
     if command.overdraft_limit and command.currency != account.currency:
         detail = f"Account {account.account_id} is in {account.currency}, not {command.currency}."
         return Rejection(Code.CURRENCY_MISMATCH, detail)
+    if (status, limit) == (account.status, account.overdraft_limit):
+        return []
     if account.status is Status.CLOSED:
         return Rejection(Code.ACCOUNT_CLOSED, f"Account {account.account_id} is closed for good.")
     if status is Status.CLOSED and (
@@ -217,13 +216,15 @@ def _involved(
     ledger: str, postings: Sequence[Posting], state: State, opened: Sequence[AccountOpened]
 ) -> dict[str, Account]:
     """Return the accounts of `postings` by id, those about to be opened included."""
-    fresh: dict[AccountKey, Account] = {}
-    for opening in opened:
-        evolve(fresh, opening)
-    ids = {account_id for posting in postings for account_id in (posting.debit, posting.credit)}
+    accounts = state.accounts
+    if opened:
+        accounts = dict[AccountKey, Account]()
+        for opening in opened:
+            evolve(accounts, opening)
     return {
-        account_id: fresh.get((ledger, account_id)) or state.accounts[ledger, account_id]
-        for account_id in ids
+        account_id: accounts.get((ledger, account_id)) or state.accounts[ledger, account_id]
+        for posting in postings
+        for account_id in (posting.debit, posting.credit)
     }
 
 

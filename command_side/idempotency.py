@@ -15,9 +15,9 @@ from enum import Enum, auto
 import msgspec
 
 from command_side.batch import Done
-from command_side.commands import Keyed, fingerprint
+from command_side.commands import Keyed
 from events import codec
-from events.vocabulary import Recorded, transaction_id
+from events.vocabulary import FIRST_VERSION, Recorded
 from runtime.cache import Cache
 from runtime.problems import Unavailable
 
@@ -62,7 +62,7 @@ class Idempotency:
         While Valkey is away every claim is ours: the log decides alone.
         """
         leases = [
-            (_key(command), _ENCODER.encode(_Kept(fingerprint(command), self._owner)))
+            (_key(command), _ENCODER.encode(_Kept(command.fingerprint, self._owner)))
             for command in commands
         ]
         results = [(_key(command), _result(command, recorded)) for command, recorded in done]
@@ -78,10 +78,14 @@ class Idempotency:
             return Claim.OURS
         if kept.owner:
             return Claim.RUNNING_ELSEWHERE
-        if kept.fingerprint != fingerprint(command):
+        if kept.fingerprint != command.fingerprint:
             return Claim.OURS  # The log will say whether the key was really used before.
-        stream_id = transaction_id(command.ledger, command.key)
-        recorded = Recorded(kept.position, stream_id, 1, codec.decode(kept.topic, kept.state))
+        recorded = Recorded(
+            kept.position,
+            command.transaction_id,
+            FIRST_VERSION,
+            codec.decode(kept.topic, kept.state),
+        )
         return Done(kept.position, recorded, replayed=True)
 
 
@@ -91,7 +95,7 @@ def _key(command: Keyed) -> str:
 
 def _result(command: Keyed, recorded: Recorded) -> bytes:
     state = codec.encode(recorded.event)
-    kept = _Kept(fingerprint(command), "", recorded.position, recorded.event.topic, state)
+    kept = _Kept(command.fingerprint, "", recorded.position, recorded.event.topic, state)
     return _ENCODER.encode(kept)
 
 

@@ -59,20 +59,21 @@ class Relay:
             position = await checkpoints.try_lock(connection, checkpoints.RELAY)
             if position is None:
                 return 0
-            events = await log.read_after(connection, position, ROUND_EVENTS_MAX)
-            if not events:
+            rows = await log.rows_after(connection, position, ROUND_EVENTS_MAX)
+            if not rows:
                 return 0
             settings = self._settings
-            for envelope in pack(events, settings.envelope_bytes_max, settings.envelope_events_max):
+            for envelope in pack(rows, settings.envelope_bytes_max, settings.envelope_events_max):
                 await self._queue.send(
                     envelope.body, MESSAGE_GROUP, f"{envelope.first}-{envelope.last}"
                 )
                 telemetry.PUBLISHED_ENVELOPES.inc()
-            await checkpoints.move(connection, checkpoints.RELAY, events[-1].position)
+            last: int = rows[-1]["notification_id"]
+            await checkpoints.move(connection, checkpoints.RELAY, last)
         self._sent_at = time.monotonic()
-        telemetry.PUBLISHED_EVENTS.inc(len(events))
-        telemetry.CHECKPOINT.labels(checkpoints.RELAY).set(events[-1].position)
-        return len(events)
+        telemetry.PUBLISHED_EVENTS.inc(len(rows))
+        telemetry.CHECKPOINT.labels(checkpoints.RELAY).set(last)
+        return len(rows)
 
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -98,8 +98,10 @@ async def refund(request: HttpRequest, transaction_id: str) -> ASGIApp:
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
     check_attachments(body.description, body.metadata, side.schema)
     amount, currency = None, body.currency
+    if currency is not None:
+        side.schema.decimals(currency)  # A refusal would put it into the log as it is.
     if body.amount is not msgspec.UNSET:
-        currency = currency or side.schema.defaults.currency
+        currency = _currency(currency, side.schema)
         amount = _minor(body.amount, currency, side.schema)
     command = Refund(
         ledger=principal.tenant,
@@ -119,7 +121,7 @@ async def open_account(request: HttpRequest) -> ASGIApp:
     side: CommandSide = request.app.state.command_side
     principal = await _may_write(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _OPEN)
-    currency = body.currency or side.schema.defaults.currency
+    currency = _currency(body.currency, side.schema)
     command = OpenAccount(
         ledger=principal.tenant,
         account_id=check_account_id(body.account_id, "account_id"),
@@ -137,7 +139,7 @@ async def change_account(request: HttpRequest, account_id: str) -> ASGIApp:
     side: CommandSide = request.app.state.command_side
     principal = await _may_write(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _CHANGE)
-    currency = body.currency or side.schema.defaults.currency
+    currency = _currency(body.currency, side.schema)
     command = ChangeAccount(
         ledger=principal.tenant,
         account_id=check_account_id(account_id, "account_id"),
@@ -153,7 +155,7 @@ ROUTES = [submit, refund, open_account, change_account]
 
 def transfer(ledger: str, key: str, body: TransferBody, schema: Schema) -> Transfer:
     """Return the command that `body` asks for. Raises Invalid."""
-    currency = body.currency or schema.defaults.currency
+    currency = _currency(body.currency, schema)
     source = check_account_id(body.source_account_id, "source_account_id")
     destination = check_account_id(body.destination_account_id, "destination_account_id")
     if source == destination:
@@ -187,6 +189,11 @@ async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) ->
     return answers.accepted(done, done.recorded, side.settings.result_ttl_s)
 
 
+def _currency(text: str | None, schema: Schema) -> str:
+    """Return the currency asked for; only one that is not named at all is the default."""
+    return schema.defaults.currency if text is None else text
+
+
 def _minor(amount: msgspec.Raw, currency: str, schema: Schema) -> int:
     return money.to_minor(money.parse(bytes(amount)), schema.decimals(currency), currency)
 
@@ -206,7 +213,8 @@ def _overdraft_limit(
             return None
         case str() if text == NONE:
             return 0
-    return money.to_minor(money.parse(text.encode()), schema.decimals(currency), currency)
+    amount = money.parse(f'"{text}"'.encode())
+    return money.to_minor(amount, schema.decimals(currency), currency) if amount else 0
 
 
 def _uuid(text: str) -> UUID:

@@ -47,6 +47,8 @@ async def reconcile(
                 start=moment(start, "--start", whole_day=False),
                 end=moment(end, "--end", whole_day=True),
             )
+            if scope.start is not None and scope.end is not None and scope.start >= scope.end:
+                raise Invalid("period_invalid", "--start must be before --end.")
             found = await reconcile_account(connection, uuid4(), scope)
             if found is None:
                 raise NotFound(

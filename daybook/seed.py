@@ -6,11 +6,14 @@ from command_side.batch import append_batch
 from command_side.commands import Transfer
 from command_side.writer import ROLE
 from events import schema as schemas
+from projections.catch_up import catch_up
+from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import auth, database
 from runtime.problems import Problem
 
 LEDGER = "demo"
 TOKEN = "demo-token-for-testing"  # noqa: S105 - for the embedded default on loopback, and no other
+EVENTS_MAX = 100
 FUNDING = Transfer(
     ledger=LEDGER,
     key="demo-funding",
@@ -36,3 +39,9 @@ async def seed_demo(database_url: str) -> None:
         await writer.close()
     if isinstance(outcome, Problem):
         raise outcome
+    # The first request after the start may ask for the account: it can be read by then.
+    projector = await database.connect(database_url, PROJECTOR_ROLE)
+    try:
+        await catch_up(projector, EVENTS_MAX)
+    finally:
+        await projector.close()

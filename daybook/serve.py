@@ -15,6 +15,7 @@ import projections.routes
 import query_side.app
 import query_side.routes
 from daybook import __version__
+from events import schema as schemas
 from runtime import database, health
 from runtime import queue as queues
 from runtime.cache import Cache
@@ -58,7 +59,12 @@ def application(settings: Settings, side: Side) -> Litestar:
 
 
 async def serve(settings: Settings, side: Side) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are finished first."""
+    """Serve until SIGINT or SIGTERM; requests under way are finished first.
+
+    Raises SchemaError or Unavailable here, where it is one line, and not in the server's start-up.
+    """
+    schemas.load(settings.schema_file)
+    await (await database.connect(settings.database_url, query_side.app.ROLE)).close()
     await health.server(application(settings, side), settings.host, settings.port).serve()
 
 

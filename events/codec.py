@@ -37,8 +37,8 @@ def decode(topic: str, state: bytes) -> Event:
     try:
         if _TYPES[topic].class_version == 1 and _VERSION_MARK not in state:
             return decoder.decode(state)
-        return _upcast(_TYPES[topic], msgspec.json.decode(state))
-    except msgspec.DecodeError as error:
+        return _upcast(_TYPES[topic], msgspec.json.decode(state, type=dict[str, object]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEventError(
             f"the state of a {topic!r} event cannot be read: {error}"
         ) from error
@@ -55,7 +55,8 @@ def recorded(row: Row) -> Recorded:
 
 def _upcast(kind: type[Event], fields: dict[str, object]) -> Event:
     version = fields.pop("class_version", 1)
-    assert isinstance(version, int)
+    if not isinstance(version, int) or version < 1:
+        raise UnreadableEventError(f"{kind.topic!r} has the impossible version {version!r}")
     if version > kind.class_version:
         raise UnreadableEventError(
             f"{kind.topic!r} has version {version}, newer than {kind.class_version}"

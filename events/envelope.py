@@ -1,25 +1,27 @@
 """Consecutive events in one message: a CloudEvents 1.0 batch (JSON format).
 
     [{"specversion": "1.0", "id": "<position>", "source": "/daybook/log", "type": "<topic>",
-      "subject": "<stream id>", "time": …, "datacontenttype": "application/json",
+      "subject": "<stream id>", "datacontenttype": "application/json",
       "streamversion": 1, "data": {…the event's state…}}, …]
 
-An envelope is a hint and a cache, never a truth: a reader that misses one reads the log.
+An envelope is a hint and a cache, never a truth: a reader that misses one reads the log. Packing
+copies the stored state as it is, so that a relay doesn't pay for understanding it.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from events import codec
 from events.vocabulary import Recorded
+from runtime.sql import Row
 
 log = logging.getLogger(__name__)
 
-SOURCE = "/daybook/log"
+SOURCE: Final = "/daybook/log"
 BRACKETS_BYTES = 2
 
 
@@ -28,14 +30,13 @@ class UnreadableEnvelopeError(ValueError):
 
 
 class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
-    specversion: str = "1.0"
-    id: str
-    source: str = SOURCE
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,18}\Z")]
+    source: Literal["/daybook/log"] = SOURCE
     type: str
     subject: UUID
-    time: datetime
     datacontenttype: str = "application/json"
-    streamversion: int
+    streamversion: Annotated[int, msgspec.Meta(ge=1)]
     data: msgspec.Raw
 
 
@@ -51,8 +52,8 @@ class Envelope(msgspec.Struct, frozen=True):
     body: str
 
 
-def pack(events: Sequence[Recorded], bytes_max: int, events_max: int) -> Iterator[Envelope]:
-    """Yield envelopes of consecutive events, each within both bounds.
+def pack(rows: Sequence[Row], bytes_max: int, events_max: int) -> Iterator[Envelope]:
+    """Yield envelopes of consecutive stored events (rows of the log), each within both bounds.
 
     An event that alone is over `bytes_max` gets an envelope of its own; events are bounded by the
     request body's bound, which is smaller than what SQS takes.
@@ -60,13 +61,13 @@ def pack(events: Sequence[Recorded], bytes_max: int, events_max: int) -> Iterato
     parts: list[bytes] = []
     size = BRACKETS_BYTES
     first = 0
-    for stored in events:
-        part = _ENCODER.encode(_cloud_event(stored))
+    for row in rows:
+        part = _cloud_event(row)
         if parts and (size + len(part) + 1 > bytes_max or len(parts) >= events_max):
             yield _envelope(first, parts)
             parts, size = [], BRACKETS_BYTES
         if not parts:
-            first = stored.position
+            first = row["notification_id"]
         parts.append(part)
         size += len(part) + 1
     if parts:
@@ -85,7 +86,7 @@ def unpack(body: str) -> list[Recorded]:
             )
             for event in _DECODER.decode(body)
         ]
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise UnreadableEnvelopeError(f"not an envelope: {error}") from error
 
 
@@ -101,14 +102,15 @@ def unpack_or_ignore(body: str) -> list[Recorded]:
         return []
 
 
-def _cloud_event(stored: Recorded) -> _CloudEvent:
-    return _CloudEvent(
-        id=str(stored.position),
-        type=stored.event.topic,
-        subject=stored.originator_id,
-        time=stored.event.recorded_at,
-        streamversion=stored.version,
-        data=msgspec.Raw(codec.encode(stored.event)),
+def _cloud_event(row: Row) -> bytes:
+    return _ENCODER.encode(
+        _CloudEvent(
+            id=str(row["notification_id"]),
+            type=row["topic"],
+            subject=row["originator_id"],
+            streamversion=row["originator_version"],
+            data=msgspec.Raw(row["state"]),
+        )
     )
 
 

@@ -13,10 +13,11 @@ import msgspec
 from events import codec
 from events.vocabulary import Event, Recorded
 from runtime.database import Executor
-from runtime.sql import queries
+from runtime.sql import Row, queries
 
 SQL = queries("events")
 PAGE_EVENTS_MAX = 5_000
+COLUMNS = ("originator_id", "originator_version", "topic", "state", "notification_id")
 NO_END = 2**63 - 1
 
 
@@ -63,13 +64,21 @@ async def append(
         Recorded(first + index, stream_id, version, event)
         for index, (stream_id, version, event) in enumerate(events)
     ]
-    await connection.execute(
-        SQL["insert"],
-        [stored.originator_id for stored in placed],
-        [stored.version for stored in placed],
-        [stored.event.topic for stored in placed],
-        [codec.encode(stored.event) for stored in placed],
-        [stored.position for stored in placed],
+    # COPY: a batch of any size in one round trip, and no array to build a column.
+    await connection.copy_records_to_table(
+        "daybook_events",
+        schema_name="events",
+        columns=COLUMNS,
+        records=[
+            (
+                stored.originator_id,
+                stored.version,
+                stored.event.topic,
+                codec.encode(stored.event),
+                stored.position,
+            )
+            for stored in placed
+        ],
     )
     last = placed[-1]
     assert last.event.recorded_at >= head_locked.recorded_at, "recorded time went backwards"
@@ -81,8 +90,15 @@ async def read_after(
     connection: Executor, position: int, limit: int, until: int = NO_END
 ) -> list[Recorded]:
     """Return up to `limit` events after `position`, in order, none after `until`."""
-    rows = await connection.fetch(SQL["read_after"], position, until, limit)
+    rows = await rows_after(connection, position, limit, until)
     return [codec.recorded(row) for row in rows]
+
+
+async def rows_after(
+    connection: Executor, position: int, limit: int, until: int = NO_END
+) -> Sequence[Row]:
+    """Return the same as stored, for those who only pass it on."""
+    return await connection.fetch(SQL["read_after"], position, until, limit)
 
 
 async def pages(

@@ -6,7 +6,7 @@ loaded; every message names the key at fault.
 
 import re
 import tomllib
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
@@ -120,10 +120,9 @@ def load(path: str | Path | None = None) -> Schema:
     file = Path(path) if path is not None else DEFAULT_FILE
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SchemaError(
-            f"{file}: the accounting schema cannot be read: {error.strerror}"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SchemaError(f"{file}: the accounting schema cannot be read: {reason}") from error
     return parse(text, file.name)
 
 
@@ -181,11 +180,9 @@ def _class_faults(kind: AccountClass, key: str) -> list[str]:
 def _amount_faults(schema: Schema, key: str, text: str) -> list[str]:
     """A class serves accounts of any currency, so its amounts must be exact in all of them."""
     try:
-        amount = Decimal(text)
+        amount = money.parse(f'"{text}"'.encode())
         for code, currency in schema.currencies.items():
             money.to_minor(amount, currency.decimals, code)
-    except InvalidOperation:
-        return [f"{key}: {text!r} is not an amount"]
     except Invalid as problem:
         return [f"{key}: {text!r}: {problem.detail}"]
     return []

@@ -7,6 +7,7 @@ A transaction is an atomic set of postings; a posting debits one account and cre
 the same amount, so an event cannot be unbalanced by construction. Amounts travel as decimal
 strings of integer minor units (up to 38 digits), safe for every reader of JSON. `fingerprint` is
 the digest of the whole command, so that one key with two different commands is noticed for ever.
+(No struct here can be part of a cycle, so none is tracked by the garbage collector.)
 """
 
 import uuid
@@ -38,7 +39,7 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-class Posting(msgspec.Struct, frozen=True):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """`amount` in minor units of `currency`, as a decimal string."""
 
     debit: str
@@ -52,7 +53,7 @@ class Posting(msgspec.Struct, frozen=True):
         return int(self.amount)
 
 
-class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An account exists from here on. `overdraft_limit` None means unlimited."""
 
     topic: ClassVar[str] = "account.opened"
@@ -67,7 +68,7 @@ class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     recorded_at: datetime
 
 
-class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The account's whole policy from here on."""
 
     topic: ClassVar[str] = "account.changed"
@@ -80,7 +81,7 @@ class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     recorded_at: datetime
 
 
-class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Money moved. `refund_of` is the transaction that this one reverses, in part or whole."""
 
     topic: ClassVar[str] = "transfer.posted"
@@ -96,7 +97,7 @@ class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     refund_of: uuid.UUID | None = None
 
 
-class TransferRejected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TransferRejected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A transfer was refused, for `code`; no money moved. Retries get this same answer."""
 
     topic: ClassVar[str] = "transfer.rejected"
@@ -123,7 +124,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 )
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event in its place: `position` in the log, `version` in its originator's stream."""
 
     position: int

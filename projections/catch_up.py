@@ -15,19 +15,20 @@ nothing.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
 from events import checkpoints, log
-from events.vocabulary import AccountChanged, AccountOpened, Recorded, Side, TransferPosted
+from events.vocabulary import AccountChanged, AccountOpened, Recorded, Side, Status, TransferPosted
 from projections import balances, entries, transactions
 from projections.balances import AccountKey, Balance
 from projections.entries import Entry
 from projections.transactions import Transaction
 from runtime import telemetry
 from runtime.database import Executor
-from runtime.sql import queries
+from runtime.sql import as_rows, queries
 
 SQL = queries("projections")
 
@@ -36,15 +37,28 @@ class PoisonEventError(RuntimeError):
     """An event cannot be applied. The line stands until a person looks; nothing is skipped."""
 
 
+class OpenedAccount(msgspec.Struct, frozen=True):
+    """A row of `read.accounts`, field by column."""
+
+    ledger: str
+    account_id: str
+    account_class: str
+    currency: str
+    normal_side: Side
+    overdraft_limit: str | None
+    opened_at: datetime
+    status: Status = Status.OPEN
+
+
 class Page(msgspec.Struct):
     """The rows that some consecutive events make."""
 
     balances: dict[AccountKey, Balance]
-    opened: list[AccountOpened] = msgspec.field(default_factory=list)
+    opened: list[OpenedAccount] = msgspec.field(default_factory=list)
     changed: dict[AccountKey, AccountChanged] = msgspec.field(default_factory=dict)
     entries: list[Entry] = msgspec.field(default_factory=list)
     transactions: list[Transaction] = msgspec.field(default_factory=list)
-    refunded: dict[Any, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    refunded: dict[UUID, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
 async def catch_up(connection: Executor, events_max: int, in_hand: Sequence[Recorded] = ()) -> int:
@@ -96,7 +110,17 @@ def _fold_one(page: Page, recorded: Recorded) -> None:
     if isinstance(event, TransferPosted) and event.refund_of is not None:
         page.refunded[event.refund_of] += event.postings[0].amount_minor
     if isinstance(event, AccountOpened):
-        page.opened.append(event)
+        page.opened.append(
+            OpenedAccount(
+                event.ledger,
+                event.account_id,
+                event.account_class,
+                event.currency,
+                event.normal_side,
+                event.overdraft_limit,
+                event.recorded_at,
+            )
+        )
     if isinstance(event, AccountChanged):
         page.changed[event.ledger, event.account_id] = event
 
@@ -139,56 +163,16 @@ async def _balances(connection: Executor, events: Sequence[Recorded]) -> dict[Ac
 
 
 async def _write(connection: Executor, page: Page) -> None:
-    if page.opened:
-        await connection.execute(
-            SQL["put_accounts"],
-            *_columns(
-                (
-                    o.ledger,
-                    o.account_id,
-                    o.account_class,
-                    o.currency,
-                    o.normal_side,
-                    o.overdraft_limit,
-                    o.recorded_at,
-                )
-                for o in page.opened
-            ),
-        )
-    if page.changed:
-        await connection.execute(
-            SQL["change_accounts"],
-            *_columns(
-                (c.ledger, c.account_id, c.status, c.overdraft_limit) for c in page.changed.values()
-            ),
-        )
-    if page.balances:
-        # In the order of their keys, as everywhere.
-        await connection.execute(
-            SQL["put_balances"],
-            *_columns(
-                (
-                    b.ledger,
-                    b.account_id,
-                    str(b.debits_posted),
-                    str(b.credits_posted),
-                    str(b.debits_pending),
-                    str(b.credits_pending),
-                    b.position,
-                    b.as_of,
-                )
-                for _, b in sorted(page.balances.items())
-            ),
-        )
-    if page.entries:
-        await connection.execute(SQL["add_entries"], *_columns(page.entries))
-    if page.transactions:
-        await connection.execute(SQL["add_transactions"], *_columns(page.transactions))
-    if page.refunded:
-        pairs = ((key, str(amount)) for key, amount in page.refunded.items())
-        await connection.execute(SQL["add_refunded"], *_columns(pairs))
-
-
-def _columns(rows: Any) -> list[Any]:  # noqa: ANN401 - any rows of equal length
-    """Return rows as columns: PostgreSQL takes one array a column."""
-    return list(zip(*rows, strict=True))
+    # In the order of their keys, as everywhere.
+    balances_by_key = [balance for _, balance in sorted(page.balances.items())]
+    refunded = [{"transaction_id": key, "refunded": minor} for key, minor in page.refunded.items()]
+    for query, rows in (
+        (SQL["add_accounts"], page.opened),
+        (SQL["change_accounts"], list(page.changed.values())),
+        (SQL["put_balances"], balances_by_key),
+        (SQL["add_entries"], page.entries),
+        (SQL["add_transactions"], page.transactions),
+        (SQL["add_refunded"], refunded),
+    ):
+        if rows:
+            await connection.execute(query, as_rows(rows))

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from events.vocabulary import Recorded, Side, TransferPosted
 from projections.balances import AccountKey, Balance
 
 
-class Entry(NamedTuple):
-    """One side of a posting in an account's ledger; a row of `read.entries`, column by column.
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One side of a posting in an account's ledger; a row of `read.entries`, field by column.
 
-    Amounts are text, as PostgreSQL takes integers of any size.
+    Amounts in minor units; `amount` is the posting's own text.
     """
 
     ledger: str
@@ -23,7 +24,7 @@ class Entry(NamedTuple):
     side: Side
     amount: str
     currency: str
-    balance: str
+    balance: int
     recorded_at: datetime
 
 
@@ -46,7 +47,7 @@ def fold(recorded: Recorded, balances: Mapping[AccountKey, Balance]) -> list[Ent
             side,
             posting.amount,
             posting.currency,
-            str(balances[event.ledger, account_id].balance),
+            balances[event.ledger, account_id].balance,
             event.recorded_at,
         )
         for index, posting in enumerate(event.postings)

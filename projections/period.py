@@ -19,7 +19,8 @@ def moment(text: str | None, field: str, *, whole_day: bool) -> datetime | None:
             day = date.fromisoformat(text) + timedelta(days=1 if whole_day else 0)
             return datetime.combine(day, time(), UTC)
         given = datetime.fromisoformat(text)
+        # In UTC, so that a moment beyond the calendar is found here and not by the database.
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         detail = f"`{field}` must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z."
         raise Invalid("period_invalid", detail, field=field) from error
-    return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ from projections.period import moment
 from projections.reconcile import Report, reconcile_account, record
 from runtime import database
 from runtime.auth import Principal
-from runtime.http import ENCODER, Answer, HttpRequest, decode, read_body
+from runtime.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
 from runtime.problems import Invalid, NotFound
 from runtime.sql import Row, queries
 
@@ -75,6 +75,7 @@ ROUTES = [reconcile, difference, history]
 async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, Principal]:
     side: AuditSide = request.app.state.audit_side
     principal = await side.tokens.principal(request.headers.get("authorization"))
+    check_path(request)
     return side, principal.require(scope)
 
 

@@ -1,7 +1,6 @@
 """Fold: one row per submitted transaction, refused ones included. Pure."""
 
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -12,8 +11,8 @@ COMPLETED, FAILED = "COMPLETED", "FAILED"
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class Transaction(NamedTuple):
-    """A row of `read.transactions`, column by column; `amount` is text of minor units."""
+class Transaction(msgspec.Struct, frozen=True, gc=False):
+    """A row of `read.transactions`, field by column; `amount` is text of minor units."""
 
     transaction_id: UUID
     ledger: str

@@ -11,6 +11,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(tuple[int, ...])
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
+LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 BIGGEST = 2**63 - 1
 
 
@@ -36,7 +37,8 @@ def limit(text: str | None) -> int:
     """Return the page size asked for, 1 to 500. Raises Invalid."""
     if text is None:
         return LIMIT_DEFAULT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIMIT_MAX:
+    digits = text.isascii() and text.isdigit() and len(text) <= LIMIT_DIGITS_MAX
+    if not digits or not 1 <= int(text) <= LIMIT_MAX:
         raise Invalid("limit_invalid", f"`limit` must be 1 to {LIMIT_MAX}.", field="limit")
     return int(text)
 

@@ -7,6 +7,7 @@ long it would wait; if the projection is not there in time, the answer is 503 wi
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from litestar import get, post
@@ -17,7 +18,7 @@ from query_side import cursors, queries, views
 from query_side.app import QuerySide
 from query_side.queries import Read
 from runtime.auth import Principal
-from runtime.http import ENCODER, Answer, HttpRequest, preferred_wait_s
+from runtime.http import ENCODER, Answer, HttpRequest, check_path, preferred_wait_s
 from runtime.problems import Invalid, NotFound, Unavailable
 
 POSITION = "Daybook-Position"
@@ -30,7 +31,8 @@ CACHE_PREFIX = "daybook:"
 async def status(request: HttpRequest, key: str) -> ASGIApp:
     """Poll a submission: 202 until it is projected, then 200 with its result."""
     side, principal = await _may_read(request)
-    idempotency_key = key.removeprefix("/")
+    # As it was sent: the framework normalises the decoded path, so that a//b would be a/b.
+    idempotency_key = unquote(request.scope["raw_path"].decode().partition("/status/")[2])
     transaction_id = id_of_key(principal.tenant, idempotency_key)
     found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
     if found.row is not None:
@@ -202,6 +204,7 @@ async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
     side: QuerySide = request.app.state.query_side
     principal = await side.tokens.principal(request.headers.get("authorization"))
     principal.require("read")
+    check_path(request)
     wanted = request.headers.get(MIN_POSITION)
     if wanted is not None:
         await _fresh_enough(request, side, wanted)
@@ -209,7 +212,8 @@ async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
 
 
 async def _fresh_enough(request: HttpRequest, side: QuerySide, wanted: str) -> None:
-    if not wanted.isascii() or not wanted.isdigit() or int(wanted[:20]) > cursors.BIGGEST:
+    digits = wanted.isascii() and wanted.isdigit() and len(wanted) <= len(str(cursors.BIGGEST))
+    if not digits or int(wanted) > cursors.BIGGEST:
         raise Invalid(
             "min_position_invalid", "`Daybook-Min-Position` takes a position: a whole number."
         )

@@ -19,6 +19,18 @@ LEFT_ALONE_S = 1.0
 SCAN_PAGE = 1_000
 KEYS_COUNTED_MAX = 100_000
 
+EXCHANGE = """
+local values = tonumber(ARGV[1])
+for i = 1, values do
+    redis.call('SET', KEYS[i], ARGV[3 + i], 'PX', ARGV[2])
+end
+local found = {}
+for i = values + 1, #KEYS do
+    found[i - values] = redis.call('SET', KEYS[i], ARGV[3 + i], 'NX', 'GET', 'PX', ARGV[3])
+end
+return found
+"""
+
 
 class Cache:
     """A Valkey or Redis server, given as `redis://host:port/db`."""
@@ -27,6 +39,7 @@ class Cache:
         self._client: redis.Redis = redis.Redis.from_url(
             url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
+        self._exchange = self._client.register_script(EXCHANGE)
         self._alone_until = 0.0
 
     async def close(self) -> None:
@@ -46,15 +59,14 @@ class Cache:
     ) -> list[bytes | None]:
         """Set `values`, then `claims` where nothing stands; return what stood under each claim.
 
-        One round trip. Raises Unavailable.
+        One round trip and one command: packing a command for each key costs the client more than
+        everything else together. Raises Unavailable.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        for key, value in values:
-            _ = pipeline.set(key, value, px=value_ms)
-        for key, value in claims:
-            _ = pipeline.set(key, value, px=claim_ms, nx=True, get=True)
-        answers = await self._bounded(pipeline.execute())
-        return list(answers[len(values) :])
+        keys = [key for key, _ in values] + [key for key, _ in claims]
+        contents = [value for _, value in values] + [value for _, value in claims]
+        call = self._exchange(keys, [len(values), value_ms, claim_ms, *contents])
+        found: list[bytes | None] = await self._bounded(call)
+        return found
 
     async def stats(self, prefix: str) -> dict[str, Any]:
         """Return the number of keys under `prefix` (counted up to a bound) and the memory used."""
@@ -75,10 +87,15 @@ class Cache:
             raise _away()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return await call
+                answer = await call
         except (RedisError, OSError, TimeoutError) as error:
             self._alone_until = time.monotonic() + LEFT_ALONE_S
             raise _away() from error
+        # redis sends through `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return answer
 
 
 def _away() -> Unavailable:

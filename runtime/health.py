@@ -80,6 +80,7 @@ def server(app: Any, host: str, port: int) -> uvicorn.Server:  # noqa: ANN401 - 
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=10,
         )
     )

@@ -89,6 +89,12 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
         raise Invalid("body_not_json", f"The body is not JSON: {error}") from error
 
 
+def check_path(request: HttpRequest) -> None:
+    """Raise Invalid for a path with U+0000, which PostgreSQL cannot hold in text."""
+    if "\x00" in request.scope["path"]:
+        raise Invalid("path_invalid", "The path holds a control character.")
+
+
 def preferred_wait_s(request: HttpRequest, wait_s_max: float) -> float | None:
     """Return S of `Prefer: wait=S` (RFC 7240), at most `wait_s_max`; None if not asked for."""
     for preference in request.headers.get("prefer", "").split(","):

@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
 PREFIX = "DAYBOOK_"
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
 class SettingsError(ValueError):
@@ -21,22 +24,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_url: str
     queue_url: str
     host: str = "127.0.0.1"
-    port: int = 3000
-    health_port: int | None = None
+    port: Port = 3000
+    health_port: Port | None = None
     schema_file: str | None = None
     log_level: str = "INFO"
-    body_bytes_max: int = 65_536
-    batch_commands_max: int = 500
-    waiting_commands_max: int = 10_000
-    read_connections_max: int = 8
-    claim_lease_s: int = 5
-    result_ttl_s: int = 86_400
-    envelope_bytes_max: int = 240_000
-    envelope_events_max: int = 1_000
-    relay_interval_ms: int = 50
-    projection_events_max: int = 2_000
-    idle_poll_s: float = 1.0
-    wait_s_max: float = 30.0
+    body_bytes_max: Count = 65_536
+    batch_commands_max: Count = 500
+    waiting_commands_max: Count = 10_000
+    read_connections_max: Count = 8
+    claim_lease_s: Count = 5
+    result_ttl_s: Count = 86_400
+    envelope_bytes_max: Count = 240_000
+    envelope_events_max: Count = 1_000
+    relay_interval_ms: Annotated[int, msgspec.Meta(ge=0)] = 50
+    projection_events_max: Count = 2_000
+    idle_poll_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    wait_s_max: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -55,4 +58,5 @@ def load(environ: Mapping[str, str]) -> Settings:
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"A {PREFIX}* variable cannot be read: {error}") from error
+        what, _, where = str(error).partition(" - at `$.")
+        raise SettingsError(f"{PREFIX}{where.rstrip('`').upper()}: {what}") from error

@@ -6,8 +6,11 @@ prepared against the migrated schema without running any Python.
 
 import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 
 class Row(Protocol):
@@ -19,6 +22,15 @@ class Row(Protocol):
 
 ROOT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def as_rows(structs: Sequence[object]) -> str:
+    """Return rows as one JSON parameter, for `json_populate_recordset(null::table, $1)`.
+
+    Field names are column names, and integers have no size limit. Against one array a column this
+    takes a third of the client's time and no more of the server's (measured with 2,000 rows).
+    """
+    return msgspec.json.encode(structs).decode()
 
 
 @functools.cache

@@ -12,31 +12,16 @@ INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
 SELECT transaction_id, refunded FROM command.refunds WHERE transaction_id = ANY($1::uuid[]);
 
 -- name: put_accounts
--- One statement for any number of accounts. Amounts come as text: integers have no size limit.
+-- One statement and one parameter for any number of accounts. Policy and counters are replaced
+-- whole; what an account was opened as never changes.
 INSERT INTO command.accounts (
     ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, version,
     debits_posted, credits_posted, debits_pending, credits_pending
 )
 SELECT
-    ledger, account_id, account_class, currency, normal_side, overdraft_limit::numeric, status,
-    version, debits_posted::numeric, credits_posted::numeric, debits_pending::numeric,
-    credits_pending::numeric
-FROM
-    unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[]
-    )
-        AS new (
-            ledger,
-            account_id,
-            account_class,
-            currency,
-            normal_side,
-            overdraft_limit,
-            status,
-            version,
-            debits_posted, credits_posted, debits_pending, credits_pending
-        )
+    ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, version,
+    debits_posted, credits_posted, debits_pending, credits_pending
+FROM json_populate_recordset(NULL::command.accounts, $1::json)
 ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     overdraft_limit = excluded.overdraft_limit,
     status = excluded.status,
@@ -49,6 +34,6 @@ ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
 -- name: put_refunded
 -- The new totals, decided under the head's lock.
 INSERT INTO command.refunds (transaction_id, refunded)
-SELECT transaction_id, refunded::numeric
-FROM unnest($1::uuid[], $2::text[]) AS new (transaction_id, refunded)
+SELECT transaction_id, refunded
+FROM json_populate_recordset(NULL::command.refunds, $1::json)
 ON CONFLICT ON CONSTRAINT refunds_pkey DO UPDATE SET refunded = excluded.refunded;

@@ -13,14 +13,6 @@ SELECT notification_id, originator_id, originator_version, topic, state
 FROM events.daybook_events
 WHERE originator_id = ANY($1::uuid[]) AND originator_version = 1;
 
--- name: insert
--- Five arrays instead of rows: one round trip and one plan for any size of batch.
-INSERT INTO events.daybook_events (
-    originator_id, originator_version, topic, state, notification_id
-)
-SELECT *
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[]);
-
 -- name: move_head
 -- The notification is delivered at commit, never before: it wakes relays without polling.
 WITH moved AS (

@@ -16,6 +16,8 @@ CREATE TABLE read.accounts (
 CREATE TABLE read.balances (
     ledger text NOT NULL,
     account_id text NOT NULL,
+    -- As in read.accounts; it never changes, and saves every fold a join.
+    normal_side text NOT NULL,
     debits_posted numeric NOT NULL,
     credits_posted numeric NOT NULL,
     debits_pending numeric NOT NULL,

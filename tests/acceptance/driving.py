@@ -1,0 +1,280 @@
+"""How the acceptance tests drive the running program: as clients, operators and onlookers.
+
+A `Ledger` is a client with a token. Everything that is asked of the program goes through HTTP, the
+command line or a signal; the log is read beside it, straight from PostgreSQL.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import msgspec
+
+from daybook import servers
+from daybook.up import Service
+from runtime import auth
+
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+API = "/api/v1"
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCOPES = ("read", "write", "reconcile")
+SUBMIT = f"{API}/transactions"
+READABLE = {"Prefer": "wait=20"}
+REQUEST_S_MAX = 30.0
+WAIT_S_MAX = 30.0
+COMMAND_S_MAX = 60.0
+POLL_S = 0.05
+OUTCOMES = """
+    SELECT notification_id AS position, originator_id AS id, topic, data ->> 'key' AS key
+    FROM (
+        SELECT notification_id, originator_id, topic, convert_from(state, 'UTF8')::jsonb AS data
+        FROM events.daybook_events
+    ) AS log
+    WHERE data ->> 'ledger' = $1 AND topic LIKE 'transfer.%'
+    ORDER BY notification_id
+"""
+
+
+class Number(str):
+    """A JSON number as it stood in the answer, digit by digit; a JSON string is never one."""
+
+    __slots__ = ()
+
+
+class Ledger(NamedTuple):
+    """A client of one ledger, with the token that it was given."""
+
+    name: str
+    token: str
+    http: httpx.AsyncClient
+
+    async def submit(self, key: str | None, /, **fields: Any) -> httpx.Response:  # noqa: ANN401
+        """Submit a transfer; `headers` are the request's, everything else is the transaction's."""
+        headers = fields.pop("headers", {})
+        body: dict[str, Any] = {"transaction": transfer(**fields)}
+        if key is not None:
+            body["idempotencyKey"] = key
+        return await self.http.post(SUBMIT, content=msgspec.json.encode(body), headers=headers)
+
+    async def posted(self, key: str | None = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Submit a transfer that must succeed, wait until it is readable, return its result."""
+        answer = await self.submit(key or new_key(), headers=READABLE, **fields)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = exact(answer)["result"]
+        return result
+
+    async def fund(self, account_id: str, amount: str = "1000.00", currency: str = "USD") -> None:
+        """Give an account money from outside."""
+        source = f"external:{currency.lower()}"
+        await self.posted(source=source, destination=account_id, amount=amount, currency=currency)
+
+    async def get(self, path: str, status: int = 200, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return what GET `path` of the API answers, numbers as their text."""
+        answer = await self.http.get(f"{API}{path}", **options)
+        assert answer.status_code == status, answer.text
+        return exact(answer)
+
+    async def post(
+        self, path: str, body: dict[str, Any] | None = None, status: int = 200
+    ) -> dict[str, Any]:
+        """Return what POST `path` of the API answers, numbers as their text."""
+        answer = await self.http.post(f"{API}{path}", json={} if body is None else body)
+        assert answer.status_code == status, answer.text
+        return exact(answer)
+
+    async def readable_at(self, position: str) -> None:
+        """Return once the read models have come to `position`."""
+        headers = {"Daybook-Min-Position": position, **READABLE}
+        await self.get("/transactions?limit=1", headers=headers)
+
+
+class Finished(NamedTuple):
+    """A command of the command line that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def transfer(
+    source: str = "external:usd",
+    destination: str = "wallet",
+    amount: object = msgspec.Raw(b"100.00"),
+    **more: object,
+) -> dict[str, Any]:
+    """Return the body's `transaction`; an `amount` of bytes goes out as it is."""
+    if isinstance(amount, bytes):
+        amount = msgspec.Raw(amount)
+    accounts = {"source_account_id": source, "destination_account_id": destination}
+    return {**accounts, "amount": amount, **more}
+
+
+def new_key() -> str:
+    """Return an idempotency key that nobody used."""
+    return f"key-{uuid4().hex}"
+
+
+def exact(answer: httpx.Response) -> dict[str, Any]:
+    """Return an answer's body; a number with a fraction or an exponent is the text it was."""
+    body: dict[str, Any] = json.loads(answer.text, parse_float=Number)
+    return body
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Return the problem document that `answer` must be (RFC 9457)."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+@asynccontextmanager
+async def opened_ledger(
+    service: Service, scopes: Sequence[str] = SCOPES, name: str | None = None
+) -> AsyncIterator[Ledger]:
+    """Make a token for a fresh ledger (or for `name`) and a client that sends it."""
+    name, token = name or f"ledger-{uuid4().hex[:12]}", auth.new_token()
+    connection = await asyncpg.connect(service.database_url)
+    try:
+        await auth.add_token(connection, token, name, scopes, "acceptance test")
+    finally:
+        await connection.close()
+    async with client(service.url, token) as http:
+        yield Ledger(name, token, http)
+
+
+def client(url: str, token: str | None = None) -> httpx.AsyncClient:
+    """Return an HTTP client that no proxy comes near, with connections enough for a storm."""
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=REQUEST_S_MAX,
+        limits=httpx.Limits(max_connections=128, max_keepalive_connections=128),
+        trust_env=False,
+    )
+
+
+async def head_position(database: Database) -> int:
+    """Return the position of the last event."""
+    position: int = await database.fetchval("SELECT position FROM events.head")
+    return position
+
+
+async def outcomes(database: Database, ledger: str) -> list[asyncpg.Record]:
+    """Return a ledger's transaction events in the order of the log: position, id, topic, key."""
+    return await database.fetch(OUTCOMES, ledger)
+
+
+async def until(
+    true: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S_MAX
+) -> None:
+    """Wait for a condition, boundedly."""
+    deadline_s = time.monotonic() + within_s
+    while not await true():
+        assert time.monotonic() < deadline_s, f"not within {within_s:.0f} s: {what}"
+        await asyncio.sleep(POLL_S)
+
+
+async def projected(database: Database) -> bool:
+    """Tell whether the read models show the whole log."""
+    row = await database.fetchrow(
+        "SELECT h.position = c.position AS level FROM events.head AS h, events.checkpoints AS c "
+        "WHERE c.reader = 'projector'"
+    )
+    return row is not None and bool(row["level"])
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Stop one of our processes where it stands, and let it go on afterwards."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def environment(service: Service | None, **more: str) -> dict[str, str]:
+    """Return what our own programs need to find `service`'s servers, and nothing foreign."""
+    foreign = ("AWS_", "PG", "DAYBOOK_")
+    env = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
+    env |= servers.DUMMY_AWS | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    if service is not None:
+        env |= {
+            "DAYBOOK_DATABASE_URL": service.database_url,
+            "DAYBOOK_CACHE_URL": service.cache_url,
+            "DAYBOOK_QUEUE_URL": service.queue_url,
+        }
+    return env | more
+
+
+@asynccontextmanager
+async def started(
+    *arguments: str, env: dict[str, str], cwd: Path = ROOT
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start `daybook arguments…`; end it, if it has not ended by itself."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "daybook", *arguments),
+        env=env,
+        cwd=cwd,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()
+
+
+async def run(*arguments: str, env: dict[str, str], cwd: Path = ROOT) -> Finished:
+    """Run `daybook arguments…` to its end, boundedly."""
+    async with started(*arguments, env=env, cwd=cwd) as process, asyncio.timeout(COMMAND_S_MAX):
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Finished(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def second_api(service: Service) -> AsyncIterator[str]:
+    """Serve the API a second time, against the same servers; return its URL."""
+    port = servers.free_port()
+    env = environment(service, DAYBOOK_PORT=str(port), DAYBOOK_LOG_LEVEL="ERROR")
+    async with started("serve", "all", env=env):
+        url = f"http://{servers.LOOPBACK}:{port}"
+        await until(lambda: is_ready(url), "the second API is ready")
+        yield url
+
+
+async def is_ready(url: str) -> bool:
+    """Tell whether GET /ready answers 200 with everything there."""
+    try:
+        async with client(url) as http:
+            answer = await http.get("/ready")
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200 and answer.json()["status"] == "READY"
+
+
+async def flush_cache(service: Service) -> None:
+    """Empty Valkey."""
+    port = urlsplit(service.cache_url).port
+    assert port is not None
+    assert await servers.first_line(port, b"FLUSHALL\r\n") == b"+OK\r\n"

@@ -1,0 +1,262 @@
+"""`daybook` from the outside: what it prints, what it changes, how it exits, what it leaves."""
+
+import asyncio
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+
+from daybook.up import Service, read_run
+from tests.acceptance.driving import (
+    API,
+    Database,
+    Ledger,
+    client,
+    environment,
+    is_ready,
+    projected,
+    run,
+    started,
+    until,
+)
+
+SUBCOMMANDS = {
+    "up",
+    "demo",
+    "serve",
+    "relay",
+    "project",
+    "reconcile",
+    "replay",
+    "migrate",
+    "token",
+}
+NEEDS_A_DATABASE = [
+    ("migrate",),
+    ("token", "shop"),
+    ("reconcile",),
+    ("replay",),
+    ("serve", "all"),
+    ("relay",),
+    ("project",),
+]
+
+
+@pytest.fixture
+def env(service: Service, schema_file: Path) -> dict[str, str]:
+    """Return the environment of an operator of the service."""
+    return environment(service, DAYBOOK_SCHEMA_FILE=str(schema_file))
+
+
+async def spoken(*arguments: str, env: dict[str, str], code: int = 0) -> Any:  # noqa: ANN401
+    """Run a command with --json and return the one JSON object that it prints."""
+    finished = await run(*arguments, "--json", env=env)
+    assert finished.code == code, finished.out + finished.err
+    assert finished.out.count("\n") == 1
+    return json.loads(finished.out)
+
+
+async def refused(*arguments: str, env: dict[str, str], cwd: Path | None = None) -> str:
+    """Run a command that cannot do its work, and return the one line that says why."""
+    finished = await run(*arguments, env=env, **({"cwd": cwd} if cwd else {}))
+    assert finished.code == 2, finished.out + finished.err
+    assert finished.out == ""
+    assert "Traceback" not in finished.err
+    assert finished.err.count("\n") == 1, finished.err
+    return finished.err
+
+
+async def test_help_names_every_command() -> None:
+    """And explains each in a line."""
+    finished = await run("--help", env=environment(None))
+    assert (finished.code, finished.err) == (0, "")
+    listed = {
+        line.split()[0] for line in finished.out.partition("Commands:")[2].splitlines() if line
+    }
+    assert listed >= SUBCOMMANDS
+
+
+@pytest.mark.parametrize("arguments", NEEDS_A_DATABASE, ids=" ".join)
+async def test_missing_database_url_is_one_clear_line(arguments: tuple[str, ...]) -> None:
+    """Exit code 2, and the variable's name."""
+    assert "DAYBOOK_DATABASE_URL" in await refused(*arguments, env=environment(None))
+
+
+@pytest.mark.parametrize("arguments", [("reconcile",), ("token", "shop"), ("serve", "all")])
+async def test_absent_database_is_one_clear_line(
+    env: dict[str, str], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Exit code 2, and no address or password of it."""
+    url = f"postgresql://someone:hunter2@/nothing?host={tmp_path}"
+    message = await refused(*arguments, env=env | {"DAYBOOK_DATABASE_URL": url})
+    assert "database" in message
+    assert "hunter2" not in message
+
+
+async def test_unreadable_variable_is_one_clear_line(env: dict[str, str]) -> None:
+    """A number that is none is found at start."""
+    message = await refused("reconcile", env=env | {"DAYBOOK_BATCH_COMMANDS_MAX": "many"})
+    assert "batch_commands_max" in message.lower()
+
+
+@pytest.mark.parametrize("text, key", [
+    ("[defaults]\ncurrency = 1", "defaults.currency"),
+    ("nonsense", "not TOML"),
+    ("[defaults]\ncurrency = 'USD'\n[currencies.USD]\ndecimals = 40\n"
+     "[[classes]]\nname = 'a'\npattern = '*'\nnormal_side = 'credit'", "currencies.USD.decimals"),
+])  # fmt: skip
+async def test_bad_schema_is_one_line_that_names_the_key(
+    env: dict[str, str], tmp_path: Path, text: str, key: str
+) -> None:
+    """The accounting schema is checked when the program starts."""
+    path = tmp_path / "schema.toml"
+    path.write_text(text)
+    assert key in await refused("serve", "all", env=env | {"DAYBOOK_SCHEMA_FILE": str(path)})
+
+
+async def test_token_works_for_its_ledger_and_scopes(
+    env: dict[str, str], service: Service, database: Database
+) -> None:
+    """The token is shown once, does what it may, and only its digest is kept."""
+    made = await spoken("token", "cli-ledger", "--scope", "read", env=env)
+    assert set(made) == {"token", "ledger", "scopes"}
+    assert (made["ledger"], made["scopes"]) == ("cli-ledger", ["read"])
+    async with client(service.url, made["token"]) as http:
+        assert (await http.get(f"{API}/transactions")).status_code == 200
+        assert (await http.post(f"{API}/transactions", json={})).status_code == 403
+    kept = await database.fetch("SELECT tenant, token_sha256 FROM runtime.tokens")
+    assert "cli-ledger" in {row["tenant"] for row in kept}
+    assert made["token"].encode() not in {row["token_sha256"] for row in kept}
+
+
+@pytest.mark.parametrize("arguments", [("Bad Ledger",), ("shop", "--scope", "everything")])
+async def test_bad_token_is_refused(env: dict[str, str], arguments: tuple[str, ...]) -> None:
+    """A ledger's name and a scope are checked before anything is stored."""
+    assert "ledger" in (await refused("token", *arguments, env=env)) or "scope" in arguments[1]
+
+
+async def test_migrate_again_changes_nothing(env: dict[str, str]) -> None:
+    """The service has migrated already."""
+    assert await spoken("migrate", env=env) == {"applied": []}
+
+
+async def test_migrate_makes_a_new_database_usable(
+    env: dict[str, str], service: Service, database: Database
+) -> None:
+    """From nothing to a database that can be reconciled: it is empty, and clean."""
+    await database.execute("CREATE DATABASE cli_migrate")
+    try:
+        url = service.database_url.replace("/daybook?", "/cli_migrate?")
+        assert url != service.database_url
+        fresh = env | {"DAYBOOK_DATABASE_URL": url}
+        assert len((await spoken("migrate", env=fresh))["applied"]) > 0
+        report = await spoken("reconcile", env=fresh)
+        assert (report["events_read"], report["discrepancy_count"]) == (0, 0)
+    finally:
+        await database.execute("DROP DATABASE cli_migrate WITH (FORCE)")
+
+
+async def test_reconcile_everything_is_clean(
+    env: dict[str, str], ledger: Ledger, database: Database
+) -> None:
+    """After all that the other tests have done here: exit 0."""
+    await ledger.fund("wallet")
+    await until(lambda: projected(database), "the projector catches up")
+    position = await database.fetchval("SELECT position FROM events.head")
+    report = await spoken("reconcile", env=env)
+    assert (report["discrepancy_count"], report["discrepancies"]) == (0, [])
+    assert report["position"] == report["events_read"] == position
+    finished = await run("reconcile", env=env)
+    assert (finished.code, finished.out.splitlines()[-1]) == (0, "clean")
+
+
+async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Ledger) -> None:
+    """One account's entries of one period; it stands in the account's history."""
+    await ledger.fund("wallet", "100.00")
+    await ledger.posted(source="wallet", destination="shop", amount=b"1")
+    one = ("reconcile", "--ledger", ledger.name, "--account", "wallet")
+    today = f"{datetime.now(UTC).date()}"
+    report = await spoken(*one, "--start", today, "--end", today, env=env)
+    assert (report["entries_compared"], report["discrepancy_count"]) == (2, 0)
+    history = await ledger.get("/accounts/wallet/reconciliation-history")
+    assert [kept["reconciliationId"] for kept in history["items"]] == [report["reconciliation_id"]]
+    before = await spoken(*one, "--end", "2020-01-01", env=env)
+    assert (before["entries_compared"], before["discrepancy_count"]) == (0, 0)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--account", "wallet"),
+    ("--ledger", "demo"),
+    ("--ledger", "demo", "--account", "nobody"),
+    ("--ledger", "demo", "--account", "account-123", "--start", "yesterday"),
+    ("--ledger", "demo", "--account", "account-123", "--start", "2026-02-01", "--end", "2026-01-01"),
+])  # fmt: skip
+async def test_impossible_reconciliation_is_refused(
+    env: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    """A report about nothing must not look clean."""
+    await refused("reconcile", *arguments, env=env)
+
+
+async def test_replay_prints_a_trial_balance_that_balances(
+    env: dict[str, str], ledger: Ledger, database: Database
+) -> None:
+    """Debits equal credits per currency, now and at an earlier position."""
+    first = await ledger.posted(destination="wallet", amount=b"100.00")
+    await ledger.posted(source="wallet", destination="shop", amount=b"30.00")
+    balance = await spoken("replay", "--ledger", ledger.name, env=env)
+    assert {row["account_id"]: row["balance"] for row in balance["accounts"]} == {
+        "external:usd": "-100.00",
+        "shop": "30.00",
+        "wallet": "70.00",
+    }
+    assert balance["totals"] == {"USD": {"debit": "130.00", "credit": "130.00"}}
+    earlier = await spoken(
+        "replay", "--ledger", ledger.name, "--until", str(first["position"]), env=env
+    )
+    assert earlier["position"] == first["position"]
+    assert {row["account_id"]: row["balance"] for row in earlier["accounts"]} == {
+        "external:usd": "-100.00",
+        "wallet": "100.00",
+    }
+    whole = await run("replay", env=env)
+    assert whole.code == 0
+    assert ledger.name in whole.out
+
+
+async def test_demo_takes_every_step() -> None:
+    """Exit 0 only if each step was right; every step is in the JSON."""
+    result = await spoken("demo", env=environment(None))
+    assert result["ok"] is True
+    assert result["problem"] == ""
+    assert len(result["steps"]) >= 10
+
+
+async def test_up_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:
+    """`daybook up` on a free port: ready, killed by SIGTERM, exit 0, and no process is left."""
+    data = tmp_path / "data"
+    arguments = ("up", "--port", "0", "--data", str(data))
+    async with started(*arguments, env=environment(None)) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            line = (await process.stdout.readline()).decode()
+        ours = read_run(data)
+        assert ours is not None
+        assert ours.url in line
+        assert await is_ready(ours.url)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert {child.pid for child in family} >= set(ours.children.values())
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            out, err = await process.communicate()
+        assert process.returncode == 0
+    assert "Traceback" not in (out + err).decode()
+    left = psutil.wait_procs(family, timeout=1)[1]
+    assert left == []
+    with pytest.raises((OSError, asyncpg.PostgresError)):
+        await asyncpg.connect(ours.database_url)

@@ -1,0 +1,246 @@
+"""What the integration tests start from: settings, commands, a log rich in cases, its read models.
+
+Everything is seeded: the same arguments give the same commands, so two databases can be compared.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from command_side.batch import Done, Outcome, append_batch
+from command_side.commands import ChangeAccount, Command, OpenAccount, Refund, Transfer
+from command_side.idempotency import Idempotency
+from command_side.writer import ROLE, Writer
+from events import log
+from events import schema as schemas
+from events.vocabulary import Recorded, Status, transaction_id
+from projections.worker import ROLE as PROJECTOR_ROLE
+from projections.worker import apply
+from runtime import database
+from runtime.cache import Cache
+from runtime.settings import Settings
+
+# Nothing listens on port 1 of loopback: whoever connects is refused at once.
+CLOSED_CACHE = "redis://127.0.0.1:1/0"
+CLOSED_QUEUE = "http://127.0.0.1:1/000000000000/closed.fifo"
+START = datetime(2026, 1, 30, 22, 0, tzinfo=UTC)
+SCHEMA = schemas.load()
+BIG = 10**38 - 1
+READ_MODELS = (
+    "SELECT * FROM read.accounts ORDER BY ledger, account_id",
+    "SELECT * FROM read.balances ORDER BY ledger, account_id",
+    "SELECT * FROM read.entries ORDER BY ledger, account_id, position, line",
+    "SELECT * FROM read.transactions ORDER BY transaction_id",
+)
+
+
+def settings(
+    database_url: str, cache_url: str = CLOSED_CACHE, queue_url: str = CLOSED_QUEUE, **changes: Any
+) -> Settings:
+    """Return a process's settings, impatient ones; without a URL the server is away."""
+    given = Settings(
+        database_url=database_url,
+        cache_url=cache_url,
+        queue_url=queue_url,
+        idle_poll_s=0.02,
+        relay_interval_ms=0,
+    )
+    return msgspec.structs.replace(given, **changes)
+
+
+def transfer(
+    key: str,
+    source: str = "world",
+    destination: str = "alice",
+    amount: int = 100,
+    ledger: str = "demo",
+    **more: Any,
+) -> Transfer:
+    """Return a transfer; without more said, one that cannot be refused."""
+    more.setdefault("currency", "USD")
+    return Transfer(
+        ledger=ledger, key=key, source=source, destination=destination, amount=amount, **more
+    )
+
+
+def rich_commands(seed: int = 1, count: int = 60) -> list[Command]:
+    """Return commands of two ledgers that end in every kind of event and several refusals."""
+    rng = random.Random(seed)
+    commands: list[Command] = []
+    for ledger in ("demo", "other"):
+        commands += _opening(ledger)
+    people = ["alice", "bob", "carol", "bank:main"]
+    for number in range(count):
+        ledger = rng.choice(("demo", "other"))
+        source, destination = rng.sample(people, 2)
+        key = f"r{number}"
+        if number % 9 == 8:
+            original = transaction_id(ledger, f"r{number - rng.randint(1, 8)}")
+            amount = rng.choice((None, 1, 10**9))
+            commands.append(Refund(ledger=ledger, key=key, refund_of=original, amount=amount))
+            continue
+        amount = rng.choice((1, 99, 2_500, 60_000))
+        note = rng.choice((None, "Grüße, 東京 🎉", 'quote " and \\ and "alice"'))
+        commands.append(
+            transfer(
+                key, source, destination, amount, ledger, description=note, metadata=_notes(rng)
+            )
+        )
+    commands += [
+        ChangeAccount(ledger="demo", account_id="bob", status=Status.FROZEN, currency="USD"),
+        transfer("to-frozen", "alice", "bob", 1),
+        ChangeAccount(ledger="demo", account_id="bob", status=Status.OPEN, currency="USD"),
+        ChangeAccount(ledger="demo", account_id="empty", status=Status.CLOSED, currency="USD"),
+        transfer("to-closed", "world", "empty", 1),
+        ChangeAccount(ledger="demo", account_id="carol", overdraft_limit=5_000, currency="USD"),
+        ChangeAccount(ledger="demo", account_id="carol", overdraft_limit=None, currency="USD"),
+        transfer("carol-far-below", "carol", "alice", 10**20),
+    ]
+    return commands
+
+
+def _opening(ledger: str) -> list[Command]:
+    funded = [
+        transfer(f"fund-{who}", "world", who, 100_000, ledger)
+        for who in ("alice", "bob", "carol", "bank:main")
+    ]
+    original = transaction_id(ledger, "fund-alice")
+    return [
+        *funded,
+        OpenAccount(ledger=ledger, account_id="empty", currency="USD"),
+        OpenAccount(ledger=ledger, account_id="credit-line:1", currency="USD", overdraft_limit=700),
+        transfer("on-credit", "credit-line:1", "alice", 700, ledger),
+        transfer("over-credit", "credit-line:1", "alice", 1, ledger),
+        transfer("unopened", "credit-line:2", "alice", 1, ledger),
+        transfer("yen", "external:bank", "tokyo", BIG, ledger, currency="JPY"),
+        transfer("yen-to-dollar", "tokyo", "alice", 5, ledger, currency="JPY"),
+        transfer("too-much", "alice", "bob", 10**15, ledger, metadata={"why": "refused"}),
+        Refund(ledger=ledger, key="back-1", refund_of=original, amount=1_000),
+        Refund(ledger=ledger, key="back-2", refund_of=original, amount=500, currency="USD"),
+        Refund(ledger=ledger, key="back-too-much", refund_of=original, amount=100_000),
+        Refund(ledger=ledger, key="back-of-nothing", refund_of=transaction_id(ledger, "never")),
+    ]
+
+
+def _notes(rng: random.Random) -> dict[str, str | int | bool | None] | None:
+    if rng.random() < 0.5:
+        return None
+    return {"z": rng.randint(-5, 10**30), "a": None, "ok": True, "class_version": "not ours"}
+
+
+async def written(
+    database_url: str,
+    commands: Sequence[Command],
+    batch_size: int = 13,
+    now: Callable[[int], datetime] = lambda index: START + timedelta(seconds=37 * index),
+) -> list[Outcome]:
+    """Append `commands` in batches, 37 seconds a command; return the outcomes."""
+    connection = await database.connect(database_url, ROLE)
+    outcomes: list[Outcome] = []
+    try:
+        for first in range(0, len(commands), batch_size):
+            batch = commands[first : first + batch_size]
+            outcomes += await append_batch(connection, batch, SCHEMA, now(first))
+    finally:
+        await connection.close()
+    return outcomes
+
+
+async def rich_log(database_url: str, seed: int = 1, count: int = 60) -> int:
+    """Write a log with every kind of event; return its length."""
+    await written(database_url, rich_commands(seed, count))
+    events = await whole_log(database_url)
+    topics = {recorded.event.topic for recorded in events}
+    assert topics >= {"account.opened", "account.changed", "transfer.posted", "transfer.rejected"}
+    return len(events)
+
+
+async def whole_log(database_url: str) -> list[Recorded]:
+    """Return every event."""
+    async with connected(database_url) as connection:
+        return await log.read_after(connection, 0, 10**6)
+
+
+async def project(database_url: str) -> None:
+    """Catch up the read models, straight from the log."""
+    async with connected(database_url, PROJECTOR_ROLE) as connection:
+        await apply(connection, settings(database_url))
+
+
+async def read_models(database_url: str) -> bytes:
+    """Return every row of the read models as bytes."""
+    async with connected(database_url) as connection:
+        tables = [await connection.fetch(query) for query in READ_MODELS]
+    return "\n".join(repr(tuple(row.items())) for rows in tables for row in rows).encode()
+
+
+async def checkpoint(database_url: str, reader: str) -> int:
+    """Return how far a reader is."""
+    async with connected(database_url) as connection:
+        position = await connection.fetchval(
+            "SELECT position FROM events.checkpoints WHERE reader = $1", reader
+        )
+    assert isinstance(position, int)
+    return position
+
+
+async def execute(database_url: str, *statements: str) -> None:
+    """Execute statements as the superuser that owns everything."""
+    async with connected(database_url) as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+@asynccontextmanager
+async def connected(
+    database_url: str, role: str | None = None
+) -> AsyncIterator[database.Connection]:
+    """Open a connection, as the superuser or as a role."""
+    connection = await database.connect(database_url, role)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def database_made(admin: database.Connection, template: str | None) -> AsyncIterator[str]:
+    """Create a database (a clone of the database at URL `template`, if given) and drop it after."""
+    name = f"test_{uuid4().hex}"
+    source = "template0" if template is None else urlsplit(template).path.removeprefix("/")
+    await admin.execute(f"create database {name} template {source}")
+    try:
+        yield name
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+
+
+def beside(database_url: str, name: str) -> str:
+    """Return the URL of another database of the same server."""
+    return urlsplit(database_url)._replace(path=f"/{name}").geturl()
+
+
+@asynccontextmanager
+async def writing(
+    given: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[Writer]:
+    """Run a writer, as a process of its own would."""
+    cache = Cache(given.cache_url)
+    idempotency = Idempotency(cache, given.claim_lease_s, given.result_ttl_s)
+    try:
+        async with Writer(given, SCHEMA, idempotency, now).running() as writer:
+            yield writer
+    finally:
+        await cache.close()
+
+
+def done(outcome: Outcome | BaseException) -> Done:
+    """Return an outcome that must be a success."""
+    assert isinstance(outcome, Done), outcome
+    return outcome

@@ -1,0 +1,154 @@
+"""Migrations are numbered, applied once and never changed; every named query fits what they make."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from runtime import database
+from runtime import migrate as migrations
+from runtime.migrate import MigrationError, migrate
+from runtime.sql import ROOT, queries
+from tests.integration import given
+
+ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
+PRODUCT = (*ROOMS, "daybook")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
+    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+)
+# Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
+ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
+    "command_side": (WRITER,),
+    "events": (WRITER,),
+    "projections": (PROJECTOR,),
+    "query_side": (READER,),
+    "runtime": (None,),
+}
+ROLES: dict[str, tuple[str | None, ...]] = {
+    "head": (AUDITOR,),
+    "read_after": (RELAY, PROJECTOR, AUDITOR),
+    "read_mentioning": (AUDITOR,),
+    "checkpoint": (WRITER, READER, AUDITOR),
+    "lock_checkpoint": (PROJECTOR,),
+    "try_lock_checkpoint": (RELAY,),
+    "move_checkpoint": (RELAY, PROJECTOR),
+    "principal": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(
+        (
+            "entries_between",
+            "account_entries_between",
+            "transactions_between",
+            "all_balances",
+            "all_command_accounts",
+            "account_balance",
+            "record_reconciliation",
+            "history",
+        ),
+        (AUDITOR,),
+    ),
+}
+# Several statements, executed by every migration.
+SCRIPTS = {"create_migrations"}
+
+
+async def test_migrating_again_changes_nothing(
+    admin: database.Connection, postgres_server: str
+) -> None:
+    """The first run applies every file in order, the second none."""
+    async with given.database_made(admin, None) as name:
+        url = given.beside(postgres_server, name)
+        assert await migrate(url) == sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
+        assert await migrate(url) == []
+        assert await given.checkpoint(url, "projector") == 0
+
+
+async def test_two_migrating_processes_take_turns(
+    admin: database.Connection, postgres_server: str
+) -> None:
+    """Of several at once one applies everything, the others find it done."""
+    async with given.database_made(admin, None) as name:
+        url = given.beside(postgres_server, name)
+        applied = await asyncio.gather(*(migrate(url) for _ in range(4)))
+        everything = sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
+        assert sorted(applied) == [[], [], [], everything]
+
+
+async def test_databases_of_one_cluster_may_migrate_at_once(
+    admin: database.Connection, postgres_server: str
+) -> None:
+    """The roles are shared by the cluster; making them again disturbs nobody."""
+    async with (
+        given.database_made(admin, None) as one,
+        given.database_made(admin, None) as two,
+        given.database_made(admin, None) as three,
+    ):
+        urls = [given.beside(postgres_server, name) for name in (one, two, three)]
+        applied = await asyncio.gather(*(migrate(url) for url in urls))
+        assert all(names == applied[0] != [] for names in applied)
+
+
+async def test_a_file_changed_after_it_was_applied_is_refused(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the file, and what comes after it is not applied."""
+    folder = _copied(tmp_path, monkeypatch)
+    changed = folder / "0002_log.sql"
+    changed.write_text(changed.read_text() + "\n-- A comment is a change, too.\n")
+    (folder / "9999_later.sql").write_text("CREATE TABLE read.later (x int);")
+    with pytest.raises(MigrationError, match=r"0002_log\.sql"):
+        await migrate(database_url)
+    async with given.connected(database_url) as connection:
+        assert await connection.fetchval("SELECT to_regclass('read.later')") is None
+
+
+async def test_a_failing_migration_leaves_nothing_behind(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File and record are one transaction; mended, the same file is applied."""
+    folder = _copied(tmp_path, monkeypatch)
+    broken = folder / "9999_broken.sql"
+    broken.write_text("CREATE TABLE read.half (x int); SELECT 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(database_url)
+    async with given.connected(database_url) as connection:
+        assert await connection.fetchval("SELECT to_regclass('read.half')") is None
+    broken.write_text("CREATE TABLE read.half (x int);")
+    assert await migrate(database_url) == ["9999_broken"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+async def test_every_named_query_fits_the_schema_and_its_roles_rights(
+    database_url: str, room: str
+) -> None:
+    """Each prepares, and its plan may be executed, as the role that uses it."""
+    wrong: list[str] = []
+    for name, text in queries(room).items():
+        if name in SCRIPTS:
+            continue
+        for role in ROLES.get(name, ROOM_ROLES[room]):
+            async with given.connected(database_url, role) as connection:
+                try:
+                    await connection.prepare(text)
+                    # Rights are checked when a plan is opened, not when it is prepared.
+                    await connection.execute(f"EXPLAIN (GENERIC_PLAN) {text}")
+                except asyncpg.PostgresError as error:
+                    wrong.append(f"{name} as {role}: {error}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_named_query_is_called(room: str) -> None:
+    """A query that no module names is dead."""
+    python = "\n".join(path.read_text() for part in PRODUCT for path in (ROOT / part).rglob("*.py"))
+    called = set(re.findall(r'"(\w+)"', python))
+    assert set(queries(room)) <= called
+
+
+def _copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrations.FOLDER, folder)
+    monkeypatch.setattr(migrations, "FOLDER", folder)
+    return folder

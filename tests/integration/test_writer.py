@@ -1,0 +1,482 @@
+"""Group commit and idempotency: whatever happens in between, one effect and one answer."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from command_side import batch as batches
+from command_side import writer as writers
+from command_side.batch import Done, Outcome
+from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
+from command_side.decide import Decision, State, decide
+from command_side.idempotency import PREFIX, Claim, Idempotency
+from command_side.writer import Writer
+from daybook import servers
+from events.schema import Schema
+from events.vocabulary import Status, TransferPosted, TransferRejected, transaction_id
+from runtime import database
+from runtime.cache import Cache
+from runtime.problems import Conflict, Problem, Rejected, Unavailable
+from tests.integration import given
+
+SUBMITTERS = 64
+RETRIES_MAX = 200
+KILLS = 12
+
+
+async def test_concurrent_submissions_share_commits(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one batch commits the next one gathers, up to its bound."""
+    sizes = _batch_sizes(monkeypatch)
+    settings = given.settings(database_url, cache_url, batch_commands_max=50)
+    async with given.writing(settings) as writer:
+        outcomes = await asyncio.gather(
+            *(writer.submit(given.transfer(f"k{n}")) for n in range(300))
+        )
+    assert sum(sizes) == 300
+    assert max(sizes) == 50
+    assert len(sizes) <= 10
+    # Two accounts were opened first, then one event each, in the order of submission.
+    assert [outcome.position for outcome in outcomes] == list(range(3, 303))
+    assert not any(outcome.replayed for outcome in outcomes)
+
+
+async def test_duplicates_in_one_batch_make_one_effect(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them is decided; all get its answer, the others marked as replayed."""
+    sizes = _batch_sizes(monkeypatch)
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        command = given.transfer("same")
+        outcomes = await asyncio.gather(*(writer.submit(command) for _ in range(SUBMITTERS)))
+    assert SUBMITTERS in sizes
+    assert len({(o.position, o.recorded) for o in outcomes}) == 1
+    assert sorted(o.replayed for o in outcomes) == [False] + [True] * (SUBMITTERS - 1)
+    assert await _effects(database_url) == {"same": 1}
+
+
+@pytest.mark.parametrize("valkey", ["up", "flushed", "down"])
+async def test_duplicates_over_two_processes_make_one_effect(
+    database_url: str, cache_url: str, valkey: str
+) -> None:
+    """With or without Valkey: one event a key, and everybody gets the same answer."""
+    settings = given.settings(
+        database_url,
+        given.CLOSED_CACHE if valkey == "down" else cache_url,
+        batch_commands_max=7,
+    )
+    commands = [
+        given.transfer("fund", amount=1_000),
+        *(given.transfer(f"k{n}", "alice", "bob", 100 + n) for n in range(12)),
+    ]
+    flushing = asyncio.create_task(_flushes(cache_url)) if valkey == "flushed" else None
+    async with given.writing(settings) as one, given.writing(settings) as two:
+        await one.submit(commands[0])
+        answers = await asyncio.gather(
+            *(
+                _insisting(writer, command)
+                for _ in range(8)
+                for command in commands
+                for writer in (one, two)
+            )
+        )
+        again = [await _insisting(two, command) for command in commands]
+    if flushing is not None:
+        flushing.cancel()
+    by_key: dict[str, set[Any]] = {}
+    first_times: Counter[str] = Counter()
+    for answer in answers:
+        by_key.setdefault(_key(answer), set()).add((answer.position, answer.recorded))
+        first_times[_key(answer)] += not answer.replayed
+    assert all(len(different) == 1 for different in by_key.values())
+    # `fund` was answered before; of every other key exactly one submission was the first.
+    assert first_times == {"fund": 0} | {f"k{n}": 1 for n in range(12)}
+    assert all(answer.replayed for answer in again)
+    assert await _effects(database_url) == dict.fromkeys([c.key for c in _keyed(commands)], 1)
+    # 1,000 minor units pay for the first nine of the rising amounts, in whatever order.
+    assert await _rejections(database_url) == 3
+
+
+@pytest.mark.parametrize("valkey", ["up", "down"])
+@pytest.mark.parametrize("first", ["posted", "rejected"])
+async def test_a_key_used_for_another_command_is_refused(
+    database_url: str, cache_url: str, valkey: str, first: str
+) -> None:
+    """By the same process and by another one; and the first command still gets its answer."""
+    url = cache_url if valkey == "up" else given.CLOSED_CACHE
+    settings = given.settings(database_url, url)
+    source = "world" if first == "posted" else "poor"
+    original = given.transfer("key", source, "alice", 5)
+    others = [
+        msgspec.structs.replace(original, amount=6),
+        msgspec.structs.replace(original, description="other"),
+        msgspec.structs.replace(original, metadata={}),
+    ]
+    async with given.writing(settings) as one, given.writing(settings) as two:
+        answer = await one.submit(original)
+        for writer in (one, two):
+            for other in others:
+                with pytest.raises(Rejected) as refusal:
+                    await writer.submit(other)
+                assert refusal.value.code == "idempotency_key_reused"
+            replay = await _insisting(writer, original)
+            assert (replay.recorded, replay.replayed) == (answer.recorded, True)
+    assert await _effects(database_url) == {"key": 1}
+
+
+async def test_the_same_key_in_another_ledger_is_another_command(
+    database_url: str, cache_url: str
+) -> None:
+    """Ledgers share nothing, keys neither."""
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        one = await writer.submit(given.transfer("key"))
+        two = await writer.submit(given.transfer("key", ledger="other"))
+    assert not two.replayed
+    assert one.position != two.position
+
+
+async def test_a_key_running_elsewhere_conflicts_until_the_dead_process_s_lease_ends(
+    database_url: str, cache_url: str
+) -> None:
+    """A claim whose process died blocks its key for the lease, and no longer."""
+    settings = given.settings(database_url, cache_url, claim_lease_s=1)
+    command = given.transfer("claimed")
+    dead = Cache(cache_url)
+    assert await Idempotency(dead, 1, 60).claim([command], []) == [Claim.OURS]
+    await dead.close()
+    async with given.writing(settings) as writer:
+        with pytest.raises(Conflict) as conflict:
+            await writer.submit(command)
+        assert conflict.value.code == "still_running"
+        # Others are not held up.
+        assert (await writer.submit(given.transfer("free"))).recorded is not None
+        await asyncio.sleep(1.1)
+        assert not (await writer.submit(command)).replayed
+    assert await _effects(database_url) == {"claimed": 1, "free": 1}
+
+
+async def test_what_valkey_holds_wrongly_is_decided_by_the_log(
+    database_url: str, cache_url: str
+) -> None:
+    """Garbage and a result of another command under a key change no answer."""
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        cache = Cache(cache_url)
+        commands = [given.transfer("garbage"), given.transfer("other-result")]
+        other = msgspec.msgpack.encode(("another fingerprint", "", 1, "transfer.posted", b"{}"))
+        values = [(_cache_key(commands[0]), b"\xc1garbage"), (_cache_key(commands[1]), other)]
+        await cache.exchange([], 1, values, 60_000)
+        outcomes = [await writer.submit(command) for command in commands]
+        await cache.close()
+    assert not any(outcome.replayed for outcome in outcomes)
+    assert await _effects(database_url) == {"garbage": 1, "other-result": 1}
+
+
+async def test_a_result_in_valkey_that_cannot_be_read_spares_its_batch(
+    database_url: str, cache_url: str
+) -> None:
+    """A newer process's result is nothing that this one knows; the log decides."""
+    command = given.transfer("from-the-future")
+    kept = (command.fingerprint, "", 1, "transfer.from.the.future", b"{}")
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        cache = Cache(cache_url)
+        value = msgspec.msgpack.encode(kept)
+        await cache.exchange([], 1, [(_cache_key(command), value)], 60_000)
+        outcomes = await asyncio.gather(
+            writer.submit(given.transfer("bystander")),
+            writer.submit(command),
+            return_exceptions=True,
+        )
+        await cache.close()
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert await _effects(database_url) == {"bystander": 1, "from-the-future": 1}
+
+
+async def test_terminated_backends_lose_and_double_nothing(
+    database_url: str, cache_url: str
+) -> None:
+    """Every submission ends in an outcome that is in the log, or in Unavailable."""
+    settings = given.settings(database_url, cache_url, batch_commands_max=20)
+    commands = [given.transfer(f"k{n}", amount=n + 1) for n in range(600)]
+    async with given.writing(settings) as one, given.writing(settings) as two:
+        killing = asyncio.create_task(_terminations(database_url))
+        gate = asyncio.Semaphore(40)
+
+        async def paced(index: int, command: Command) -> Outcome | BaseException:
+            async with gate:
+                await asyncio.sleep(0.005)
+                try:
+                    return await (one, two)[index % 2].submit(command)
+                except Problem as problem:
+                    return problem
+
+        outcomes = await asyncio.gather(*(paced(i, c) for i, c in enumerate(commands)))
+        assert await killing == KILLS
+        by_position = {r.position: r for r in await given.whole_log(database_url)}
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Done):
+                assert outcome.recorded is not None
+                assert by_position[outcome.position].event == outcome.recorded.event
+                assert outcome.recorded.originator_id == transaction_id("demo", command.key)
+            else:
+                assert isinstance(outcome, Unavailable), repr(outcome)
+        # Whoever got no answer sends the same key again, as told.
+        await asyncio.gather(*(_insisting(one, command) for command in commands))
+    assert await _effects(database_url) == dict.fromkeys([c.key for c in commands], 1)
+    async with given.connected(database_url) as connection:
+        total = await connection.fetchval(
+            "SELECT credits_posted FROM command.accounts WHERE account_id = 'alice'"
+        )
+    assert total == sum(command.amount for command in commands)
+
+
+async def test_a_database_that_is_away_is_said_to_be(cache_url: str) -> None:
+    """After a few attempts the waiters are told; none hangs, and the next one is tried again."""
+    settings = given.settings("postgresql://nobody@127.0.0.1:1/nothing", cache_url)
+    async with given.writing(settings) as writer:
+        for _ in range(2):
+            outcomes = await asyncio.gather(
+                *(writer.submit(given.transfer(f"k{n}")) for n in range(5)), return_exceptions=True
+            )
+            assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
+
+
+async def test_a_poisonous_command_fails_alone(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug that one command meets is nobody else's."""
+
+    def deciding(command: Command, state: State, schema: Schema, at: datetime) -> Decision:
+        if isinstance(command, Transfer) and command.key == "poison":
+            raise ZeroDivisionError
+        return decide(command, state, schema, at)
+
+    monkeypatch.setattr(batches, "decide", deciding)
+    commands = [given.transfer(f"k{n}" if n != 7 else "poison") for n in range(20)]
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        outcomes = await asyncio.gather(
+            *(writer.submit(command) for command in commands), return_exceptions=True
+        )
+        assert isinstance(outcomes.pop(7), ZeroDivisionError)
+        assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+        assert (await writer.submit(given.transfer("after"))).position == 22
+
+
+async def test_a_command_that_postgresql_refuses_fails_alone(
+    database_url: str, cache_url: str
+) -> None:
+    """U+0000 never comes this far over HTTP; if it did, it would harm nobody else."""
+    commands = [given.transfer("k0"), given.transfer("nul", "a\0b"), given.transfer("k1")]
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        outcomes = await asyncio.gather(
+            *(writer.submit(command) for command in commands), return_exceptions=True
+        )
+    assert isinstance(outcomes[1], Exception)
+    assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
+
+
+async def test_a_full_queue_refuses_at_once(database_url: str, cache_url: str) -> None:
+    """Beyond the bound a submitter is told to come again, and those inside are served."""
+    settings = given.settings(database_url, cache_url, waiting_commands_max=3)
+    async with given.writing(settings) as writer:
+        async with _held_head(database_url):
+            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
+            await asyncio.sleep(0.2)
+            waiting = [
+                asyncio.create_task(writer.submit(given.transfer(f"k{n}"))) for n in range(3)
+            ]
+            await asyncio.sleep(0)
+            with pytest.raises(Unavailable) as refusal:
+                await writer.submit(given.transfer("too-many"))
+            assert refusal.value.code == "too_many_waiting"
+        await asyncio.gather(first, *waiting)
+    assert await _effects(database_url) == {"in-hand": 1, "k0": 1, "k1": 1, "k2": 1}
+
+
+async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url: str) -> None:
+    """Its command stands or not, the others are answered, and its key can be asked again."""
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        async with _held_head(database_url):
+            gone = asyncio.create_task(writer.submit(given.transfer("gone")))
+            await asyncio.sleep(0.1)
+            queued = asyncio.create_task(writer.submit(given.transfer("gone-queued")))
+            stays = asyncio.create_task(writer.submit(given.transfer("stays")))
+            await asyncio.sleep(0)
+            gone.cancel()
+            queued.cancel()
+            await asyncio.gather(gone, queued, return_exceptions=True)
+        assert not (await stays).replayed
+        for key in ("gone", "gone-queued"):
+            assert isinstance(await writer.submit(given.transfer(key)), Done)
+    assert await _effects(database_url) == {"gone": 1, "gone-queued": 1, "stays": 1}
+
+
+async def test_a_writer_that_stops_tells_everybody(database_url: str, cache_url: str) -> None:
+    """Those in hand and those in the queue get Unavailable; afterwards each key has one effect."""
+    settings = given.settings(database_url, cache_url, batch_commands_max=2)
+    commands = [given.transfer(f"k{n}") for n in range(6)]
+    async with contextlib.AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(given.writing(settings))
+        async with _held_head(database_url):
+            tasks = [asyncio.create_task(writer.submit(command)) for command in commands]
+            await asyncio.sleep(0.2)
+            await stack.aclose()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
+    async with given.writing(settings) as writer:
+        await asyncio.gather(*(_insisting(writer, command) for command in commands))
+    assert await _effects(database_url) == {f"k{n}": 1 for n in range(6)}
+
+
+async def test_a_cancelled_exchange_with_valkey_ends(cache_url: str) -> None:
+    """Wherever the cancellation falls, it is not swallowed: or the process would never stop."""
+    for steps in range(60):
+        cache = Cache(cache_url)
+        if steps % 2:
+            await cache.ping()
+        call = cache.exchange([("claim", b"x")], 1_000, [("value", b"y")], 1_000)
+        task = asyncio.create_task(call)
+        for _ in range(steps // 2):
+            await asyncio.sleep(0)
+        if task.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await cache.close()
+
+
+async def test_account_commands_share_batches_with_transfers(
+    database_url: str, cache_url: str
+) -> None:
+    """Each sees those before it, whatever its kind; a refusal is its own."""
+    commands: list[Command] = [
+        OpenAccount(ledger="demo", account_id="new", currency="USD"),
+        given.transfer("in", "world", "new", 5),
+        ChangeAccount(ledger="demo", account_id="new", status=Status.CLOSED, currency="USD"),
+        given.transfer("out", "new", "world", 5),
+        ChangeAccount(ledger="demo", account_id="new", status=Status.CLOSED, currency="USD"),
+        given.transfer("late", "world", "new", 5),
+        OpenAccount(ledger="demo", account_id="new", currency="EUR"),
+        OpenAccount(ledger="demo", account_id="new", currency="USD"),
+    ]
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        outcomes = await asyncio.gather(
+            *(writer.submit(command) for command in commands), return_exceptions=True
+        )
+    shown = [o.code if isinstance(o, Problem) else _shown(given.done(o)) for o in outcomes]
+    assert shown == [
+        "account.opened",
+        "transfer.posted",
+        "account_not_empty",
+        "transfer.posted",
+        "account.changed",
+        "account_closed",
+        "account_exists",
+        None,
+    ]
+
+
+async def test_recorded_times_never_go_backwards_though_the_clock_does(
+    database_url: str, cache_url: str
+) -> None:
+    """A clock set back repeats the last recorded time until it is passed again."""
+    clock = iter([given.START + timedelta(seconds=s) for s in (10, 3, -500, 11)])
+    settings = given.settings(database_url, cache_url)
+    async with given.writing(settings, lambda: next(clock)) as writer:
+        answers = [await writer.submit(given.transfer(f"k{n}")) for n in range(4)]
+    seconds = [
+        (answer.recorded.event.recorded_at - given.START).total_seconds()
+        for answer in answers
+        if answer.recorded is not None
+    ]
+    assert seconds == [10, 10, 10, 11]
+
+
+def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    sizes: list[int] = []
+    original = batches.append_batch
+
+    async def counted(
+        connection: database.Executor, commands: Sequence[Command], schema: Schema, now: datetime
+    ) -> list[Outcome]:
+        sizes.append(len(commands))
+        return await original(connection, commands, schema, now)
+
+    monkeypatch.setattr(writers, "append_batch", counted)
+    return sizes
+
+
+async def _insisting(writer: Writer, command: Command) -> Done:
+    """Submit as a client does: a conflict or an absence is tried again with the same key."""
+    for _ in range(RETRIES_MAX):
+        try:
+            return await writer.submit(command)
+        except (Conflict, Unavailable):
+            await asyncio.sleep(0.05)
+    raise AssertionError(command)
+
+
+async def _flushes(cache_url: str) -> None:
+    port = urlsplit(cache_url).port
+    assert port is not None
+    while True:
+        await servers.first_line(port, b"FLUSHALL\r\n")
+        await asyncio.sleep(0.005)
+
+
+async def _terminations(database_url: str) -> int:
+    """Terminate whatever writers there are, a dozen times; return how often."""
+    async with given.connected(database_url) as connection:
+        killed = 0
+        while killed < KILLS:
+            await asyncio.sleep(0.03)
+            killed += bool(
+                await connection.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'daybook_writer' AND datname = current_database()"
+                )
+            )
+        return killed
+
+
+@contextlib.asynccontextmanager
+async def _held_head(database_url: str) -> Any:  # noqa: ANN401
+    """Hold the log's head, so that no writer gets on."""
+    async with given.connected(database_url) as connection, connection.transaction():
+        await connection.execute("SELECT * FROM events.head FOR UPDATE")
+        yield
+
+
+async def _effects(database_url: str) -> dict[str, int]:
+    """Return how many events each idempotency key has."""
+    events = [recorded.event for recorded in await given.whole_log(database_url)]
+    return dict(Counter(e.key for e in events if isinstance(e, TransferPosted | TransferRejected)))
+
+
+async def _rejections(database_url: str) -> int:
+    events = [recorded.event for recorded in await given.whole_log(database_url)]
+    return sum(isinstance(event, TransferRejected) for event in events)
+
+
+def _keyed(commands: Sequence[Transfer]) -> Sequence[Transfer]:
+    return commands
+
+
+def _key(answer: Done) -> str:
+    assert answer.recorded is not None
+    assert isinstance(answer.recorded.event, TransferPosted | TransferRejected)
+    return answer.recorded.event.key
+
+
+def _shown(answer: Done) -> str | None:
+    return None if answer.recorded is None else answer.recorded.event.topic
+
+
+def _cache_key(command: Transfer) -> str:
+    return f"{PREFIX}{command.ledger}:{command.key}"

@@ -1,0 +1,255 @@
+"""The accounting schema: the default one is good, and every fault names its key."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import schema as schemas
+from events.schema import DEFAULT_FILE, REMEMBERED_MAX, SchemaError
+from events.vocabulary import Side
+from runtime.problems import Invalid
+from tests.unit.examples import SCHEMA, SCHEMA_TEXT
+
+SMALL = """
+[defaults]
+currency = "USD"
+[limits]
+metadata_keys_max = 5
+[currencies.USD]
+decimals = 2
+[[classes]]
+name = "first"
+pattern = "a*"
+normal_side = "credit"
+[[classes]]
+name = "second"
+pattern = "*"
+normal_side = "debit"
+"""
+
+
+def test_the_default_schema_loads() -> None:
+    """What ships is checked like any other."""
+    schema = schemas.load()
+    assert schema.decimals(schema.defaults.currency) == 2
+    assert {code: schema.decimals(code) for code in ("USD", "JPY", "KWD", "BTC", "ETH")} == {
+        "USD": 2,
+        "JPY": 0,
+        "KWD": 3,
+        "BTC": 8,
+        "ETH": 18,
+    }
+    assert schema == schemas.load(DEFAULT_FILE) == schemas.load(str(DEFAULT_FILE))
+
+
+@pytest.mark.parametrize(
+    "account_id, name, side, limit, open_by_use",
+    [
+        ("world", "world", Side.CREDIT, None, True),
+        ("external:bank-1", "external", Side.CREDIT, None, True),
+        ("bank:main", "bank", Side.DEBIT, None, True),
+        ("credit-line:9", "credit-line", Side.CREDIT, 0, False),
+        ("account-123", "customer", Side.CREDIT, 0, True),
+        ("World", "customer", Side.CREDIT, 0, True),
+        ("worldly", "customer", Side.CREDIT, 0, True),
+        ("my-bank:main", "customer", Side.CREDIT, 0, True),
+    ],
+)
+def test_the_default_classes_are_found_by_the_whole_id(
+    account_id: str,
+    name: str,
+    side: Side,
+    limit: int | None,
+    open_by_use: bool,  # noqa: FBT001
+) -> None:
+    """A customer cannot become the world by a similar name."""
+    schema = schemas.load()
+    kind = schema.class_of(account_id)
+    assert kind is not None
+    assert (kind.name, kind.normal_side, kind.open_by_use) == (name, side, open_by_use)
+    assert schema.overdraft_limit(kind, "USD") == limit
+    assert schema.amount_max(kind, "USD") is None
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('currency = "USD"', "currency = ", "schema: not TOML"),
+        ('currency = "USD"', "currency = 5", "schema: defaults.currency: "),
+        ('currency = "USD"', "", "schema: defaults: Object missing required field `currency`"),
+        ('currency = "USD"', 'currency = "EUR"', "schema: defaults.currency: 'EUR' is not in"),
+        ('currency = "USD"', 'currency = "USD"\nx = 1', "schema: defaults: .*unknown field `x`"),
+        ("[defaults]", "[default]", "schema: the file: .*`default"),
+        ("[limits]", "[limit]", "schema: the file: .*unknown field `limit`"),
+        ("metadata_keys_max = 5", "metadata_keys_max = -1", "schema: limits.metadata_keys_max: "),
+        ("metadata_keys_max = 5", 'metadata_keys_max = "5"', "schema: limits.metadata_keys_max: "),
+        ("metadata_keys_max = 5", "metadata_bytes_max = -1", "limits.metadata_bytes_max: "),
+        ("metadata_keys_max = 5", "description_characters_max = -1", "description_characters_max"),
+        ("metadata_keys_max = 5", 'metadata_required = "a"', "schema: limits.metadata_required: "),
+        ("metadata_keys_max = 5", "keys_max = 5", "schema: limits: .*unknown field `keys_max`"),
+        ("decimals = 2", "decimals = -1", "schema: currencies.USD.decimals: must be 0 to 18"),
+        ("decimals = 2", "decimals = 19", "schema: currencies.USD.decimals: must be 0 to 18"),
+        ("decimals = 2", 'decimals = "2"', "schema: currencies.USD.decimals: Expected `int`"),
+        ("decimals = 2", "decimals = true", "schema: currencies.USD.decimals: Expected `int`"),
+        ("decimals = 2", "", "schema: currencies.USD: .*missing required field `decimals`"),
+        ("decimals = 2", "decimals = 2\nx = 1", "schema: currencies.USD: .*unknown field `x`"),
+        ("[currencies.USD]", "[currencies.usd]", "schema: currencies.usd: a code is"),
+        ("[currencies.USD]", "[currencies.U]", "schema: currencies.U: a code is"),
+        ("[currencies.USD]", '[currencies."U D"]', "schema: currencies.U D: a code is"),
+        ('name = "first"', 'name = "First"', r"schema: classes\[0\].name: 'First'"),
+        ('name = "first"', 'name = ""', r"schema: classes\[0\].name: ''"),
+        ('name = "second"', 'name = "first"', r"schema: classes\[1\].name: 'first' is given twice"),
+        ('name = "second"', "", r"schema: classes\[1\]: Object missing required field `name`"),
+        ('pattern = "a*"', 'pattern = ""', r"schema: classes\[0\].pattern: must not be empty"),
+        ('pattern = "*"', "", r"schema: classes\[1\]: .*missing required field `pattern`"),
+        ('normal_side = "debit"', 'normal_side = "left"', r"schema: classes\[1\].normal_side: "),
+        ('name = "second"', 'name = "second"\noverdraft = 5', r"schema: classes\[1\].overdraft: "),
+        ('name = "second"', 'name = "second"\noverdraft = "x"', r"classes\[1\].overdraft: 'x'"),
+        ('name = "second"', 'name = "second"\noverdraft = "-5"', r"classes\[1\].overdraft: '-5'"),
+        ('name = "second"', 'name = "second"\noverdraft = "0.001"', r"classes\[1\].overdraft: "),
+        ('name = "second"', 'name = "second"\noverdraft = "1e99"', r"classes\[1\].overdraft: "),
+        ('name = "second"', 'name = "second"\noverdraft = "NaN"', r"classes\[1\].overdraft: "),
+        ('name = "second"', 'name = "second"\noverdraft = "1_0"', r"classes\[1\].overdraft: '1_0'"),
+        ('name = "second"', 'name = "second"\noverdraft = " 5"', r"classes\[1\].overdraft: ' 5'"),
+        ('name = "second"', 'name = "second"\namount_max = "٥"', r"classes\[1\].amount_max: '٥'"),
+        ('name = "second"', 'name = "second"\namount_max = "x"', r"classes\[1\].amount_max: 'x'"),
+        ('name = "second"', 'name = "second"\namount_max = "none"', r"classes\[1\].amount_max: "),
+        ('name = "second"', 'name = "second"\namount_max = "0"', r"classes\[1\].amount_max: '0'"),
+        ('name = "second"', 'name = "second"\nopen_by_use = 1', r"classes\[1\].open_by_use: "),
+        ('name = "second"', 'name = "second"\nlimit = 1', r"classes\[1\]: .*field `limit`"),
+    ],
+)
+def test_a_fault_names_its_key(old: str, new: str, message: str) -> None:
+    """Whoever edits the file is led to the line."""
+    assert old in SMALL
+    with pytest.raises(SchemaError, match=message):
+        schemas.parse(SMALL.replace(old, new))
+
+
+def test_a_schema_without_classes_or_currencies_is_refused() -> None:
+    """There must be something to account for."""
+    head = SMALL.partition("[[classes]]")[0]
+    with pytest.raises(SchemaError, match="classes"):
+        schemas.parse(head)
+    with pytest.raises(SchemaError, match="classes: at least one"):
+        schemas.parse(f"classes = []\n{head}")
+    with pytest.raises(SchemaError, match="currencies"):
+        schemas.parse(SMALL.replace("[currencies.USD]\ndecimals = 2", ""))
+
+
+def test_the_small_schema_itself_is_good() -> None:
+    """The faults above are those of the line that was changed."""
+    assert schemas.parse(SMALL).limits.metadata_keys_max == 5
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"[defaults]\ncurrency = '\xff'"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """Missing, or no text."""
+    file = tmp_path / "my-schema.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SchemaError, match=r"my-schema\.toml: "):
+        schemas.load(file)
+
+
+def test_a_folder_is_no_schema(tmp_path: Path) -> None:
+    """The operating system's reason is passed on."""
+    with pytest.raises(SchemaError, match="cannot be read: Is a directory"):
+        schemas.load(tmp_path)
+
+
+def test_the_first_class_that_matches_holds() -> None:
+    """The order of the file decides, and remembering changes nothing."""
+    schema = schemas.parse(SMALL)
+    for _ in range(2):
+        found = {name: schema.class_of(name) for name in ("a", "abc", "b", "A")}
+        assert {name: kind and kind.name for name, kind in found.items()} == {
+            "a": "first",
+            "abc": "first",
+            "b": "second",
+            "A": "second",
+        }
+    assert SCHEMA.class_of("nothing-like-it") is None
+
+
+@pytest.mark.parametrize(
+    "pattern, account_id, matches",
+    [
+        ("a*", "a", True),
+        ("a*c", "abbbc", True),
+        ("a*c", "abcd", False),
+        ("a?c", "abc", True),
+        ("a?c", "ac", False),
+        ("a.c", "abc", False),
+        ("a.c", "a.c", True),
+        ("[ab]", "a", False),
+        ("(a|b)", "a", False),
+        ("a+", "aa", False),
+        ("a", "a\n", False),
+    ],
+)
+def test_a_pattern_is_a_pattern_and_no_regular_expression(
+    pattern: str,
+    account_id: str,
+    matches: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Only `*` and `?` mean something."""
+    schema = schemas.parse(SMALL.replace('"a*"', f'"{pattern}"'))
+    assert schema.classes[0].matches(account_id) is matches
+
+
+def test_what_is_remembered_of_ids_is_bounded() -> None:
+    """Clients choose ids; they must not fill the memory."""
+    schema = schemas.parse(SMALL)
+    for number in range(REMEMBERED_MAX + 10):
+        schema.class_of(str(number))
+    assert len(schema._remembered) <= REMEMBERED_MAX  # noqa: SLF001 - the bound is the promise
+
+
+@pytest.mark.parametrize(
+    "text, limits",
+    [
+        ("none", (0, 0)),
+        ("unlimited", (None, None)),
+        ("100", (100_00, 100)),
+        ("100.00", (100_00, 100)),
+        ("1e3", (1000_00, 1000)),
+    ],
+)
+def test_an_overdraft_is_in_units_of_each_currency(
+    text: str, limits: tuple[int | None, int | None]
+) -> None:
+    """One class serves accounts of every currency."""
+    schema = schemas.parse(SCHEMA_TEXT.replace('overdraft = "50"', f'overdraft = "{text}"'))
+    kind = schema.class_of("line:1")
+    assert kind is not None
+    usd, jpy = limits
+    assert (schema.overdraft_limit(kind, "USD"), schema.overdraft_limit(kind, "JPY")) == (usd, jpy)
+
+
+def test_the_largest_amount_is_in_units_of_each_currency() -> None:
+    """As an overdraft is."""
+    kind = SCHEMA.class_of("capped:1")
+    assert kind is not None
+    assert (SCHEMA.amount_max(kind, "USD"), SCHEMA.amount_max(kind, "JPY")) == (100_00, 100)
+
+
+@given(st.text(max_size=5).filter(lambda code: code not in SCHEMA.currencies))
+def test_an_unknown_currency_is_invalid(code: str) -> None:
+    """There is no guessing of decimals."""
+    with pytest.raises(Invalid) as refusal:
+        SCHEMA.decimals(code)
+    assert refusal.value.code == "currency_unknown"
+
+
+def test_every_key_of_the_schema_is_in_the_documented_default() -> None:
+    """`schema.toml` is its own documentation."""
+    text = DEFAULT_FILE.read_text(encoding="utf-8")
+    tables = (schemas.Defaults, schemas.Limits, schemas.Currency, schemas.AccountClass)
+    for table in tables:
+        for key in table.__struct_fields__:
+            assert f"{key} " in text, f"{key} of {table.__name__} is not explained"
+    assert Decimal("100.00") == 100
