@@ -12,6 +12,7 @@ Nothing is asserted: the figures are what they are.
 import asyncio
 import os
 import platform
+import random
 import re
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class Row(msgspec.Struct):
 @click.command()
 @click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write them here.")
-def main(quick: bool, json_file: Path | None) -> None:
+def main(*, quick: bool, json_file: Path | None) -> None:
     """Measure Daybook against pgbench TPC-B on this machine."""
     sizes = QUICK if quick else FULL
     rows = uvloop.run(_measure(sizes))
@@ -173,8 +174,6 @@ class _Bench:
 
     async def _opened_by(self, transfers: int) -> int:
         """Return how many accounts the same seeded choice opens, `world` included."""
-        import random  # noqa: PLC0415
-
         chosen = random.Random(1)
         return len({chosen.randrange(ACCOUNTS) for _ in range(transfers)}) + 1
 

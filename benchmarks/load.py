@@ -11,6 +11,7 @@ import asyncio
 import random
 import sys
 import time
+from contextlib import suppress
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -67,8 +68,9 @@ class Load:
 class Connection(asyncio.Protocol):
     """One connection: send, wait for the whole answer, send again."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, closed: asyncio.Future[None]) -> None:
         self._load = load
+        self.closed = closed
         self._answer = b""
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
@@ -78,6 +80,10 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are asyncio's by behaviour, not by inheritance.
         self._transport = cast("asyncio.Transport", transport)
         self._send()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Be done."""
+        self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Count a complete answer, and go on."""
@@ -109,17 +115,16 @@ async def run(load: Load, connections: int, seconds: float) -> Outcome:
     """Drive the load for `seconds` and return what was seen."""
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    transports = [
-        (await loop.create_connection(lambda: Connection(load), load.host, load.port))[0]
-        for _ in range(connections)
-    ]
+    open_connections = [Connection(load, loop.create_future()) for _ in range(connections)]
+    unopened = iter(open_connections)
+    for _ in range(connections):
+        await loop.create_connection(lambda: next(unopened), load.host, load.port)
     await asyncio.sleep(seconds)
     load.running = False
     elapsed = time.perf_counter() - started
     answered = len(load.latencies_s)
-    deadline = time.perf_counter() + GRACE_S
-    while time.perf_counter() < deadline and not all(t.is_closing() for t in transports):
-        await asyncio.sleep(0.01)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(*(c.closed for c in open_connections)), GRACE_S)
     ordered = sorted(load.latencies_s)
     return Outcome(
         requests=answered,

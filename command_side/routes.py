@@ -96,22 +96,7 @@ async def refund(request: HttpRequest, transaction_id: str) -> ASGIApp:
     raw = await read_body(request, side.settings.body_bytes_max)
     body = decode(raw or b"{}", _REFUND)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    check_attachments(body.description, body.metadata, side.schema)
-    amount, currency = None, body.currency
-    if currency is not None:
-        side.schema.decimals(currency)  # A refusal would put it into the log as it is.
-    if body.amount is not msgspec.UNSET:
-        currency = _currency(currency, side.schema)
-        amount = _minor(body.amount, currency, side.schema)
-    command = Refund(
-        ledger=principal.tenant,
-        key=key,
-        refund_of=_uuid(transaction_id),
-        amount=amount,
-        currency=currency,
-        description=body.description,
-        metadata=body.metadata,
-    )
+    command = reversal(principal.tenant, key, transaction_id, body, side.schema)
     return await _submitted(request, side, command)
 
 
@@ -167,6 +152,28 @@ def transfer(ledger: str, key: str, body: TransferBody, schema: Schema) -> Trans
         source=source,
         destination=destination,
         amount=_minor(body.amount, currency, schema),
+        currency=currency,
+        description=body.description,
+        metadata=body.metadata,
+    )
+
+
+def reversal(
+    ledger: str, key: str, transaction_id: str, body: RefundBody, schema: Schema
+) -> Refund:
+    """Return the refund that `body` asks for. Raises Invalid."""
+    check_attachments(body.description, body.metadata, schema)
+    amount, currency = None, body.currency
+    if currency is not None:
+        schema.decimals(currency)  # Checked here: a refusal puts it into the log as it is.
+    if body.amount is not msgspec.UNSET:
+        currency = _currency(currency, schema)
+        amount = _minor(body.amount, currency, schema)
+    return Refund(
+        ledger=ledger,
+        key=key,
+        refund_of=_uuid(transaction_id),
+        amount=amount,
         currency=currency,
         description=body.description,
         metadata=body.metadata,

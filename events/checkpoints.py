@@ -17,6 +17,7 @@ SQL = queries("events")
 RELAY = "relay"
 PROJECTOR = "projector"
 TICK_S = 0.01
+ONE_LOOK_S = 0.1
 
 
 async def read(connection: Executor, reader: str) -> int:
@@ -55,19 +56,25 @@ class Waiters:
         self._pool = pool
         self._reader = reader
         self._position = 0
+        self._begun = self._looked = 0
         self._waiting = 0
         self._arrived = asyncio.Condition()
         self._wanted = asyncio.Event()
 
     async def reached(self, position: int, timeout_s: float) -> bool:
-        """Return whether the reader came to `position` within `timeout_s`."""
-        if self._position >= position:
-            return True
+        """Return whether the reader came to `position` within `timeout_s`, or one look.
+
+        Only a look that begins from now on counts: a crash of the server may have taken the reader
+        back to an earlier position, and it is folding those events again.
+        """
+        begun = self._begun
         self._waiting += 1
         self._wanted.set()
         try:
-            async with asyncio.timeout(timeout_s), self._arrived:
-                await self._arrived.wait_for(lambda: self._position >= position)
+            async with asyncio.timeout(max(timeout_s, ONE_LOOK_S)), self._arrived:
+                await self._arrived.wait_for(
+                    lambda: self._looked > begun and self._position >= position
+                )
         except TimeoutError:
             return False
         finally:
@@ -92,9 +99,11 @@ class Waiters:
                 await self._wanted.wait()
             started = time.monotonic()
             # A database that is away answers nobody in time; the waiters' own bounds end them.
+            self._begun += 1
             with suppress(*database.CONNECTION_ERRORS):
                 async with self._pool.acquire() as connection:
                     self._position = await read(connection, self._reader)
+                self._looked = self._begun
             async with self._arrived:
                 self._arrived.notify_all()
             await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - started)))

@@ -9,6 +9,7 @@ import tomllib
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from runtime.problems import Invalid
 DEFAULT_FILE = Path(__file__).with_name("schema.toml")
 NONE, UNLIMITED = "none", "unlimited"
 REMEMBERED_MAX = 100_000
+ANY_CURRENCY = "currencies[...]"
 _CURRENCY_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 _CLASS_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
@@ -128,17 +130,30 @@ def load(path: str | Path | None = None) -> Schema:
 
 def parse(text: str, name: str = "schema") -> Schema:
     """Check the schema in `text`. Raises SchemaError."""
+    given: dict[str, Any] = {}
     try:
-        schema = msgspec.convert(tomllib.loads(text), Schema)
+        given = tomllib.loads(text)
+        schema = msgspec.convert(given, Schema)
     except tomllib.TOMLDecodeError as error:
         raise SchemaError(f"{name}: not TOML: {error}") from error
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         key = where.strip("`").removeprefix("$.") or "the file"
+        if key.startswith(ANY_CURRENCY):
+            key = f"currencies.{_wrong_currency(given)}{key.removeprefix(ANY_CURRENCY)}"
         raise SchemaError(f"{name}: {key}: {what}") from error
     for problem in _faults(schema):
         raise SchemaError(f"{name}: {problem}")
     return schema
+
+
+def _wrong_currency(given: dict[str, Any]) -> str:
+    for code, table in given["currencies"].items():
+        try:
+            msgspec.convert(table, Currency)
+        except msgspec.ValidationError:
+            return str(code)
+    raise AssertionError
 
 
 def _faults(schema: Schema) -> list[str]:

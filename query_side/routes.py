@@ -28,7 +28,7 @@ CACHE_PREFIX = "daybook:"
 
 
 @get("/transactions/status/{key:path}")
-async def status(request: HttpRequest, key: str) -> ASGIApp:
+async def status(request: HttpRequest) -> ASGIApp:
     """Poll a submission: 202 until it is projected, then 200 with its result."""
     side, principal = await _may_read(request)
     # As it was sent: the framework normalises the decoded path, so that a//b would be a/b.

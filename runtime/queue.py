@@ -63,13 +63,20 @@ class Queue:
             await self._call(self._client.send_message, **message)
 
     async def receive(self, wait_s: int = LONG_POLL_S) -> list[Message]:
-        """Return up to ten messages, waiting up to `wait_s` (0 to 20). Raises Unavailable."""
-        answer = await self._call(
-            self._client.receive_message,
-            QueueUrl=self.url,
-            MaxNumberOfMessages=RECEIVE_MESSAGES_MAX,
-            WaitTimeSeconds=wait_s,
-        )
+        """Return up to ten messages, waiting up to `wait_s` (0 to 20). Raises Unavailable.
+
+        A queue that is gone is created again, and has no messages yet.
+        """
+        try:
+            answer = await self._call(
+                self._client.receive_message,
+                QueueUrl=self.url,
+                MaxNumberOfMessages=RECEIVE_MESSAGES_MAX,
+                WaitTimeSeconds=wait_s,
+            )
+        except QueueGoneError:
+            await self.ensure()
+            return []
         return [
             Message(message["Body"], message["ReceiptHandle"])
             for message in answer.get("Messages", ())

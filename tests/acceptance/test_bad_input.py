@@ -152,7 +152,7 @@ def names(case: object) -> str | None:
 
 
 @pytest.mark.usefixtures("unmoved")
-@pytest.mark.parametrize("_case, amount, code", AMOUNTS, ids=lambda value: names(value))
+@pytest.mark.parametrize("_case, amount, code", AMOUNTS, ids=names)
 async def test_bad_amount(ledger: Ledger, _case: str, amount: bytes, code: str) -> None:
     """An amount is a positive, finite, exact number of at most 38 digits; the field is named."""
     body = b'{"transaction": {"source_account_id": "external:usd", "destination_account_id": "w", '
@@ -163,7 +163,7 @@ async def test_bad_amount(ledger: Ledger, _case: str, amount: bytes, code: str) 
 
 
 @pytest.mark.usefixtures("unmoved")
-@pytest.mark.parametrize("_case, over, code, field", FIELDS, ids=lambda value: names(value))
+@pytest.mark.parametrize("_case, over, code, field", FIELDS, ids=names)
 async def test_bad_field(
     ledger: Ledger,
     _case: str,
@@ -189,7 +189,7 @@ async def test_missing_field(ledger: Ledger, field: str) -> None:
 
 
 @pytest.mark.usefixtures("unmoved")
-@pytest.mark.parametrize("_case, body, status, code", BODIES, ids=lambda value: names(value))
+@pytest.mark.parametrize("_case, body, status, code", BODIES, ids=names)
 async def test_bad_body(
     ledger: Ledger,
     _case: str,
@@ -240,7 +240,7 @@ async def test_over_large_body_in_pieces(ledger: Ledger) -> None:
 
 
 @pytest.mark.usefixtures("unmoved")
-@pytest.mark.parametrize("_case, in_body, in_header, code", KEYS, ids=lambda value: names(value))
+@pytest.mark.parametrize("_case, in_body, in_header, code", KEYS, ids=names)
 async def test_bad_key(
     ledger: Ledger,
     _case: str,

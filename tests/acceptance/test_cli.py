@@ -36,6 +36,7 @@ SUBCOMMANDS = {
     "migrate",
     "token",
 }
+ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [
     ("migrate",),
     ("token", "shop"),
@@ -45,6 +46,12 @@ NEEDS_A_DATABASE = [
     ("relay",),
     ("project",),
 ]
+
+TOO_MANY_DECIMALS = """
+defaults.currency = "USD"
+currencies.USD.decimals = 40
+classes = [{name = "a", pattern = "*", normal_side = "credit"}]
+"""
 
 
 @pytest.fixture
@@ -107,8 +114,7 @@ async def test_unreadable_variable_is_one_clear_line(env: dict[str, str]) -> Non
 @pytest.mark.parametrize("text, key", [
     ("[defaults]\ncurrency = 1", "defaults.currency"),
     ("nonsense", "not TOML"),
-    ("[defaults]\ncurrency = 'USD'\n[currencies.USD]\ndecimals = 40\n"
-     "[[classes]]\nname = 'a'\npattern = '*'\nnormal_side = 'credit'", "currencies.USD.decimals"),
+    (TOO_MANY_DECIMALS, "currencies.USD.decimals"),
 ])  # fmt: skip
 async def test_bad_schema_is_one_line_that_names_the_key(
     env: dict[str, str], tmp_path: Path, text: str, key: str
@@ -193,8 +199,8 @@ async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Led
     ("--account", "wallet"),
     ("--ledger", "demo"),
     ("--ledger", "demo", "--account", "nobody"),
-    ("--ledger", "demo", "--account", "account-123", "--start", "yesterday"),
-    ("--ledger", "demo", "--account", "account-123", "--start", "2026-02-01", "--end", "2026-01-01"),
+    (*ACCOUNT, "--start", "yesterday"),
+    (*ACCOUNT, "--start", "2026-02-01", "--end", "2026-01-01"),
 ])  # fmt: skip
 async def test_impossible_reconciliation_is_refused(
     env: dict[str, str], arguments: tuple[str, ...]

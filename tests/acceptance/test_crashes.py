@@ -1,4 +1,4 @@
-"""`kill -9` of each process in the middle of load: nothing acknowledged is lost, nothing doubled."""
+"""`kill -9` in the middle of load: nothing acknowledged is lost, nothing happens twice."""
 
 import asyncio
 import os
@@ -128,7 +128,7 @@ async def check_nothing_is_lost_or_doubled(mortal: Service, ledger: Ledger, load
     """Compare what clients were told with the log, the log with the views, and the money."""
     assert load.surprises == []
     async with onlooker(mortal) as database:
-        events = [row for row in await outcomes(database, ledger.name)]
+        events = await outcomes(database, ledger.name)
         gaps = await database.fetchval(
             "SELECT max(notification_id) - count(*) FROM events.daybook_events"
         )

@@ -103,7 +103,7 @@ async def test_without_a_preference_the_wait_is_short(ledger: Ledger, database: 
 @pytest.mark.parametrize("position", ["-1", "one", "1.0", "", "9" * 20, "0" * 5_000 + "x", "٣"])
 async def test_impossible_position_is_a_problem(ledger: Ledger, position: str) -> None:
     """A position is a whole number that a log can have."""
-    headers = {"Daybook-Min-Position": position.encode()}
+    headers = {b"Daybook-Min-Position": position.encode()}
     answer = await ledger.http.get(f"{API}/transactions", headers=headers)
     problem(answer, 400, "min_position_invalid")
 

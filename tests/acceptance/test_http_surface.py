@@ -94,7 +94,7 @@ async def test_submission_is_accepted_in_exactly_the_promised_shape(ledger: Ledg
     assert set(body) == {"status", "idempotencyKey", "messageId", "pollUrl", "expiresAt"}
     assert body["status"] == "ACCEPTED"
     assert body["idempotencyKey"] == "order-1"
-    assert UUID(body["messageId"])
+    assert str(UUID(body["messageId"])) == body["messageId"]
     assert body["pollUrl"] == f"{API}/transactions/status/order-1"
     expires = moment(body["expiresAt"])
     assert timedelta(hours=23) < expires - datetime.now(UTC) < timedelta(hours=25)
@@ -115,18 +115,12 @@ async def test_accepted_is_durable_before_the_answer(ledger: Ledger, database: D
     )
 
 
-@pytest.mark.parametrize("in_body", [True, False])
-@pytest.mark.parametrize("in_header", [True, False])
-async def test_key_is_taken_from_the_body_or_the_header(
-    ledger: Ledger, in_body: bool, in_header: bool
-) -> None:
-    """Either place will do, both may say the same, and neither is a problem."""
+@pytest.mark.parametrize("places", ["body", "header", "body and header"])
+async def test_key_is_taken_from_the_body_or_the_header(ledger: Ledger, places: str) -> None:
+    """Either place will do, and both may say the same."""
     key = new_key()
-    headers = {"Idempotency-Key": key} if in_header else {}
-    answer = await ledger.submit(key if in_body else None, headers=headers)
-    if not in_body and not in_header:
-        problem(answer, 400, "idempotency_key_missing")
-        return
+    headers = {"Idempotency-Key": key} if "header" in places else {}
+    answer = await ledger.submit(key if "body" in places else None, headers=headers)
     assert answer.status_code == 202
     assert answer.json()["idempotencyKey"] == key
 
@@ -536,7 +530,7 @@ async def test_ledger_shows_each_entry_with_the_balance_after_it(ledger: Ledger)
     second = await ledger.posted(source="wallet", destination="shop", amount=b"30")
     page = await ledger.get("/accounts/wallet/ledger?limit=1")
     (newest,) = page["items"]
-    assert moment(newest.pop("recorded_at"))
+    assert moment(newest.pop("recorded_at")) <= datetime.now(UTC)
     assert newest == {
         "position": second["position"],
         "line": newest["line"],
@@ -730,7 +724,7 @@ async def test_impossible_period_is_a_problem(
 async def test_queue_stats_have_the_promised_fields(ledger: Ledger, service: Service) -> None:
     """What SQS says of the queue, with types that a client can use."""
     body = await ledger.get("/queue/stats")
-    assert moment(body.pop("timestamp"))
+    assert moment(body.pop("timestamp")) <= datetime.now(UTC)
     assert {name: type(value) for name, value in body.items()} == {
         "queueUrl": str,
         "messageCount": int,
@@ -748,7 +742,7 @@ async def test_cache_stats_have_the_promised_fields(ledger: Ledger) -> None:
     await ledger.posted()
     await ledger.submit(new_key())
     body = await ledger.get("/cache/stats")
-    assert moment(body.pop("timestamp"))
+    assert moment(body.pop("timestamp")) <= datetime.now(UTC)
     assert {name: type(value) for name, value in body.items()} == {
         "connected": bool,
         "totalKeys": int,

@@ -5,8 +5,8 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -39,6 +39,8 @@ WRITERS, WRITES = 16, 25
 RETRY_S_MAX = 30.0
 TAIL_PAGE = 64
 FLUSH_EVERY_S = 0.003
+
+Weather = Callable[[Service], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +163,7 @@ async def killed(service: Service) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("valkey", [nothing_happens, flushed, standing_still, killed])
 async def test_one_key_has_one_effect_and_one_answer(
-    mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Any
+    mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Weather
 ) -> None:
     """64 submitters a key, 4 keys, two processes, whatever Valkey does meanwhile."""
     keys = [new_key() for _ in range(4)]
@@ -176,7 +178,7 @@ async def test_one_key_has_one_effect_and_one_answer(
 
 @pytest.mark.parametrize("valkey", [nothing_happens, flushed])
 async def test_one_refusal_is_refused_once(
-    mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Any
+    mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Weather
 ) -> None:
     """A refusal is an effect, too: one event, and the same 422 for everyone."""
     async with valkey(mortal):
@@ -244,7 +246,7 @@ async def test_tail_of_the_log_skips_nothing_under_concurrent_writers(
             await asyncio.sleep(0.002)
 
     async def write(number: int) -> list[tuple[str, httpx.Response]]:
-        written = []
+        written: list[tuple[str, httpx.Response]] = []
         for _ in range(WRITES):
             key = new_key()
             # Every fifth is refused: refusals take positions, too.

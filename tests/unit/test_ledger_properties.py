@@ -5,9 +5,9 @@ and keeps between two batches exactly what the database keeps between two transa
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -45,6 +45,8 @@ from projections.entries import Entry
 from projections.transactions import Transaction
 from runtime.problems import Rejected
 from tests.unit.examples import NOON, SCHEMA
+
+Asked = TypeVar("Asked", bound=Command)
 
 LEDGERS = ("main", "other")
 CURRENCIES = ("USD", "EUR", "JPY")
@@ -154,7 +156,7 @@ def touched(event: Event) -> list[AccountKey]:
     return [(event.ledger, name) for p in event.postings for name in (p.debit, p.credit)]
 
 
-def batches(commands: Sequence[Command], sizes: Sequence[int]) -> Iterator[Sequence[Command]]:
+def batches(commands: Sequence[Asked], sizes: Sequence[int]) -> Iterator[Sequence[Asked]]:
     """Cut `commands` into batches of `sizes`, over and over."""
     start, turn = 0, 0
     while start < len(commands):
@@ -262,7 +264,7 @@ def check_log(log: Sequence[Recorded]) -> None:
             assert event.status is not Status.CLOSED or was.balance == 0
 
 
-def check_balanced(accounts: Any) -> None:
+def check_balanced(accounts: Iterable[Account]) -> None:
     """Debits equal credits, per ledger and currency of the accounts themselves."""
     net: dict[tuple[str, str], int] = defaultdict(int)
     for account in accounts:

@@ -17,6 +17,7 @@ from runtime.problems import Invalid
 ROOT = Path(__file__).resolve().parents[2]
 MONEY_ROOMS = ("events", "command_side", "projections", "query_side")
 
+STRICT = {decimal.Inexact: True, decimal.Rounded: True}
 MINORS = st.integers(-(10**38) + 1, 10**38 - 1)
 DECIMALS = st.integers(0, money.DECIMALS_MAX)
 DIGITS_38 = "12345678901234567890123456789012345678"
@@ -92,7 +93,7 @@ def test_an_amount_is_read_exactly(raw: bytes, decimals: int, minor: int) -> Non
         (b'"0x10"', 2, "amount_not_a_number"),
         (b'"$5"', 2, "amount_not_a_number"),
         (b'"\\u0031"', 2, "amount_not_a_number"),
-        ('"١٠"'.encode(), 2, "amount_not_a_number"),
+        ('"\u0661\u0660"'.encode(), 2, "amount_not_a_number"),
         ('"\uff11"'.encode(), 2, "amount_not_a_number"),
         (b'"\xff"', 2, "amount_not_a_number"),
         (b"1e9999999999", 2, "amount_not_a_number"),
@@ -168,7 +169,7 @@ def test_text_shows_all_decimals_and_the_sign(minor: int, decimals: int) -> None
 @given(minor=st.integers(1, 10**38 - 1), decimals=DECIMALS)
 def test_no_decimal_context_can_round_an_amount(minor: int, decimals: int) -> None:
     """A context of one digit that traps every rounding is never asked."""
-    with decimal.localcontext(prec=1, traps=[decimal.Inexact, decimal.Rounded]):
+    with decimal.localcontext(prec=1, traps=STRICT):
         amount = money.parse(money.to_text(minor, decimals).encode())
         assert money.to_minor(amount, decimals, "XXX") == minor
         assert money.to_text(minor, decimals) == f"{money.to_unit(minor, decimals):f}"
@@ -179,13 +180,14 @@ def test_an_amount_is_exact_or_refused(digits: int, exponent: int, decimals: int
     """There is no third way: never rounded, never cut."""
     exact = digits * 10 ** (exponent + decimals + 48)
     whole, rest = divmod(exact, 10**48)
-    try:
-        minor = money.to_minor(money.parse(f"{digits}e{exponent}".encode()), decimals, "XXX")
-    except Invalid as refusal:
-        assert refusal.code == ("amount_too_large" if whole >= 10**38 else "amount_too_precise")
-        assert rest or whole >= 10**38
-    else:
-        assert (minor, rest) == (whole, 0)
+    raw = f"{digits}e{exponent}".encode()
+    if whole < 10**38 and not rest:
+        assert money.to_minor(money.parse(raw), decimals, "XXX") == whole
+        return
+    with pytest.raises(Invalid) as refusal:
+        money.to_minor(money.parse(raw), decimals, "XXX")
+    expected = "amount_too_large" if whole >= 10**38 else "amount_too_precise"
+    assert refusal.value.code == expected
 
 
 @given(st.binary(max_size=12) | st.text('0123456789.eE+-" _', max_size=12).map(str.encode))
@@ -218,7 +220,8 @@ def _is_float(node: ast.expr) -> bool:
             return True
         case ast.Name(id="float" | "round"):
             return True
-    return False
+        case _:
+            return False
 
 
 def _is_duration(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
@@ -235,6 +238,8 @@ def _is_duration(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
                 return True
             case ast.stmt():
                 return False
+            case _:
+                continue
     return False
 
 

@@ -1,6 +1,5 @@
 """The accounting schema: the default one is good, and every fault names its key."""
 
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def test_the_default_classes_are_found_by_the_whole_id(
         ('name = "second"', 'name = "second"\noverdraft = "NaN"', r"classes\[1\].overdraft: "),
         ('name = "second"', 'name = "second"\noverdraft = "1_0"', r"classes\[1\].overdraft: '1_0'"),
         ('name = "second"', 'name = "second"\noverdraft = " 5"', r"classes\[1\].overdraft: ' 5'"),
-        ('name = "second"', 'name = "second"\namount_max = "٥"', r"classes\[1\].amount_max: '٥'"),
+        ('name = "second"', 'name = "second"\namount_max = "\u0665"', r"classes\[1\].amount_max: "),
         ('name = "second"', 'name = "second"\namount_max = "x"', r"classes\[1\].amount_max: 'x'"),
         ('name = "second"', 'name = "second"\namount_max = "none"', r"classes\[1\].amount_max: "),
         ('name = "second"', 'name = "second"\namount_max = "0"', r"classes\[1\].amount_max: '0'"),
@@ -252,4 +251,3 @@ def test_every_key_of_the_schema_is_in_the_documented_default() -> None:
     for table in tables:
         for key in table.__struct_fields__:
             assert f"{key} " in text, f"{key} of {table.__name__} is not explained"
-    assert Decimal("100.00") == 100

@@ -51,7 +51,7 @@ def test_a_malformed_number_names_its_variable(name: str) -> None:
 )
 def test_what_is_no_port_is_refused(text: str) -> None:
     """A port is a whole number up to 65535."""
-    with pytest.raises(SettingsError, match="^DAYBOOK_PORT: "):
+    with pytest.raises(SettingsError, match=r"^DAYBOOK_PORT: "):
         settings.load(NEEDED | {"DAYBOOK_PORT": text})
 
 

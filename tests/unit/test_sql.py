@@ -26,6 +26,8 @@ def referenced(room: str) -> Iterator[str]:
                     args=[_, ast.Constant(value=str(name)), *_],
                 ):
                     yield name
+                case _:
+                    pass
 
 
 def named_by_variable(room: str) -> Iterator[str]:
@@ -67,6 +69,8 @@ def test_a_room_asks_only_its_own_queries(room: str) -> None:
             match node:
                 case ast.Call(func=ast.Name(id="queries"), args=[ast.Constant(value=named)]):
                     assert named == room, path
+                case _:
+                    pass
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.parent.name}/{path.name}")
