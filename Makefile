@@ -11,7 +11,7 @@ PY   := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check \
 	--require-hashes --only-binary :all:
 # Two workers on purpose: every worker has a PostgreSQL of its own, and small machines are the rule.
-PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
 # The program runs from the checkout, and so do the processes that it starts.
 export PYTHONPATH := $(CURDIR)

@@ -92,7 +92,7 @@ def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
         "kind": "transfer" if event.refund_of is None else "refund",
         "source_account_id": posting.debit,
         "destination_account_id": posting.credit,
-        "amount": money.to_unit(posting.amount_minor, decimals),
+        "amount": money.to_json(posting.amount_minor, decimals),
         "amount_minor": posting.amount,
         "currency": posting.currency,
         "status": "COMPLETED",

@@ -24,6 +24,7 @@ class CommandSide(msgspec.Struct, frozen=True):
 
     settings: Settings
     schema: Schema
+    pool: database.Pool
     tokens: Tokens
     writer: Writer
     projected: checkpoints.Waiters
@@ -46,7 +47,7 @@ async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )
-        yield CommandSide(settings, schema, Tokens(pool), writer, projected, cache)
+        yield CommandSide(settings, schema, pool, Tokens(pool), writer, projected, cache)
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from events.vocabulary import Metadata, Status, transaction_id
 from runtime.problems import Invalid
 
 KEY_CHARACTERS_MAX = 255
+# A client drops these from a path before it asks for the status.
+UNPOLLABLE = (".", "..")
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -111,7 +113,7 @@ def check_key(in_body: str | None, in_header: str | None) -> str:
     if key is None:
         detail = "Send `idempotencyKey` in the body or the `Idempotency-Key` header."
         raise Invalid("idempotency_key_missing", detail, field="idempotencyKey")
-    if not _KEY.fullmatch(key):
+    if not _KEY.fullmatch(key) or key in UNPOLLABLE:
         detail = f"The idempotency key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters."
         raise Invalid("idempotency_key_invalid", detail, field="idempotencyKey")
     return key

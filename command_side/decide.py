@@ -182,7 +182,7 @@ def _open(command: OpenAccount, state: State, schema: Schema, recorded_at: datet
 def _change(command: ChangeAccount, state: State, recorded_at: datetime) -> Decision:
     account = state.accounts.get((command.ledger, command.account_id))
     if account is None:
-        return _no_account(command.account_id)
+        return Rejection(Code.ACCOUNT_NOT_FOUND, f"There is no account {command.account_id}.")
     status = account.status if command.status is msgspec.UNSET else command.status
     limit = (
         account.overdraft_limit

@@ -80,12 +80,11 @@ class Idempotency:
             return Claim.RUNNING_ELSEWHERE
         if kept.fingerprint != command.fingerprint:
             return Claim.OURS  # The log will say whether the key was really used before.
-        recorded = Recorded(
-            kept.position,
-            command.transaction_id,
-            FIRST_VERSION,
-            codec.decode(kept.topic, kept.state),
-        )
+        try:
+            event = codec.decode(kept.topic, kept.state)
+        except codec.UnreadableEventError:
+            return Claim.OURS  # A newer process's result, or a damaged one: the log knows better.
+        recorded = Recorded(kept.position, command.transaction_id, FIRST_VERSION, event)
         return Done(kept.position, recorded, replayed=True)
 
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import patch, post
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from command_side import answers
@@ -19,11 +20,11 @@ from command_side.commands import (
     check_attachments,
     check_key,
 )
-from events import money
+from events import freshness, log, money
 from events.schema import NONE, UNLIMITED, Schema
-from events.vocabulary import Metadata, Status, TransferRejected
+from events.vocabulary import Metadata, Status, TransferPosted, TransferRejected
 from runtime.auth import Principal
-from runtime.http import HttpRequest, decode, preferred_wait_s, read_body
+from runtime.http import HttpRequest, decode, read_body
 from runtime.problems import Invalid
 
 
@@ -89,14 +90,16 @@ async def submit(request: HttpRequest) -> ASGIApp:
 
 
 @post("/transactions/{transaction_id:str}/refund", status_code=202)
-async def refund(request: HttpRequest, transaction_id: str) -> ASGIApp:
+async def refund(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Give back all or part of a transaction; answered like a submission."""
     side: CommandSide = request.app.state.command_side
     principal = await _may_write(request, side)
     raw = await read_body(request, side.settings.body_bytes_max)
     body = decode(raw or b"{}", _REFUND)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    command = reversal(principal.tenant, key, transaction_id, body, side.schema)
+    refund_of = _uuid(transaction_id)
+    currency = await _currency_of(side, refund_of)
+    command = reversal(principal.tenant, key, refund_of, currency, body, side.schema)
     return await _submitted(request, side, command)
 
 
@@ -119,7 +122,7 @@ async def open_account(request: HttpRequest) -> ASGIApp:
 
 
 @patch("/accounts/{account_id:str}")
-async def change_account(request: HttpRequest, account_id: str) -> ASGIApp:
+async def change_account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Freeze, open again, close (at zero), or give another overdraft limit."""
     side: CommandSide = request.app.state.command_side
     principal = await _may_write(request, side)
@@ -159,22 +162,22 @@ def transfer(ledger: str, key: str, body: TransferBody, schema: Schema) -> Trans
 
 
 def reversal(
-    ledger: str, key: str, transaction_id: str, body: RefundBody, schema: Schema
+    ledger: str, key: str, refund_of: UUID, currency: str, body: RefundBody, schema: Schema
 ) -> Refund:
-    """Return the refund that `body` asks for. Raises Invalid."""
+    """Return the refund that `body` asks for, in `currency` if it names none. Raises Invalid."""
     check_attachments(body.description, body.metadata, schema)
-    amount, currency = None, body.currency
-    if currency is not None:
-        schema.decimals(currency)  # Checked here: a refusal puts it into the log as it is.
+    amount, named = None, body.currency
+    if named is not None:
+        schema.decimals(named)  # Checked here: a refusal puts it into the log as it is.
     if body.amount is not msgspec.UNSET:
-        currency = _currency(currency, schema)
-        amount = _minor(body.amount, currency, schema)
+        named = named or currency
+        amount = _minor(body.amount, named, schema)
     return Refund(
         ledger=ledger,
         key=key,
-        refund_of=_uuid(transaction_id),
+        refund_of=refund_of,
         amount=amount,
-        currency=currency,
+        currency=named,
         description=body.description,
         metadata=body.metadata,
     )
@@ -186,7 +189,7 @@ async def _may_write(request: HttpRequest, side: CommandSide) -> Principal:
 
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:
-    wait_s = preferred_wait_s(request, side.settings.wait_s_max)
+    wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     done = await side.writer.submit(command)
     assert done.recorded is not None
     if isinstance(done.recorded.event, TransferRejected):
@@ -205,6 +208,19 @@ def _minor(amount: msgspec.Raw, currency: str, schema: Schema) -> int:
     return money.to_minor(money.parse(bytes(amount)), schema.decimals(currency), currency)
 
 
+async def _currency_of(side: CommandSide, transaction_id: UUID) -> str:
+    """Return the currency of a transaction, to read an amount in; it never changes.
+
+    For a transaction that isn't there any currency will do: the refund is refused anyway.
+    """
+    async with side.pool.acquire() as connection:
+        found = await log.find(connection, [transaction_id])
+    event = found[transaction_id].event if found else None
+    if isinstance(event, TransferPosted | TransferRejected) and event.postings:
+        return event.postings[0].currency
+    return side.schema.defaults.currency
+
+
 def _policy(done: Done, side: CommandSide, status: int) -> ASGIApp:
     assert done.account is not None
     return answers.account_policy(done, done.account, side.schema, status)
@@ -220,8 +236,8 @@ def _overdraft_limit(
             return None
         case str() if text == NONE:
             return 0
-    amount = money.parse(f'"{text}"'.encode())
-    return money.to_minor(amount, schema.decimals(currency), currency) if amount else 0
+    amount = money.parse(f'"{text}"'.encode(), "overdraft")
+    return money.to_minor(amount, schema.decimals(currency), currency, "overdraft") if amount else 0
 
 
 def _uuid(text: str) -> UUID:

@@ -1,4 +1,4 @@
-"""`daybook`, the one command. Every subcommand has `--json`; long work shows how far it is.
+"""`daybook`, the one command. What answers has `--json`; long work shows how far it is.
 
 Exit codes: 0 done (and clean), 1 done and something differs, 2 could not run.
 """
@@ -24,6 +24,7 @@ from runtime.problems import Problem
 from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
+SCOPES = ("read", "write", "reconcile")
 EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -96,7 +97,7 @@ def migrate(as_json: bool) -> None:
 
 @cli.command()
 @click.argument("ledger")
-@click.option("--scope", "scopes", multiple=True, default=("read", "write"), show_default=True)
+@click.option("--scope", "scopes", multiple=True, default=SCOPES, show_default=True)
 @click.option("--label", default="", help="Whose token it is.")
 @as_json
 def token(ledger: str, scopes: tuple[str, ...], label: str, as_json: bool) -> None:

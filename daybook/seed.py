@@ -1,44 +1,46 @@
 """What the embedded default starts with: a demo token, and an account with money in it."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from command_side.batch import append_batch
 from command_side.commands import Transfer
 from command_side.writer import ROLE
+from events import money
 from events import schema as schemas
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import auth, database
-from runtime.problems import Problem
 
 LEDGER = "demo"
 TOKEN = "demo-token-for-testing"  # noqa: S105 - for the embedded default on loopback, and no other
 EVENTS_MAX = 100
-FUNDING = Transfer(
-    ledger=LEDGER,
-    key="demo-funding",
-    source="world",
-    destination="account-123",
-    amount=1_000_000,
-    currency="USD",
-    description="Opening funds of the demo ledger",
-)
+FUNDING_UNITS = Decimal(10_000)
 
 
-async def seed_demo(database_url: str) -> None:
-    """Store the demo token and fund account-123 with 10,000.00 USD; again it changes nothing."""
+async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
+    """Store the demo token and fund account-123 with 10,000.00; again it changes nothing."""
+    schema = schemas.load(schema_file)
     admin = await database.connect(database_url)
     try:
         await auth.add_token(admin, TOKEN, LEDGER, ["admin"], "embedded demo")
     finally:
         await admin.close()
+    currency = schema.defaults.currency
+    funding = Transfer(
+        ledger=LEDGER,
+        key="demo-funding",
+        source="world",
+        destination="account-123",
+        amount=money.to_minor(FUNDING_UNITS, schema.decimals(currency), currency),
+        currency=currency,
+        description="Opening funds of the demo ledger",
+    )
     writer = await database.connect(database_url, ROLE)
     try:
-        (outcome,) = await append_batch(writer, [FUNDING], schemas.load(), datetime.now(UTC))
+        await append_batch(writer, [funding], schema, datetime.now(UTC))
     finally:
         await writer.close()
-    if isinstance(outcome, Problem):
-        raise outcome
     # The first request after the start may ask for the account: it can be read by then.
     projector = await database.connect(database_url, PROJECTOR_ROLE)
     try:

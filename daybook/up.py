@@ -27,6 +27,7 @@ from daybook.supervisor import Spec, StartError, Supervisor
 
 DEFAULT_DATA = Path(".daybook")
 DEFAULT_PORT = 3000
+COULD_NOT_RUN = 2
 DEMO_TOKEN = "demo-token-for-testing"  # noqa: S105 - public, and only in this embedded default
 
 
@@ -108,7 +109,7 @@ async def up(
             await asyncio.Event().wait()
     except StartError as error:
         click.echo(f"daybook: {error}", err=True)
-        return 1
+        return COULD_NOT_RUN
     except asyncio.CancelledError:
         if not signals:
             raise
@@ -185,7 +186,7 @@ async def _migrate_and_seed(database_url: str) -> None:
     from runtime.migrate import migrate  # noqa: PLC0415
 
     await migrate(database_url)
-    await seed_demo(database_url)
+    await seed_demo(database_url, os.environ.get("DAYBOOK_SCHEMA_FILE"))
 
 
 def _spec(program: Program, service: Service, port: int) -> Spec:

@@ -5,28 +5,20 @@
       "streamversion": 1, "data": {…the event's state…}}, …]
 
 An envelope is a hint and a cache, never a truth: a reader that misses one reads the log. Packing
-copies the stored state as it is, so that a relay doesn't pay for understanding it.
+copies the stored state as it is, so that a relay doesn't pay for understanding it, and an event
+that it doesn't know doesn't stop it.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from events import codec
-from events.vocabulary import Recorded
 from runtime.sql import Row
-
-log = logging.getLogger(__name__)
 
 SOURCE: Final = "/daybook/log"
 BRACKETS_BYTES = 2
-
-
-class UnreadableEnvelopeError(ValueError):
-    """A message is not an envelope of ours."""
 
 
 class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +33,6 @@ class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(list[_CloudEvent])
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -72,34 +63,6 @@ def pack(rows: Sequence[Row], bytes_max: int, events_max: int) -> Iterator[Envel
         size += len(part) + 1
     if parts:
         yield _envelope(first, parts)
-
-
-def unpack(body: str) -> list[Recorded]:
-    """Return the events in `body`. Raises UnreadableEnvelopeError."""
-    try:
-        return [
-            Recorded(
-                int(event.id),
-                event.subject,
-                event.streamversion,
-                codec.decode(event.type, bytes(event.data)),
-            )
-            for event in _DECODER.decode(body)
-        ]
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise UnreadableEnvelopeError(f"not an envelope: {error}") from error
-
-
-def unpack_or_ignore(body: str) -> list[Recorded]:
-    """Return the events in `body`; none, with a warning, if it is not an envelope of ours.
-
-    Nothing is lost by that: an envelope carries nothing that the log doesn't have.
-    """
-    try:
-        return unpack(body)
-    except UnreadableEnvelopeError as error:
-        log.warning("a message is ignored: %s", error)
-        return []
 
 
 def _cloud_event(row: Row) -> bytes:

@@ -7,6 +7,8 @@ digits, so the precision of a decimal context can never round an amount.
 import re
 from decimal import Decimal
 
+import msgspec
+
 from runtime.problems import Invalid
 
 DIGITS_MAX = 38
@@ -14,16 +16,16 @@ DECIMALS_MAX = 18
 _NUMBER = re.compile(rb'"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?)"')
 
 
-def parse(raw: bytes) -> Decimal:
+def parse(raw: bytes, field: str = "amount") -> Decimal:
     """Return the amount in a JSON number or a JSON string that looks like one. Raises Invalid."""
     match = _NUMBER.fullmatch(raw if raw.startswith(b'"') else b'"%s"' % raw)
     if match is None:
-        detail = "`amount` must be a number such as 100.00, or a string that holds one."
-        raise Invalid("amount_not_a_number", detail, field="amount")
+        detail = f"`{field}` must be a number such as 100.00, or a string that holds one."
+        raise Invalid("amount_not_a_number", detail, field=field)
     return Decimal(match[1].decode())
 
 
-def to_minor(amount: Decimal, decimals: int, currency: str) -> int:
+def to_minor(amount: Decimal, decimals: int, currency: str, field: str = "amount") -> int:
     """Return `amount` units as minor units: 1.5 with 2 decimals is 150. Raises Invalid.
 
     Refuses NaN, infinities, zero, negatives, more decimals than the currency has, and more than
@@ -31,25 +33,25 @@ def to_minor(amount: Decimal, decimals: int, currency: str) -> int:
     """
     sign, digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int):
-        raise Invalid("amount_not_finite", "`amount` must be a finite number.", field="amount")
+        raise Invalid("amount_not_finite", f"`{field}` must be a finite number.", field=field)
     if sign or not any(digits):
-        raise Invalid("amount_not_positive", "`amount` must be greater than zero.", field="amount")
+        raise Invalid("amount_not_positive", f"`{field}` must be greater than zero.", field=field)
     shift = exponent + decimals
     if amount.adjusted() + decimals >= DIGITS_MAX:
-        detail = f"`amount` must have at most {DIGITS_MAX} digits in minor units."
-        raise Invalid("amount_too_large", detail, field="amount")
+        detail = f"`{field}` must have at most {DIGITS_MAX} digits in minor units."
+        raise Invalid("amount_too_large", detail, field=field)
     text = "".join(map(str, digits))
     if shift >= 0:
         return int(text + "0" * shift)
     if text[shift:].strip("0"):
-        detail = f"`amount` has more than the {decimals} decimals of {currency}."
-        raise Invalid("amount_too_precise", detail, field="amount")
+        detail = f"`{field}` has more than the {decimals} decimals of {currency}."
+        raise Invalid("amount_too_precise", detail, field=field)
     return int(text[:shift])
 
 
-def to_unit(minor: int, decimals: int) -> Decimal:
-    """Return minor units as an exact Decimal with all its decimals: 150 with 2 is 1.50."""
-    return Decimal(to_text(minor, decimals))
+def to_json(minor: int, decimals: int) -> msgspec.Raw:
+    """Return minor units as an exact JSON number with all its decimals: 150 with 2 is 1.50."""
+    return msgspec.Raw(to_text(minor, decimals).encode())
 
 
 def to_text(minor: int, decimals: int) -> str:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from litestar import Litestar
 
+from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from projections.reconcile import ROLE
@@ -23,14 +24,18 @@ class AuditSide(msgspec.Struct, frozen=True):
     schema: Schema
     pool: database.Pool
     tokens: Tokens
+    projected: checkpoints.Waiters
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open audit side where the routes find it. Raises SchemaError, Unavailable."""
     settings: Settings = app.state.settings
-    async with database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool:
+    async with (
+        database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
+    ):
         app.state.audit_side = AuditSide(
-            settings, schemas.load(settings.schema_file), pool, Tokens(pool)
+            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
         )
         yield

@@ -3,16 +3,17 @@
     #   round trip          why
     1   BEGIN
     2   lock checkpoint     two workers take turns; the later one finds its events old
-    3   read the log        only what the envelope in hand doesn't carry
+    3   read the log        a page of it
     4   balances            of every account of the page
     5   add / put rows      one statement a table, however many rows
     6   move checkpoint
     7   COMMIT              rows and checkpoint, or neither
 
-So duplicated, lost and reordered messages, two workers at once and an emptied queue change
-nothing.
+So duplicated, lost, reordered and forged messages, two workers at once and an emptied queue change
+nothing: a message only says that there is something to read.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,9 +27,11 @@ from projections import balances, entries, transactions
 from projections.balances import AccountKey, Balance
 from projections.entries import Entry
 from projections.transactions import Transaction
-from runtime import telemetry
+from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.sql import as_rows, queries
+
+logger = logging.getLogger(__name__)
 
 SQL = queries("projections")
 
@@ -61,25 +64,34 @@ class Page(msgspec.Struct):
     refunded: dict[UUID, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
-async def catch_up(connection: Executor, events_max: int, in_hand: Sequence[Recorded] = ()) -> int:
-    """Apply the next events, at most `events_max` of them; return how many.
+async def catch_up(connection: Executor, events_max: int) -> int:
+    """Apply the next events of the log, at most `events_max`; return how many.
 
-    `in_hand` are events that messages brought, by position. Old ones need nothing; those that
-    continue the checkpoint are used; for a hole before them (and when none are in hand) the log
-    is read. Raises PoisonEventError.
+    If one of them cannot be applied, those before it are, and then PoisonEventError is raised.
     """
+    try:
+        return await _apply_page(connection, events_max)
+    except database.CONNECTION_ERRORS:
+        raise
+    except Exception as error:
+        if events_max > 1:
+            logger.warning("a page cannot be applied whole (%s); going on event by event", error)
+            return await catch_up(connection, 1)
+        telemetry.POISONED.set(1)
+        position = await checkpoints.read(connection, checkpoints.PROJECTOR) + 1
+        raise PoisonEventError(f"position {position} cannot be applied: {error!r}") from error
+
+
+async def _apply_page(connection: Executor, events_max: int) -> int:
     async with connection.transaction():
         position = await checkpoints.lock(connection, checkpoints.PROJECTOR)
-        if in_hand and in_hand[-1].position <= position:
-            return 0
-        events = _continuing(in_hand, position)[:events_max]
-        if not events:
-            events = await log.read_after(connection, position, events_max)
+        events = await log.read_after(connection, position, events_max)
         if not events:
             return 0
         page = fold(events, await _balances(connection, events))
         await _write(connection, page)
         await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
+    telemetry.POISONED.set(0)
     telemetry.APPLIED_EVENTS.inc(len(events))
     telemetry.CHECKPOINT.labels(checkpoints.PROJECTOR).set(events[-1].position)
     return len(events)
@@ -89,14 +101,7 @@ def fold(events: Sequence[Recorded], known: dict[AccountKey, Balance]) -> Page:
     """Return the rows that `events` make, on top of the `known` balances. Pure."""
     page = Page(known)
     for recorded in events:
-        try:
-            _fold_one(page, recorded)
-        except Exception as error:
-            telemetry.POISONED.set(1)
-            raise PoisonEventError(
-                f"position {recorded.position} ({recorded.event.topic}) cannot be applied"
-            ) from error
-    telemetry.POISONED.set(0)
+        _fold_one(page, recorded)
     return page
 
 
@@ -123,15 +128,6 @@ def _fold_one(page: Page, recorded: Recorded) -> None:
         )
     if isinstance(event, AccountChanged):
         page.changed[event.ledger, event.account_id] = event
-
-
-def _continuing(in_hand: Sequence[Recorded], position: int) -> list[Recorded]:
-    """Return the part of `in_hand` that starts right after `position` and has no gap."""
-    events: list[Recorded] = []
-    for recorded in in_hand:
-        if recorded.position == position + 1 + len(events):
-            events.append(recorded)
-    return events
 
 
 async def _balances(connection: Executor, events: Sequence[Recorded]) -> dict[AccountKey, Balance]:

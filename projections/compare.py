@@ -56,9 +56,10 @@ async def entries(run: Run, after: int, until: int, expected: Iterable[Line]) ->
             scope.start,
             scope.end,
         )
-    actual = {(row["position"], row["line"], row["account_id"]): row for row in rows}
+    actual = {(row["position"], row["line"], row["ledger"], row["account_id"]): row for row in rows}
     for line in expected:
-        row = actual.pop((line.position, line.line, line.account_id), None)
+        key = (line.position, line.line, line.ledger, line.account_id)
+        row = actual.pop(key, None)
         run.entries_compared += 1
         found = discrepancies.of_entry(line, None if row is None else _line(row))
         if found is not None:

@@ -2,8 +2,8 @@
 
 Handler name: `projections.lambda_handler.handler`. Only `DAYBOOK_DATABASE_URL` is needed. Turn on
 "report batch item failures" and give the function a concurrency of one or two: more only wait for
-each other at the checkpoint. Whatever a batch did not bring is read from the log, so a lost message
-is caught up by the next one; a schedule that invokes the function with no records is the idle poll.
+each other at the checkpoint. What there is to apply is read from the log, so a lost message is made
+good by the next one; a schedule that invokes the function with no records is the idle poll.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import logging
 import os
 from typing import Any, TypedDict
 
-from events.envelope import unpack_or_ignore
 from projections.worker import ROLE, apply
 from runtime import database, settings
 
@@ -35,10 +34,10 @@ class Answer(TypedDict):
 
 
 def handler(event: dict[str, Any], _context: object) -> Answer:
-    """Apply the records' events. All of them fail together: they are one stretch of the log."""
+    """Apply the log to its end. All records fail together: they are one stretch of it."""
     records = event.get("Records", [])
     try:
-        _LOOP.run_until_complete(_apply([record["body"] for record in records]))
+        _LOOP.run_until_complete(_apply())
     except Exception:
         # Nothing is swallowed: the messages come again, and the error is in the function's log.
         log.exception("%d messages could not be applied", len(records))
@@ -48,13 +47,12 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
     return {"batchItemFailures": []}
 
 
-async def _apply(bodies: list[str]) -> int:
+async def _apply() -> int:
     given = settings.load({"DAYBOOK_CACHE_URL": "-", "DAYBOOK_QUEUE_URL": "-", **os.environ})
-    in_hand = [recorded for body in bodies for recorded in unpack_or_ignore(body)]
     if not _CONNECTIONS or _CONNECTIONS[0].is_closed():
         _CONNECTIONS[:] = [await database.connect(given.database_url, ROLE)]
     try:
-        return await apply(_CONNECTIONS[0], given, in_hand)
+        return await apply(_CONNECTIONS[0], given)
     except BaseException:
         _CONNECTIONS.pop().terminate()
         raise

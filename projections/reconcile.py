@@ -62,6 +62,7 @@ async def reconcile_all(
         run = Run(connection, Scope(), Books())
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
         head = (await log.head(connection)).position
+        last = 0
         async for page, first in _pages(connection, 0, checkpoint):
             lines, outcomes = _take(run, page, first)
             last = page[-1].position
@@ -69,14 +70,20 @@ async def reconcile_all(
             await compare.transactions(run, first, last, outcomes)
             if progress is not None:
                 progress(last, head)
-        # Nothing may stand in the read models beyond the checkpoint.
-        await compare.entries(run, checkpoint, log.NO_END, ())
-        await compare.transactions(run, checkpoint, log.NO_END, ())
+        if last < checkpoint:
+            run.findings.add(discrepancies.gap(last, checkpoint + 1))
+        # Nothing may stand in the read models beyond the checkpoint, or where the log is cut off.
+        await compare.entries(run, last, log.NO_END, ())
+        await compare.transactions(run, last, log.NO_END, ())
         await compare.balances(run, SQL["all_balances"], Kind.BALANCE_DRIFT, checkpoint)
+        last = checkpoint
         async for page, first in _pages(connection, checkpoint, head):
             _take(run, page, first)
+            last = page[-1].position
             if progress is not None:
-                progress(page[-1].position, head)
+                progress(last, head)
+        if last < head:
+            run.findings.add(discrepancies.gap(last, head + 1))
         await compare.balances(run, SQL["all_command_accounts"], Kind.COMMAND_DRIFT, head)
     return _report(run, reconciliation_id, checkpoint, started)
 

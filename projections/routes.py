@@ -5,14 +5,14 @@ from uuid import uuid4
 
 import msgspec
 from litestar import get, post
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import money
+from events import checkpoints, freshness, money
 from projections.app import AuditSide
 from projections.compare import Scope
 from projections.period import moment
 from projections.reconcile import Report, reconcile_account, record
-from runtime import database
 from runtime.auth import Principal
 from runtime.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
 from runtime.problems import Invalid, NotFound
@@ -34,7 +34,7 @@ _PERIOD = msgspec.json.Decoder(PeriodBody)
 
 
 @post("/accounts/{account_id:str}/reconcile", status_code=200)
-async def reconcile(request: HttpRequest, account_id: str) -> ASGIApp:
+async def reconcile(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Replay the log for one account and compare; what was found is kept."""
     side, principal = await _may_reconcile(request, "reconcile")
     body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _PERIOD)
@@ -53,7 +53,7 @@ async def reconcile(request: HttpRequest, account_id: str) -> ASGIApp:
 
 
 @get("/accounts/{account_id:str}/reconciliation-difference")
-async def difference(request: HttpRequest, account_id: str) -> ASGIApp:
+async def difference(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Compare the account's balance with its events as of now; nothing is kept."""
     side, principal = await _may_reconcile(request, "read")
     report = await _run(side, Scope(ledger=principal.tenant, account_id=account_id))
@@ -61,12 +61,13 @@ async def difference(request: HttpRequest, account_id: str) -> ASGIApp:
 
 
 @get("/accounts/{account_id:str}/reconciliation-history")
-async def history(request: HttpRequest, account_id: str) -> ASGIApp:
+async def history(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's latest reconciliations, newest first."""
     side, principal = await _may_reconcile(request, "read")
-    rows = await side.pool.fetch(SQL["history"], principal.tenant, account_id, HISTORY_MAX)
-    items = [_kept(row) for row in rows]
-    return Answer(ENCODER.encode({"items": items}))
+    async with side.pool.acquire() as connection:
+        position = await checkpoints.read(connection, checkpoints.PROJECTOR)
+        rows = await connection.fetch(SQL["history"], principal.tenant, account_id, HISTORY_MAX)
+    return _answer({"items": [_kept(row) for row in rows]}, position)
 
 
 ROUTES = [reconcile, difference, history]
@@ -76,15 +77,14 @@ async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, P
     side: AuditSide = request.app.state.audit_side
     principal = await side.tokens.principal(request.headers.get("authorization"))
     check_path(request)
-    return side, principal.require(scope)
+    principal.require(scope)
+    await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
+    return side, principal
 
 
 async def _run(side: AuditSide, scope: Scope) -> Report:
-    try:
-        async with side.pool.acquire() as connection:
-            report = await reconcile_account(connection, uuid4(), scope)
-    except database.CONNECTION_ERRORS as error:
-        raise database.unavailable(error) from error
+    async with side.pool.acquire() as connection:
+        report = await reconcile_account(connection, uuid4(), scope)
     if report is None:
         raise NotFound("account_not_found", f"The log has no account {scope.account_id!r}.")
     return report
@@ -103,9 +103,9 @@ def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
         "endDate": report.scope.end,
         "status": "CLEAN" if report.clean else "DISCREPANCIES",
         "currency": report.currency,
-        "expected_balance": money.to_unit(expected, decimals),
-        "actual_balance": None if actual is None else money.to_unit(actual, decimals),
-        "difference": money.to_unit(difference_minor, decimals),
+        "expected_balance": money.to_json(expected, decimals),
+        "actual_balance": None if actual is None else money.to_json(actual, decimals),
+        "difference": money.to_json(difference_minor, decimals),
         "difference_minor": str(difference_minor),
         "eventsRead": report.events_read,
         "entriesCompared": report.entries_compared,

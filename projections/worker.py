@@ -1,19 +1,17 @@
-"""The projector: a message is a hint and a cache, the log is the truth.
+"""The projector: a message says that there is something to read, the log says what.
 
-    message ──▶ unpack ──▶ catch_up (uses it, or reads the log) ──▶ acknowledge
+    message ──▶ catch_up from the log, to its end ──▶ acknowledge
     no message for a second ──▶ look at the log anyway
 
-A message is deleted only after its events are in the read models (now or before). A message that
-isn't an envelope is logged and deleted: it carries nothing that the log doesn't have. An event that
-cannot be applied stops the line, loudly.
+A message is deleted only after the log has been applied to its end, so its events are in the read
+models by then. What it carries is for other readers of the queue and is never believed here: SQS
+may be shared by mistake, restored, or written to by somebody else. An event that cannot be applied
+stops the line, loudly.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
-from events.envelope import unpack_or_ignore
-from events.vocabulary import Recorded
 from projections.catch_up import catch_up
 from runtime import database
 from runtime.problems import Unavailable
@@ -40,9 +38,8 @@ class Projector:
         Raises Unavailable or PoisonEventError.
         """
         messages = await self._received()
-        in_hand = [recorded for message in messages for recorded in unpack_or_ignore(message.body)]
         try:
-            applied = await apply(await self._connected(), self._settings, in_hand)
+            applied = await apply(await self._connected(), self._settings)
         except database.CONNECTION_ERRORS as error:
             await self._disconnect()
             raise database.unavailable(error) from error
@@ -87,12 +84,9 @@ class Projector:
             self._connection = None
 
 
-async def apply(
-    connection: database.Executor, settings: Settings, in_hand: Sequence[Recorded] = ()
-) -> int:
-    """Apply the events in hand, however they are ordered; with none, whatever the log has."""
-    by_position = sorted(in_hand, key=lambda recorded: recorded.position)
+async def apply(connection: database.Executor, settings: Settings) -> int:
+    """Apply whatever the log has beyond the checkpoint; return how many events that was."""
     applied = 0
-    while count := await catch_up(connection, settings.projection_events_max, by_position):
+    while count := await catch_up(connection, settings.projection_events_max):
         applied += count
     return applied

@@ -34,16 +34,13 @@ class Read(NamedTuple):
 
 
 async def read(pool: database.Pool, name: str, *arguments: Any) -> Read:  # noqa: ANN401
-    """Run one named query in a snapshot. Raises Unavailable."""
-    try:
-        async with (
-            pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-            return Read(await connection.fetch(SQL[name], *arguments), position)
-    except database.CONNECTION_ERRORS as error:
-        raise database.unavailable(error) from error
+    """Run one named query in a snapshot."""
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        position = await checkpoints.read(connection, checkpoints.PROJECTOR)
+        return Read(await connection.fetch(SQL[name], *arguments), position)
 
 
 async def transactions(pool: database.Pool, ledger: str, cursor: str | None, limit: int) -> Read:
@@ -75,11 +72,8 @@ async def audit_trail(
 
 
 async def submitted(pool: database.Pool, transaction_id: UUID) -> bool:
-    """Return whether the log has this transaction, projected or not. Raises Unavailable."""
-    try:
-        return bool(await pool.fetchval(SQL["submitted"], transaction_id))
-    except database.CONNECTION_ERRORS as error:
-        raise database.unavailable(error) from error
+    """Return whether the log has this transaction, projected or not."""
+    return bool(await pool.fetchval(SQL["submitted"], transaction_id))
 
 
 def _page(found: Read, limit: int, *key: str) -> Read:

@@ -11,19 +11,19 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from litestar import get, post
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
+from events import freshness
 from events.vocabulary import transaction_id as id_of_key
 from query_side import cursors, queries, views
 from query_side.app import QuerySide
 from query_side.queries import Read
 from runtime.auth import Principal
-from runtime.http import ENCODER, Answer, HttpRequest, check_path, preferred_wait_s
-from runtime.problems import Invalid, NotFound, Unavailable
+from runtime.http import ENCODER, Answer, HttpRequest, check_path
+from runtime.problems import NotFound, Unavailable
 
 POSITION = "Daybook-Position"
-MIN_POSITION = "daybook-min-position"
-WAIT_DEFAULT_S = 1.0
 CACHE_PREFIX = "daybook:"
 
 
@@ -47,7 +47,7 @@ async def status(request: HttpRequest) -> ASGIApp:
 
 
 @get("/transactions/{transaction_id:str}")
-async def transaction(request: HttpRequest, transaction_id: str) -> ASGIApp:
+async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Return one transaction."""
     side, principal = await _may_read(request)
     found = await _transaction(side, principal, transaction_id)
@@ -66,7 +66,7 @@ async def transactions(request: HttpRequest) -> ASGIApp:
 
 
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
-async def verify_double_entry(request: HttpRequest, transaction_id: str) -> ASGIApp:
+async def verify_double_entry(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Show a transaction's entries, and that debits equal credits in each currency."""
     side, principal = await _may_read(request)
     found = await _transaction(side, principal, transaction_id)
@@ -108,7 +108,7 @@ async def verify_double_entry(request: HttpRequest, transaction_id: str) -> ASGI
 
 
 @get("/accounts/{account_id:str}")
-async def account(request: HttpRequest, account_id: str) -> ASGIApp:
+async def account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's policy."""
     side, principal = await _may_read(request)
     found = await _account(side, principal, account_id)
@@ -117,7 +117,7 @@ async def account(request: HttpRequest, account_id: str) -> ASGIApp:
 
 
 @get("/accounts/{account_id:str}/balance")
-async def balance(request: HttpRequest, account_id: str) -> ASGIApp:
+async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's four counters, balance and available balance."""
     side, principal = await _may_read(request)
     found = await _account(side, principal, account_id)
@@ -126,7 +126,7 @@ async def balance(request: HttpRequest, account_id: str) -> ASGIApp:
 
 
 @get("/accounts/{account_id:str}/ledger")
-async def ledger(request: HttpRequest, account_id: str) -> ASGIApp:
+async def ledger(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's entries, newest first, each with the balance after it."""
     side, principal = await _may_read(request)
     cursor, limit = _paging(request)
@@ -137,7 +137,7 @@ async def ledger(request: HttpRequest, account_id: str) -> ASGIApp:
 
 
 @get("/accounts/{account_id:str}/audit-trail")
-async def audit_trail(request: HttpRequest, account_id: str) -> ASGIApp:
+async def audit_trail(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List every event of the log that concerns an account, newest first, refusals included."""
     side, principal = await _may_read(request)
     cursor, limit = _paging(request)
@@ -205,23 +205,8 @@ async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
     principal = await side.tokens.principal(request.headers.get("authorization"))
     principal.require("read")
     check_path(request)
-    wanted = request.headers.get(MIN_POSITION)
-    if wanted is not None:
-        await _fresh_enough(request, side, wanted)
+    await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
     return side, principal
-
-
-async def _fresh_enough(request: HttpRequest, side: QuerySide, wanted: str) -> None:
-    digits = wanted.isascii() and wanted.isdigit() and len(wanted) <= len(str(cursors.BIGGEST))
-    if not digits or int(wanted) > cursors.BIGGEST:
-        raise Invalid(
-            "min_position_invalid", "`Daybook-Min-Position` takes a position: a whole number."
-        )
-    wait_s = preferred_wait_s(request, side.settings.wait_s_max)
-    timeout_s = WAIT_DEFAULT_S if wait_s is None else wait_s
-    if not await side.projected.reached(int(wanted), timeout_s):
-        detail = f"The read models had not reached position {wanted} within {timeout_s:g} s."
-        raise Unavailable("position_not_reached", detail)
 
 
 async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read:

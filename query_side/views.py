@@ -29,10 +29,10 @@ def transaction(row: Row, schema: Schema) -> dict[str, Any]:
     }
     if row["amount"] is not None:
         decimals = schema.decimals(row["currency"])
-        view["amount"] = money.to_unit(row["amount"], decimals)
+        view["amount"] = money.to_json(row["amount"], decimals)
         view["amount_minor"] = str(row["amount"])
         if row["refunded"]:
-            view["refunded"] = money.to_unit(row["refunded"], decimals)
+            view["refunded"] = money.to_json(row["refunded"], decimals)
             view["refunded_minor"] = str(row["refunded"])
     if row["code"] is not None:
         view |= {"code": row["code"], "detail": row["detail"]}
@@ -75,7 +75,7 @@ def balance(row: Row, schema: Schema) -> dict[str, Any]:
     minor |= {name: row[name] for name in counters}
     view: dict[str, Any] = {"account_id": row["account_id"], "currency": row["currency"]}
     for name, value in minor.items():
-        view[name] = money.to_unit(value, decimals)
+        view[name] = money.to_json(value, decimals)
         view[f"{name}_minor"] = str(value)
     return view | {"position": row["position"], "as_of": row["as_of"]}
 
@@ -88,10 +88,10 @@ def entry(row: Row, schema: Schema) -> dict[str, Any]:
         "line": row["line"],
         "transaction_id": row["transaction_id"],
         "side": row["side"],
-        "amount": money.to_unit(row["amount"], decimals),
+        "amount": money.to_json(row["amount"], decimals),
         "amount_minor": str(row["amount"]),
         "currency": row["currency"],
-        "balance": money.to_unit(row["balance"], decimals),
+        "balance": money.to_json(row["balance"], decimals),
         "balance_minor": str(row["balance"]),
         "recorded_at": row["recorded_at"],
     }

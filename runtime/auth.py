@@ -47,7 +47,7 @@ class Tokens:
         self._remembered: dict[str, tuple[float, Principal]] = {}
 
     async def principal(self, authorization: str | None) -> Principal:
-        """Return who sent this `Authorization` header. Raises Unidentified or Unavailable."""
+        """Return who sent this `Authorization` header. Raises Unidentified."""
         if authorization is not None:
             known = self._remembered.get(authorization)
             if known is not None and known[0] > time.monotonic():
@@ -62,10 +62,7 @@ class Tokens:
         return principal
 
     async def _look_up(self, token: str) -> Principal:
-        try:
-            row = await self._pool.fetchrow(SQL["principal"], digest(token))
-        except database.CONNECTION_ERRORS as error:
-            raise database.unavailable(error) from error
+        row = await self._pool.fetchrow(SQL["principal"], digest(token))
         if row is None:
             raise Unidentified("token_unknown", "The bearer token is unknown or was revoked.")
         return Principal(row["tenant"], frozenset(row["scopes"]))

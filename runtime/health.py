@@ -48,7 +48,7 @@ async def ready(request: HttpRequest) -> ASGIApp:
 
 
 @get("/metrics")
-async def metrics(_: HttpRequest) -> ASGIApp:
+async def metrics() -> ASGIApp:
     """Return the process's metrics in Prometheus's text format."""
     return Answer(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

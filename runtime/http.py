@@ -6,7 +6,6 @@ on, that serves almost twice the requests of handlers with injected bodies and `
 
 import logging
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,14 +13,13 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
-from runtime import problems
+from runtime import database, problems
 from runtime.problems import Invalid, Problem, TooLarge
 
 log = logging.getLogger(__name__)
 
 Shape = TypeVar("Shape")
 HttpRequest = Request[Any, Any, Any]
-PREFERENCE_WAIT = "wait="
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -95,22 +93,15 @@ def check_path(request: HttpRequest) -> None:
         raise Invalid("path_invalid", "The path holds a control character.")
 
 
-def preferred_wait_s(request: HttpRequest, wait_s_max: float) -> float | None:
-    """Return S of `Prefer: wait=S` (RFC 7240), at most `wait_s_max`; None if not asked for."""
-    for preference in request.headers.get("prefer", "").split(","):
-        text = preference.strip()
-        if text.startswith(PREFERENCE_WAIT):
-            digits = text.removeprefix(PREFERENCE_WAIT)
-            if not digits.isascii() or not digits.isdigit():
-                raise Invalid("prefer_invalid", "`Prefer: wait=S` takes a whole number of seconds.")
-            return min(float(Decimal(digits)), wait_s_max)
-    return None
-
-
 def problem_response(_: HttpRequest, problem: Problem) -> Response[bytes]:
     """Answer a Problem."""
     status, document = problems.body(problem)
     return _problem(document, status, problems.headers(problem))
+
+
+def unavailable_response(_: HttpRequest, error: Exception) -> Response[bytes]:
+    """Answer a connection to PostgreSQL that was refused or lost."""
+    return problem_response(_, database.unavailable(error))
 
 
 def framework_response(_: HttpRequest, error: HTTPException) -> Response[bytes]:
@@ -150,5 +141,6 @@ def _problem(document: dict[str, Any], status: int, headers: Mapping[str, str]) 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     Problem: problem_response,
     HTTPException: framework_response,
+    **dict.fromkeys(database.CONNECTION_ERRORS, unavailable_response),
     Exception: bug_response,
 }

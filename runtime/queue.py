@@ -1,5 +1,6 @@
 """SQS FIFO: a queue that may lose, repeat or reorder. The only module that imports aiobotocore."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ VISIBILITY_TIMEOUT_S = 30
 RETENTION_S = 1_209_600
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = LONG_POLL_S + 5
+ATTRIBUTES_TIMEOUT_S = 5
 DEFAULT_REGION = "us-east-1"
 
 
@@ -93,9 +95,13 @@ class Queue:
 
     async def attributes(self) -> dict[str, str]:
         """Return the queue's attributes, as SQS names them. Raises Unavailable."""
-        answer = await self._call(
+        call = self._call(
             self._client.get_queue_attributes, QueueUrl=self.url, AttributeNames=["All"]
         )
+        try:
+            answer = await asyncio.wait_for(call, ATTRIBUTES_TIMEOUT_S)
+        except TimeoutError as error:
+            raise _away(error) from error
         return dict(answer["Attributes"])
 
     async def _call(self, method: Any, **arguments: Any) -> Any:  # noqa: ANN401

@@ -11,11 +11,6 @@ SELECT position FROM events.checkpoints WHERE reader = $1 FOR UPDATE;
 SELECT position FROM events.checkpoints WHERE reader = $1 FOR UPDATE SKIP LOCKED;
 
 -- name: move_checkpoint
--- Never backwards. The notification wakes those who wait for this position.
-WITH moved AS (
-    UPDATE events.checkpoints SET position = $2, moved_at = clock_timestamp()
-    WHERE reader = $1 AND position <= $2
-    RETURNING reader, position
-)
-
-SELECT pg_notify('daybook_' || moved.reader, moved.position::text) FROM moved;
+-- Never backwards.
+UPDATE events.checkpoints SET position = $2, moved_at = clock_timestamp()
+WHERE reader = $1 AND position <= $2;

@@ -169,7 +169,7 @@ async def test_killed_process_loses_and_doubles_nothing(
         await until(lambda: is_ready(mortal.url), "everything is there again")
         during = len(load.answers)
     assert len(load.answers) > during, "no load after the crash"
-    if name in ("api", "postgres"):
+    if name == "api":  # The writer bridges a short absence of PostgreSQL, and nobody notices.
         assert load.disturbed > 0, "the crash was in the middle of nothing"
     await check_nothing_is_lost_or_doubled(mortal, ledger, load)
 

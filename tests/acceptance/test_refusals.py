@@ -239,7 +239,6 @@ async def test_unlimited_overdraft_has_no_limit(ledger: Ledger) -> None:
     assert result["amount_minor"] == "9" * 36 + "00"
 
 
-@pytest.mark.xfail(reason="no overdraft is shown as 0.00, and 0.00 is refused")
 async def test_overdraft_limit_comes_back_as_it_may_be_sent(ledger: Ledger) -> None:
     """What the API says of a policy, it accepts as a policy: also for no overdraft at all."""
     for overdraft in ("none", "20.00", "unlimited"):

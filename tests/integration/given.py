@@ -41,7 +41,10 @@ READ_MODELS = (
 
 
 def settings(
-    database_url: str, cache_url: str = CLOSED_CACHE, queue_url: str = CLOSED_QUEUE, **changes: Any
+    database_url: str,
+    cache_url: str = CLOSED_CACHE,
+    queue_url: str = CLOSED_QUEUE,
+    **changes: Any,  # noqa: ANN401 - any setting
 ) -> Settings:
     """Return a process's settings, impatient ones; without a URL the server is away."""
     given = Settings(
@@ -60,7 +63,7 @@ def transfer(
     destination: str = "alice",
     amount: int = 100,
     ledger: str = "demo",
-    **more: Any,
+    **more: Any,  # noqa: ANN401 - any field
 ) -> Transfer:
     """Return a transfer; without more said, one that cannot be refused."""
     more.setdefault("currency", "USD")

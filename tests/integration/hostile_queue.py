@@ -12,6 +12,11 @@ from typing import cast
 
 from runtime.queue import Message, Queue
 
+FORGED = (
+    '[{"specversion":"1.0","id":"1","source":"/daybook/log","type":"%s",'
+    '"subject":"5b9f7e0e-8f1a-4b44-8b26-0d4e4c1c3f55",'
+    '"datacontenttype":"application/json","streamversion":1,"data":%s}]'
+)
 GARBAGE = (
     "",
     "null",
@@ -19,15 +24,10 @@ GARBAGE = (
     "[{}]",
     "not json at all",
     '[{"specversion":"1.0","id":"1"}]',
-    '[{"specversion":"1.0","id":"x","source":"s","type":"transfer.posted",'
-    '"subject":"5b9f7e0e-8f1a-4b44-8b26-0d4e4c1c3f55","time":"2026-01-01T00:00:00Z",'
-    '"datacontenttype":"application/json","streamversion":1,"data":{}}]',
-    '[{"specversion":"1.0","id":"1","source":"s","type":"no.such.topic",'
-    '"subject":"5b9f7e0e-8f1a-4b44-8b26-0d4e4c1c3f55","time":"2026-01-01T00:00:00Z",'
-    '"datacontenttype":"application/json","streamversion":1,"data":{}}]',
-    '[{"specversion":"1.0","id":"1","source":"s","type":"account.opened",'
-    '"subject":"5b9f7e0e-8f1a-4b44-8b26-0d4e4c1c3f55","time":"2026-01-01T00:00:00Z",'
-    '"datacontenttype":"application/json","streamversion":1,"data":{"class_version":"x"}}]',
+    '[{"specversion":"1.0","id":"x","source":"s","type":"transfer.posted","data":{}}]',
+    FORGED % ("no.such.topic", "{}"),
+    FORGED % ("account.opened", '{"class_version":"x"}'),
+    FORGED % ("transfer.posted", "{}"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Migrations are numbered, applied once and never changed; every named query fits what they make."""
+"""Migrations are applied once and never change; every named query fits what they make."""
 
 import asyncio
 import re

@@ -10,12 +10,12 @@ from aiobotocore.session import get_session
 
 from command_side.relay import MESSAGE_GROUP, Relay
 from events import checkpoints
-from events.envelope import unpack
 from runtime import database
 from runtime import queue as queues
 from runtime.problems import Unavailable
 from runtime.queue import Queue
 from runtime.settings import Settings
+from tests.envelopes import unpack
 from tests.integration import given
 
 EMPTY_LOOKS = 2
@@ -146,7 +146,7 @@ async def test_a_queue_that_is_away_is_no_loss(database_url: str) -> None:
 async def test_a_crash_between_send_and_checkpoint_repeats(
     database_url: str, queue_url_each: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next relay sends the same envelopes under the same names; the queue's content is whole."""
+    """The next relay sends the same envelopes under the same names; the queue is whole."""
     length = await given.rich_log(database_url, count=10)
     settings = given.settings(database_url, queue_url=queue_url_each, envelope_events_max=7)
     async with queues.connect(queue_url_each) as queue:
@@ -267,4 +267,3 @@ async def _delete_queue(url: str) -> None:
     )
     async with client as opened:
         await opened.delete_queue(QueueUrl=url)
-

@@ -376,7 +376,7 @@ async def test_account_commands_share_batches_with_transfers(
         "account_not_empty",
         "transfer.posted",
         "account.changed",
-        "account_closed",
+        "transfer.rejected",
         "account_exists",
         None,
     ]

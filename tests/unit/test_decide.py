@@ -529,10 +529,10 @@ def submitted(text: str) -> Transfer:
     return routes.transfer(LEDGER, "k", body.transaction, default)
 
 
-def reversal(text: str, transaction_id: str = str(ORIGINAL)) -> Refund:
+def reversal(text: str) -> Refund:
     """Return the command in the body of `POST /transactions/{id}/refund`."""
     body = decode(text.encode(), msgspec.json.Decoder(routes.RefundBody))
-    return routes.reversal(LEDGER, "k", transaction_id, body, schemas.load())
+    return routes.reversal(LEDGER, "k", ORIGINAL, "USD", body, schemas.load())
 
 
 def body_with(**fields: Fields) -> str:
@@ -677,12 +677,11 @@ def test_a_refund_is_of_an_amount_or_of_all_that_is_left(
     )
 
 
-@pytest.mark.parametrize("transaction_id", ["", "x", "0d9f2c8e", f"{ORIGINAL}0", "'"])
-def test_a_refund_of_what_is_no_id_is_refused(transaction_id: str) -> None:
-    """A transaction id is a UUID."""
-    with pytest.raises(Invalid) as refusal:
-        reversal("{}", transaction_id)
-    assert refusal.value.code == "transaction_id_invalid"
+def test_a_refund_is_in_the_currency_of_what_it_refunds() -> None:
+    """An amount without a currency is read with the original's decimals."""
+    body = decode(b'{"amount":7}', msgspec.json.Decoder(routes.RefundBody))
+    command = routes.reversal(LEDGER, "k", ORIGINAL, "JPY", body, schemas.load())
+    assert (command.amount, command.currency) == (7, "JPY")
 
 
 @pytest.mark.parametrize(
