@@ -26,8 +26,8 @@ CHANGES = (
     "TRUNCATE events.daybook_events",
     "TRUNCATE events.daybook_events CASCADE",
     "MERGE INTO events.daybook_events USING (SELECT 1) ON true WHEN MATCHED THEN DELETE",
-    "INSERT INTO events.daybook_events TABLE events.daybook_events"
-    " ON CONFLICT ON CONSTRAINT daybook_events_pkey DO UPDATE SET topic = 'x'",
+    """INSERT INTO events.daybook_events TABLE events.daybook_events
+    ON CONFLICT ON CONSTRAINT daybook_events_pkey DO UPDATE SET topic = 'x'""",
 )
 # Table by role; what is not listed is denied. D, T: nobody deletes or truncates anything.
 RIGHTS = {

@@ -1,0 +1,97 @@
+"""What the design says of the rooms and import-linter cannot: no clock, no random, no business."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PURE = (
+    "events/vocabulary.py",
+    "events/money.py",
+    "events/codec.py",
+    "events/replay.py",
+    "command_side/decide.py",
+    "command_side/policy.py",
+    "command_side/accounts.py",
+    "command_side/commands.py",
+    "command_side/rejections.py",
+    "projections/balances.py",
+    "projections/entries.py",
+    "projections/transactions.py",
+    "projections/discrepancies.py",
+    "query_side/cursors.py",
+    "query_side/views.py",
+)
+# What a pure module may take from the standard library: data, text and types, nothing that acts.
+HARMLESS = {
+    *("base64", "binascii", "collections", "dataclasses", "datetime", "decimal", "enum"),
+    *("functools", "hashlib", "itertools", "re", "types", "typing", "uuid"),
+}
+IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "open", "print", "input"}
+AUDITED = ("command_side", "projections", "query_side")
+ACCOUNTING = re.compile(
+    r"\b(accounts?|ledgers?|postings?|debits?|credits?|refunds?|currency|money)\b", re.IGNORECASE
+)
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Return the names of the modules that are imported."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.add(node.module)
+    return names
+
+
+def called(tree: ast.AST) -> set[str]:
+    """Return the last names of everything that is called."""
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        function.id if isinstance(function, ast.Name) else function.attr
+        for function in functions
+        if isinstance(function, ast.Name | ast.Attribute)
+    }
+
+
+def parsed(name: str) -> ast.AST:
+    """Return the syntax tree of a file."""
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_has_no_clock_no_random_and_no_input(name: str) -> None:
+    """Time and identity come in as arguments, so that replaying gives the same again."""
+    tree = parsed(name)
+    standard = {module.partition(".")[0] for module in imported(tree)} & sys.stdlib_module_names
+    assert standard - HARMLESS == set()
+    assert called(tree) & IMPURE_CALLS == set()
+    assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(tree))
+
+
+def test_the_auditor_shares_no_code_with_what_it_audits() -> None:
+    """Only the vocabulary: a mistake would have to be made twice, in two ways."""
+    ours = {m for m in imported(parsed("events/replay.py")) if m.partition(".")[0] != "msgspec"}
+    assert {m for m in ours if m.partition(".")[0] not in sys.stdlib_module_names} == {
+        "events.vocabulary"
+    }
+    for room in AUDITED:
+        folds = (p for p in (ROOT / room).rglob("*.py") if f"{room}/{p.name}" in PURE)
+        using = {p.name for p in folds if "events.replay" in imported(ast.parse(p.read_text()))}
+        assert using <= {"discrepancies.py"}
+
+
+def test_the_runtime_knows_no_accounting_word() -> None:
+    """What any process needs could serve any other program."""
+    found = [
+        f"{path.name}: {name}"
+        for path in sorted((ROOT / "runtime").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (getattr(node, "id", None), getattr(node, "arg", None))
+        if isinstance(name, str) and ACCOUNTING.search(name.replace("_", " "))
+    ]
+    assert found == []
