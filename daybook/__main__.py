@@ -4,6 +4,7 @@ Exit codes: 0 done (and clean), 1 done and something differs, 2 could not run.
 """
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -24,6 +25,7 @@ from runtime.problems import Problem
 from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
+GC_THRESHOLD = 50_000
 SCOPES = ("read", "write", "reconcile")
 EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
 
@@ -157,6 +159,11 @@ def _run(work: Callable[[Settings], Coroutine[Any, Any, Any]]) -> Any:  # noqa: 
 
 
 def _run_process(work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    # Nearly nothing here dies in a cycle, and what was imported never does: look less often, and
+    # at less. Measured under load, the collector otherwise takes a tenth of the API's CPU.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     try:
         _run(work)
     except (KeyboardInterrupt, asyncio.CancelledError):
