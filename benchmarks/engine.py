@@ -19,6 +19,7 @@ from events import schema as schemas
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
+from runtime.loop import collect_garbage_rarely
 
 PAGE_EVENTS_MAX = 2_000
 PAUSE_S = 0.005
@@ -63,7 +64,8 @@ def _tell_ready() -> None:
 
 
 def main() -> None:
-    """Run one half from the command line."""
+    """Run one half from the command line, as the program's own processes run."""
+    collect_garbage_rarely()
     match sys.argv[1:]:
         case ["append", url, transfers, accounts, batch]:
             uvloop.run(append(url, int(transfers), int(accounts), int(batch)))

@@ -4,7 +4,6 @@ Exit codes: 0 done (and clean), 1 done and something differs, 2 could not run.
 """
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -19,13 +18,12 @@ from daybook import __version__
 from daybook.serve import Side
 from daybook.serve import serve as serve_side
 from events.schema import SchemaError
-from runtime import settings, telemetry
+from runtime import loop, settings, telemetry
 from runtime.migrate import MigrationError
 from runtime.problems import Problem
 from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
-GC_THRESHOLD = 50_000
 SCOPES = ("read", "write", "reconcile")
 EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
 
@@ -159,11 +157,7 @@ def _run(work: Callable[[Settings], Coroutine[Any, Any, Any]]) -> Any:  # noqa: 
 
 
 def _run_process(work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    # Nearly nothing here dies in a cycle, and what was imported never does: look less often, and
-    # at less. Measured under load, the collector otherwise takes a tenth of the API's CPU.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
+    loop.collect_garbage_rarely()
     try:
         _run(work)
     except (KeyboardInterrupt, asyncio.CancelledError):

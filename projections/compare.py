@@ -1,18 +1,21 @@
 """What the log says, beside what a view shows: entries, transactions, counters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from events.replay import AccountKey, Books, Line, Outcome, Tally
 from projections import discrepancies
-from projections.discrepancies import Discrepancy, Findings, Kind
+from projections.discrepancies import Findings, Kind
 from runtime.database import Executor
 from runtime.sql import Row, queries
 
 SQL = queries("projections")
 PAGE_ROWS_MAX = 5_000
+NO_ID = UUID(int=0)
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +29,17 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def covers(self, at: datetime) -> bool:
         """Return whether `at` lies in the period."""
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
+
+
+class View(NamedTuple):
+    """A table with a row for each account: its query, its kind of discrepancy, what it must hold.
+
+    The query takes the key after which to go on (ledger, account id), and how many rows.
+    """
+
+    query: str
+    kind: Kind
+    columns: Callable[[Tally], dict[str, Any]]
 
 
 class Run:
@@ -73,102 +87,96 @@ async def entries(run: Run, after: int, until: int, expected: Iterable[Line]) ->
 async def transactions(run: Run, after: int, until: int, expected: Iterable[Outcome]) -> None:
     """Compare the transactions at positions in (after, until] with what the log says."""
     rows = await run.connection.fetch(SQL["transactions_between"], after, until)
-    actual = {row["transaction_id"]: row for row in rows}
+    actual = {row["transaction_id"]: _outcome(row) for row in rows}
     for outcome in expected:
-        row = actual.pop(outcome.transaction_id, None)
-        if row is None:
-            run.findings.add(_transaction(Kind.MISSING_TRANSACTION, outcome, "nothing"))
-        elif (row["status"], row["position"]) != (outcome.status, outcome.position):
-            shown = f"{row['status']} at position {row['position']}"
-            run.findings.add(_transaction(Kind.STATUS_MISMATCH, outcome, shown))
-    for row in actual.values():
-        run.findings.add(_unexpected_transaction(row))
+        found = discrepancies.of_transaction(outcome, actual.pop(outcome.transaction_id, None))
+        if found is not None:
+            run.findings.add(found)
+    for outcome in actual.values():
+        found = discrepancies.of_transaction(None, outcome)
+        assert found is not None
+        run.findings.add(found)
 
 
-async def balances(run: Run, query: str, kind: Kind, position: int) -> None:
-    """Compare every account's counters with the auditor's tally, key by key."""
+async def accounts(run: Run, view: View, position: int) -> None:
+    """Compare a view's row of every account with the auditor's tally, key by key."""
     unseen = set(run.books.accounts)
     after = ("", "")
-    while rows := await run.connection.fetch(query, *after, PAGE_ROWS_MAX):
+    while rows := await run.connection.fetch(SQL[view.query], *after, PAGE_ROWS_MAX):
         for row in rows:
             after = (row["ledger"], row["account_id"])
             unseen.discard(after)
-            booked = run.books.accounts.get(after)
             run.balances_compared += 1
+            booked = run.books.accounts.get(after)
             if booked is None:
-                run.findings.add(_drift(kind, after, position, "no such account", _shown(row)))
+                run.findings.add(discrepancies.of_unknown_account(view.kind, after, position))
             else:
-                tally(run, after, booked, row, kind)
+                tally(run, after, booked, row, view)
     for key in sorted(unseen):
-        tally(run, key, run.books.accounts[key], None, kind)
+        tally(run, key, run.books.accounts[key], None, view)
 
 
-def tally(run: Run, key: AccountKey, booked: Tally, row: Row | None, kind: Kind) -> None:
-    """Compare one account's counters with the auditor's tally."""
-    expected = counters(booked) | {"debits_pending": 0, "credits_pending": 0}
-    if row is not None and all(row[name] == value for name, value in expected.items()):
-        return
-    first = run.findings.first_position(*key) or booked.last_position
-    actual = "nothing" if row is None else _shown(row)
-    run.findings.add(_drift(kind, key, first, _shown(expected), actual))
+def tally(run: Run, key: AccountKey, booked: Tally, row: Row | None, view: View) -> None:
+    """Compare one account's row in a view with the auditor's tally."""
+    expected = view.columns(booked)
+    actual = None if row is None else {name: row[name] for name in expected}
+    if actual != expected:
+        first = run.findings.first_position(*key) or booked.last_position
+        run.findings.add(discrepancies.of_account(view.kind, key, first, expected, actual))
 
 
-def counters(booked: Tally) -> dict[str, int]:
+async def refunded(run: Run, query: str, position: int) -> None:
+    """Compare the refunded totals of a view with the auditor's."""
+    expected = dict(run.books.refunded)
+    after = NO_ID
+    while rows := await run.connection.fetch(query, after, PAGE_ROWS_MAX):
+        for row in rows:
+            after = row["transaction_id"]
+            booked = expected.pop(after, 0)
+            if booked != row["refunded"]:
+                run.findings.add(
+                    discrepancies.of_refunded(after, position, booked, row["refunded"])
+                )
+    for transaction_id, booked in expected.items():
+        run.findings.add(discrepancies.of_refunded(transaction_id, position, booked, 0))
+
+
+def counters(booked: Tally) -> dict[str, Any]:
     """Return the totals under the names that the views give them."""
-    return {"debits_posted": booked.totals["debit"], "credits_posted": booked.totals["credit"]}
+    return {"debits_posted": booked.debits, "credits_posted": booked.credits}
 
 
-def _shown(row: Row) -> str:
-    names = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
-    return ", ".join(f"{name} {row[name]}" for name in names)
+def _policy(booked: Tally) -> dict[str, Any]:
+    return {
+        "account_class": booked.account_class,
+        "currency": booked.currency,
+        "normal_side": booked.normal_side,
+        "overdraft_limit": booked.overdraft_limit,
+        "status": booked.status,
+    }
 
 
-def _drift(kind: Kind, key: AccountKey, position: int, expected: str, actual: str) -> Discrepancy:
-    view = "balance" if kind is Kind.BALANCE_DRIFT else "command side's row"
-    return Discrepancy(
-        kind=kind,
-        position=position,
-        expected=expected,
-        actual=actual,
-        explanation=f"The {view} of account {key[1]} is not the sum of its events.",
-        ledger=key[0],
-        account_id=key[1],
-    )
+def _balance(booked: Tally) -> dict[str, Any]:
+    pending = {"debits_pending": 0, "credits_pending": 0}
+    as_of = {"position": booked.last_position, "as_of": booked.last_at}
+    return counters(booked) | pending | {"normal_side": booked.normal_side} | as_of
 
 
-def _transaction(kind: Kind, outcome: Outcome, actual: str) -> Discrepancy:
-    return Discrepancy(
-        kind=kind,
-        position=outcome.position,
-        expected=f"{outcome.status} at position {outcome.position}",
-        actual=actual,
-        explanation=f"Transaction {outcome.transaction_id} does not stand as the log has it.",
-        ledger=outcome.ledger,
-        transaction_id=outcome.transaction_id,
-    )
+def _command_account(booked: Tally) -> dict[str, Any]:
+    pending = {"debits_pending": 0, "credits_pending": 0}
+    return counters(booked) | pending | _policy(booked) | {"version": booked.version}
 
 
-def _unexpected_transaction(row: Row) -> Discrepancy:
-    return Discrepancy(
-        kind=Kind.UNEXPECTED_TRANSACTION,
-        position=row["position"],
-        expected="nothing",
-        actual=f"{row['status']} at position {row['position']}",
-        explanation=f"No event of the log made transaction {row['transaction_id']}.",
-        ledger=row["ledger"],
-        transaction_id=row["transaction_id"],
-    )
+BALANCES = View("all_balances", Kind.BALANCE_DRIFT, _balance)
+ACCOUNTS = View("all_accounts", Kind.POLICY_MISMATCH, _policy)
+COMMAND_ACCOUNTS = View("all_command_accounts", Kind.COMMAND_DRIFT, _command_account)
+
+
+def _outcome(row: Row) -> Outcome:
+    names = (field for field in Outcome.__struct_fields__ if field != "metadata")
+    metadata = None if row["metadata"] is None else msgspec.json.decode(row["metadata"])
+    return Outcome(metadata=metadata, **{name: row[name] for name in names})
 
 
 def _line(row: Row) -> Line:
-    return Line(
-        row["ledger"],
-        row["account_id"],
-        row["position"],
-        row["line"],
-        row["transaction_id"],
-        row["side"],
-        row["amount"],
-        row["currency"],
-        row["balance"],
-    )
+    return Line(*(row[name] for name in Line.__struct_fields__))

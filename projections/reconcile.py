@@ -5,8 +5,8 @@ for differences. Memory is bounded by a page of events and the auditor's tally p
 
     #   read                              compared with
     1   log after 0, to the checkpoint    entries, transactions: page by page
-    2                                     balances: key by key
-    3   log from there to the head        the command side's account rows
+    2                                     balances, accounts, refunded: key by key
+    3   log from there to the head        the command side's own rows
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from events.replay import Books, Line, Outcome
 from events.vocabulary import Recorded
 from projections import compare, discrepancies
 from projections.compare import Run, Scope
-from projections.discrepancies import Discrepancy, Kind
+from projections.discrepancies import Discrepancy
 from runtime.database import Executor
 from runtime.sql import queries
 
@@ -75,7 +75,9 @@ async def reconcile_all(
         # Nothing may stand in the read models beyond the checkpoint, or where the log is cut off.
         await compare.entries(run, last, log.NO_END, ())
         await compare.transactions(run, last, log.NO_END, ())
-        await compare.balances(run, SQL["all_balances"], Kind.BALANCE_DRIFT, checkpoint)
+        await compare.accounts(run, compare.BALANCES, checkpoint)
+        await compare.accounts(run, compare.ACCOUNTS, checkpoint)
+        await compare.refunded(run, SQL["all_refunded"], checkpoint)
         last = checkpoint
         async for page, first in _pages(connection, checkpoint, head):
             _take(run, page, first)
@@ -84,7 +86,8 @@ async def reconcile_all(
                 progress(last, head)
         if last < head:
             run.findings.add(discrepancies.gap(last, head + 1))
-        await compare.balances(run, SQL["all_command_accounts"], Kind.COMMAND_DRIFT, head)
+        await compare.accounts(run, compare.COMMAND_ACCOUNTS, head)
+        await compare.refunded(run, SQL["all_command_refunded"], head)
     return _report(run, reconciliation_id, checkpoint, started)
 
 
@@ -114,7 +117,7 @@ async def reconcile_account(
         if tally is None:
             return None
         row = await connection.fetchrow(SQL["account_balance"], *key)
-        compare.tally(run, key, tally, row, Kind.BALANCE_DRIFT)
+        compare.tally(run, key, tally, row, compare.BALANCES)
         run.balances_compared = 1
     report = _report(run, reconciliation_id, checkpoint, started)
     report.currency = tally.currency
@@ -124,7 +127,7 @@ async def reconcile_account(
         report.actual = {
             "debits_posted": debits,
             "credits_posted": credits_,
-            "balance": tally.sign * (credits_ - debits),
+            "balance": credits_ - debits if tally.normal_side == "credit" else debits - credits_,
         }
     return report
 

@@ -4,6 +4,7 @@ A worker is `run_once() -> how much it did`. Tests call `run_once`; processes ca
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,18 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 5.0
+GC_THRESHOLD = 50_000
+
+
+def collect_garbage_rarely() -> None:
+    """Let the cyclic collector look less often, and not at what was imported.
+
+    Nearly nothing in these processes dies in a cycle. Measured under load, the collector's usual
+    rhythm takes a sixth of an API process's CPU and doubles its p99.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl_s: Count = 86_400
     envelope_bytes_max: Count = 240_000
     envelope_events_max: Count = 1_000
-    relay_interval_ms: Annotated[int, msgspec.Meta(ge=0)] = 50
+    relay_interval_ms: Annotated[int, msgspec.Meta(ge=0)] = 100
     projection_events_max: Count = 2_000
     idle_poll_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     wait_s_max: Annotated[float, msgspec.Meta(ge=0)] = 30.0

@@ -40,6 +40,8 @@ $$;
 CREATE TRIGGER daybook_events_immutable
 BEFORE UPDATE OR DELETE OR TRUNCATE ON events.daybook_events
 FOR EACH STATEMENT EXECUTE FUNCTION events.refuse_change();
+-- Also in a session that plays replica, as restore tools do.
+ALTER TABLE events.daybook_events ENABLE ALWAYS TRIGGER daybook_events_immutable;
 
 GRANT USAGE ON SCHEMA events TO
 daybook_writer, daybook_relay, daybook_projector, daybook_reader, daybook_auditor;
@@ -48,3 +50,11 @@ daybook_writer, daybook_relay, daybook_projector, daybook_reader, daybook_audito
 GRANT INSERT ON events.daybook_events TO daybook_writer;
 GRANT UPDATE ON events.head TO daybook_writer;
 GRANT UPDATE ON events.checkpoints TO daybook_relay, daybook_projector;
+
+-- Each reader moves its own checkpoint, and everybody may see them all.
+ALTER TABLE events.checkpoints ENABLE ROW LEVEL SECURITY;
+CREATE POLICY checkpoints_seen ON events.checkpoints FOR SELECT USING (TRUE);
+CREATE POLICY checkpoints_relay ON events.checkpoints FOR UPDATE TO daybook_relay
+USING (reader = 'relay');
+CREATE POLICY checkpoints_projector ON events.checkpoints FOR UPDATE TO daybook_projector
+USING (reader = 'projector');

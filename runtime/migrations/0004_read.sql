@@ -96,6 +96,8 @@ CREATE INDEX reconciliations_by_account ON read.reconciliations (ledger, account
 
 GRANT USAGE ON SCHEMA read TO daybook_projector, daybook_reader, daybook_auditor;
 GRANT SELECT ON ALL TABLES IN SCHEMA read TO daybook_reader, daybook_auditor;
-GRANT SELECT, INSERT, UPDATE ON
+GRANT SELECT, INSERT ON
 read.accounts, read.balances, read.entries, read.transactions TO daybook_projector;
+-- Entries are only ever added.
+GRANT UPDATE ON read.accounts, read.balances, read.transactions TO daybook_projector;
 GRANT INSERT ON read.reconciliations TO daybook_auditor;

@@ -111,9 +111,6 @@ async def test_a_role_is_denied_what_is_not_its_work(database_url: str) -> None:
     assert not allowed
 
 
-@pytest.mark.xfail(
-    reason="finding: the trigger is not ENABLE ALWAYS, so replica mode (superuser) goes round it"
-)
 async def test_replica_mode_does_not_open_the_log(database_url: str) -> None:
     """A session that plays replica, as restore tools do, is refused as well."""
     await given.written(database_url, [given.transfer("one")])
@@ -160,7 +157,6 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
         pytest.param(PROJECTOR, "UPDATE read.entries SET amount = amount"),
     ],
 )
-@pytest.mark.xfail(reason="finding: the right is broader than the design's least")
 async def test_a_role_keeps_to_its_own_rows(database_url: str, role: str, statement: str) -> None:
     """A relay moves its own checkpoint only; entries are only ever added."""
     async with given.connected(database_url, role) as connection:
