@@ -102,7 +102,7 @@ async def accounts(run: Run, view: View, position: int) -> None:
     """Compare a view's row of every account with the auditor's tally, key by key."""
     unseen = set(run.books.accounts)
     after = ("", "")
-    while rows := await run.connection.fetch(SQL[view.query], *after, PAGE_ROWS_MAX):
+    while rows := await run.connection.fetch(view.query, *after, PAGE_ROWS_MAX):
         for row in rows:
             after = (row["ledger"], row["account_id"])
             unseen.discard(after)
@@ -167,9 +167,9 @@ def _command_account(booked: Tally) -> dict[str, Any]:
     return counters(booked) | pending | _policy(booked) | {"version": booked.version}
 
 
-BALANCES = View("all_balances", Kind.BALANCE_DRIFT, _balance)
-ACCOUNTS = View("all_accounts", Kind.POLICY_MISMATCH, _policy)
-COMMAND_ACCOUNTS = View("all_command_accounts", Kind.COMMAND_DRIFT, _command_account)
+BALANCES = View(SQL["all_balances"], Kind.BALANCE_DRIFT, _balance)
+ACCOUNTS = View(SQL["all_accounts"], Kind.POLICY_MISMATCH, _policy)
+COMMAND_ACCOUNTS = View(SQL["all_command_accounts"], Kind.COMMAND_DRIFT, _command_account)
 
 
 def _outcome(row: Row) -> Outcome:

@@ -20,6 +20,7 @@ RETENTION_S = 1_209_600
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = LONG_POLL_S + 5
 ATTRIBUTES_TIMEOUT_S = 5
+QUEUE_GONE = "queue_gone"
 DEFAULT_REGION = "us-east-1"
 
 
@@ -60,7 +61,9 @@ class Queue:
         }
         try:
             await self._call(self._client.send_message, **message)
-        except QueueGoneError:
+        except Unavailable as problem:
+            if problem.code != QUEUE_GONE:
+                raise
             await self.ensure()
             await self._call(self._client.send_message, **message)
 
@@ -76,7 +79,9 @@ class Queue:
                 MaxNumberOfMessages=RECEIVE_MESSAGES_MAX,
                 WaitTimeSeconds=wait_s,
             )
-        except QueueGoneError:
+        except Unavailable as problem:
+            if problem.code != QUEUE_GONE:
+                raise
             await self.ensure()
             return []
         return [
@@ -109,17 +114,10 @@ class Queue:
             return await method(**arguments)
         except ClientError as error:
             if "NonExistentQueue" in error.response["Error"].get("Code", ""):
-                raise QueueGoneError from error
+                raise Unavailable(QUEUE_GONE, "The queue does not exist.") from error
             raise _away(error) from error
         except (BotoCoreError, OSError, TimeoutError) as error:
             raise _away(error) from error
-
-
-class QueueGoneError(Unavailable):
-    """The queue does not exist (any more)."""
-
-    def __init__(self) -> None:
-        super().__init__("queue_gone", "The queue does not exist.")
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ RIGHTS = {
     "command.refunds": {WRITER: "SIU", AUDITOR: "S"},
     "read.accounts": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.balances": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
-    "read.entries": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.entries": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
     "read.transactions": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.reconciliations": {READER: "S", AUDITOR: "SI"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
@@ -160,8 +160,11 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
 async def test_a_role_keeps_to_its_own_rows(database_url: str, role: str, statement: str) -> None:
     """A relay moves its own checkpoint only; entries are only ever added."""
     async with given.connected(database_url, role) as connection:
-        with pytest.raises(asyncpg.PostgresError):
-            await connection.execute(statement)
+        try:
+            changed = await connection.execute(statement)
+        except asyncpg.InsufficientPrivilegeError:
+            changed = "UPDATE 0"
+    assert changed == "UPDATE 0"
 
 
 async def test_the_head_cannot_be_taken_back(database_url: str) -> None:

@@ -43,6 +43,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
             "transactions_between",
             "all_balances",
             "all_command_accounts",
+            "all_command_refunded",
             "account_balance",
             "record_reconciliation",
             "history",

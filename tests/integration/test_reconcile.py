@@ -149,7 +149,7 @@ async def test_a_rich_log_is_clean(
         ]
     assert (report.events_read, report.position) == (length, length)
     assert report.entries_compared == counts[0]
-    assert report.balances_compared == counts[1] + counts[2]
+    assert report.balances_compared == 2 * counts[1] + counts[2]
 
 
 async def test_a_projection_that_lags_is_no_discrepancy(database_url: str) -> None:

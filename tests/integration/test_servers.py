@@ -293,9 +293,9 @@ async def test_unwritable_folder_is_refused(tmp_path: Path) -> None:
 
 
 async def test_second_up_on_a_folder_is_refused(service: Service) -> None:
-    """One run owns a data folder; the second says which process and URL have it, and exits 1."""
+    """One run owns a data folder; the second says which process and URL have it, and exits 2."""
     with upped(service.data) as second:
-        assert await asyncio.to_thread(second.wait) == 1
+        assert await asyncio.to_thread(second.wait) == 2
         assert second.stderr is not None
         message = second.stderr.read()
     assert message.startswith(f"daybook: Daybook already runs on {service.data} ")

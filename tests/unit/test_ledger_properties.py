@@ -332,13 +332,14 @@ def check_views(ledger: Ledger, tables: Tables) -> None:
     for key, account in folded.items():
         tally, balance = books.accounts[key], tables.balances[key]
         counters = (account.debits_posted, account.credits_posted)
-        assert counters == (tally.totals["debit"], tally.totals["credit"])
+        assert counters == (tally.debits, tally.credits)
         assert counters == (balance.debits_posted, balance.credits_posted)
         assert account.balance == tally.balance == balance.balance
         assert balance.position == tally.last_position
         limit = None if account.overdraft_limit is None else str(account.overdraft_limit)
         assert (account.currency, limit, account.status) == tables.accounts[key]
-        assert (tally.currency, tally.overdraft_limit, tally.status) == tables.accounts[key]
+        policy = (account.currency, account.overdraft_limit, account.status)
+        assert policy == (tally.currency, tally.overdraft_limit, tally.status)
     shown = [
         Line(
             entry.ledger,
@@ -350,6 +351,7 @@ def check_views(ledger: Ledger, tables: Tables) -> None:
             int(entry.amount),
             entry.currency,
             entry.balance,
+            entry.recorded_at,
         )
         for entry in tables.entries
     ]
