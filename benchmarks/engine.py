@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from command_side.batch import append_batch
+from command_side.batch import Memory, append_batch
 from command_side.commands import Transfer
 from command_side.writer import ROLE as WRITER
 from events import checkpoints
@@ -40,10 +40,13 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         )
         for number in range(transfers)
     ]
+    memory = Memory()
     connection = await database.connect(url, WRITER)
     _tell_ready()
     for first in range(0, transfers, batch):
-        await append_batch(connection, commands[first : first + batch], schema, datetime.now(UTC))
+        await append_batch(
+            connection, commands[first : first + batch], schema, datetime.now(UTC), memory
+        )
     await connection.close()
 
 

@@ -59,7 +59,7 @@ class Load:
         account = self._random.randrange(self._accounts)
         body = (
             '{"transaction":{"source_account_id":"world","destination_account_id":'
-            f'"{self._prefix}-{account}","amount":12.34,"currency":"USD"}},'
+            f'"account-{account}","amount":12.34,"currency":"USD"}},'
             f'"idempotencyKey":"{self._prefix}-{self._sent}"}}'
         )
         return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

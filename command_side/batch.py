@@ -4,7 +4,8 @@
     1   BEGIN
     2   lock events.head    from here on nobody else decides
     3   known events        which commands were done before; what refunds refer to
-    4   accounts            everything that deciding needs (and refunded totals, if asked)
+    4   accounts            what deciding needs and this process doesn't remember (and refunded
+                            totals, if asked)
     5   insert events       one statement
     6   put accounts        one statement (and refunded totals, if changed)
     7   move the head       position, time, and the relays' wake-up call
@@ -43,6 +44,7 @@ from runtime.problems import Invalid, Problem, Rejected
 from runtime.sql import Row, as_rows, queries
 
 SQL = queries("command_side")
+ACCOUNTS_REMEMBERED_MAX = 100_000
 NewEvent = tuple[UUID, int, Event]
 
 
@@ -58,14 +60,45 @@ class Done(msgspec.Struct, frozen=True):
 Outcome = Done | Problem
 
 
+class Memory:
+    """Accounts as this process last stored them: true as long as nobody else has moved the head.
+
+    Bounded: when it would grow beyond ACCOUNTS_REMEMBERED_MAX it starts anew. Whoever mends rows of
+    `command.accounts` by hand restarts the writers afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._position = -1
+        self._accounts: dict[AccountKey, Account] = {}
+
+    def recall(self, position: int, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
+        """Return what is known of the `wanted` accounts as of `position`."""
+        if position != self._position:
+            self._accounts.clear()
+        known = self._accounts
+        return {key: known[key] for key in wanted if key in known}
+
+    def keep(self, position: int, accounts: dict[AccountKey, Account]) -> None:
+        """Remember `accounts` as of `position`, which has been committed."""
+        if len(self._accounts) + len(accounts) > ACCOUNTS_REMEMBERED_MAX:
+            self._accounts.clear()
+        self._accounts.update(accounts)
+        self._position = position
+
+
 async def append_batch(
-    connection: Executor, commands: Sequence[Command], schema: Schema, now: datetime
+    connection: Executor,
+    commands: Sequence[Command],
+    schema: Schema,
+    now: datetime,
+    memory: Memory | None = None,
 ) -> list[Outcome]:
     """Decide `commands` in order and append what they cause, in one transaction."""
+    memory = memory or Memory()
     async with connection.transaction():
         head = await log.lock_head(connection)
         known = await log.find(connection, _streams(commands))
-        state = await _load(connection, commands, known)
+        state = await _load(connection, commands, known, memory, head.position)
         decided = _Decided(state, known, head.position)
         recorded_at = head.at(now)
         for command in commands:
@@ -74,6 +107,7 @@ async def append_batch(
             _check_balanced(decided)
             await log.append(connection, head, decided.events)
             await _store(connection, decided)
+    memory.keep(decided.position, state.accounts)
     return decided.outcomes
 
 
@@ -159,7 +193,11 @@ def _streams(commands: Sequence[Command]) -> list[UUID]:
 
 
 async def _load(
-    connection: Executor, commands: Sequence[Command], known: dict[UUID, Recorded]
+    connection: Executor,
+    commands: Sequence[Command],
+    known: dict[UUID, Recorded],
+    memory: Memory,
+    position: int,
 ) -> State:
     wanted: set[AccountKey] = set()
     originals: dict[UUID, Event] = {}
@@ -171,14 +209,17 @@ async def _load(
             if isinstance(event, TransferPosted):
                 for posting in event.postings:
                     wanted |= {(event.ledger, posting.debit), (event.ledger, posting.credit)}
-    ledgers, account_ids = zip(*wanted, strict=True) if wanted else ((), ())
-    rows = await connection.fetch(SQL["accounts"], ledgers, account_ids)
+    accounts = memory.recall(position, wanted)
+    if forgotten := wanted - accounts.keys():
+        ledgers, account_ids = zip(*forgotten, strict=True)
+        for row in await connection.fetch(SQL["accounts"], ledgers, account_ids):
+            accounts[row["ledger"], row["account_id"]] = _account(row)
     refunded: dict[UUID, int] = {}
     if originals:
         found = await connection.fetch(SQL["refunded"], list(originals))
         refunded = {row["transaction_id"]: row["refunded"] for row in found}
     return State(
-        accounts={(row["ledger"], row["account_id"]): _account(row) for row in rows},
+        accounts=accounts,
         originals={key: Original(event, refunded.get(key, 0)) for key, event in originals.items()},
     )
 

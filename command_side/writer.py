@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from command_side.batch import Done, Outcome, append_batch
+from command_side.batch import Done, Memory, Outcome, append_batch
 from command_side.commands import Command, Keyed
 from command_side.idempotency import Claim, Idempotency
 from events.schema import Schema
@@ -84,6 +84,7 @@ class Writer:
         self._line = Line()
         self._unanswered: set[asyncio.Future[Done]] = set()
         self._connection: database.Connection | None = None
+        self._memory = Memory()
         self._done: list[tuple[Keyed, Recorded]] = []
 
     async def submit(self, command: Command) -> Done:
@@ -176,7 +177,9 @@ class Writer:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 connection = await self._connected()
-                return await append_batch(connection, commands, self._schema, self._now())
+                return await append_batch(
+                    connection, commands, self._schema, self._now(), self._memory
+                )
             except (*database.CONNECTION_ERRORS, Unavailable) as error:
                 await self._disconnect()
                 if attempt == ATTEMPTS_MAX:

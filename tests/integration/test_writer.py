@@ -403,10 +403,14 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     original = batches.append_batch
 
     async def counted(
-        connection: database.Executor, commands: Sequence[Command], schema: Schema, now: datetime
+        connection: database.Executor,
+        commands: Sequence[Command],
+        schema: Schema,
+        now: datetime,
+        memory: batches.Memory,
     ) -> list[Outcome]:
         sizes.append(len(commands))
-        return await original(connection, commands, schema, now)
+        return await original(connection, commands, schema, now, memory)
 
     monkeypatch.setattr(writers, "append_batch", counted)
     return sizes
