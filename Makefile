@@ -38,6 +38,10 @@ demo: $(VENV)/.runtime ## Walk one transfer through everything, on throw-away se
 up: $(VENV)/.runtime ## Run the whole service on port 3000 (PORT=), data in .daybook/
 	@$(PY) -m daybook up --port $(PORT) $(ARGS)
 
+.PHONY: walk
+walk: ## Do the README's curl walk against a running `make up`, and print what comes back
+	@bash -v docs/curl-walk.sh 2>&1
+
 ##
 ## Prove it
 ##
