@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,7 +63,10 @@ async def test_a_failure_is_logged_and_tried_again(caplog: pytest.LogCaptureFixt
 
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sleep not at all, and keep how long it would have been, in milliseconds."""
+    """Sleep not at all, and keep how long it would have been, in milliseconds.
+
+    Only `runtime.loop` sees it: other threads of this process go on sleeping.
+    """
     kept: list[int] = []
     sleep: Callable[[int], Awaitable[None]] = asyncio.sleep
 
@@ -70,7 +74,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         kept.append(round(delay_s * 1000))
         await sleep(0)
 
-    monkeypatch.setattr("runtime.loop.asyncio.sleep", nap)
+    monkeypatch.setattr(loop, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": nap}))
     return kept
 
 
