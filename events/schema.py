@@ -1,7 +1,8 @@
 """The configurable accounting schema: currencies, account classes, defaults and limits, in TOML.
 
 `events/schema.toml` is the default and documents every key. A schema is checked whole when it is
-loaded; every message names the key at fault.
+loaded; every message names the key at fault. The currencies of ISO 4217 come from the library that
+carries the standard's table; here they are only merged with the file's own.
 """
 
 import re
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import iso4217
 import msgspec
 
 from events import money
@@ -50,6 +52,14 @@ class Currency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decimals: int
 
 
+# Without those that have no minor unit: precious metals, units of account, and the code for tests.
+ISO_4217 = {
+    known.code: Currency(decimals=known.exponent)
+    for known in iso4217.Currency
+    if known.exponent is not None
+}
+
+
 class AccountClass(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
 ):
@@ -73,10 +83,11 @@ class AccountClass(
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """A checked accounting schema."""
+    """A checked accounting schema; `currencies` has those of ISO 4217, too, if it takes them."""
 
     defaults: Defaults
-    currencies: dict[str, Currency]
+    iso_4217: bool = False
+    currencies: dict[str, Currency] = {}
     classes: tuple[AccountClass, ...]
     limits: Limits = Limits()
 
@@ -142,6 +153,8 @@ def parse(text: str, name: str = "schema") -> Schema:
         if key.startswith(ANY_CURRENCY):
             key = f"currencies.{_wrong_currency(given)}{key.removeprefix(ANY_CURRENCY)}"
         raise SchemaError(f"{name}: {key}: {what}") from error
+    if schema.iso_4217:
+        schema = msgspec.structs.replace(schema, currencies=ISO_4217 | schema.currencies)
     for problem in _faults(schema):
         raise SchemaError(f"{name}: {problem}")
     return schema
@@ -159,12 +172,10 @@ def _wrong_currency(given: dict[str, Any]) -> str:
 def _faults(schema: Schema) -> list[str]:
     faults = []
     for code, currency in schema.currencies.items():
-        if not _CURRENCY_CODE.fullmatch(code):
-            faults.append(f"currencies.{code}: a code is 2 to 16 of A-Z, 0-9 and _")
-        if not 0 <= currency.decimals <= money.DECIMALS_MAX:
-            faults.append(f"currencies.{code}.decimals: must be 0 to {money.DECIMALS_MAX}")
+        faults += _currency_faults(schema, code, currency)
     if schema.defaults.currency not in schema.currencies:
-        faults.append(f"defaults.currency: {schema.defaults.currency!r} is not in [currencies]")
+        places = "[currencies] or ISO 4217" if schema.iso_4217 else "[currencies]"
+        faults.append(f"defaults.currency: {schema.defaults.currency!r} is not in {places}")
     for field, value in msgspec.structs.asdict(schema.limits).items():
         if isinstance(value, int) and value < 0:
             faults.append(f"limits.{field}: must not be negative")
@@ -180,6 +191,19 @@ def _faults(schema: Schema) -> list[str]:
             faults += _amount_faults(schema, f"classes[{index}].overdraft", kind.overdraft)
         if kind.amount_max is not None:
             faults += _amount_faults(schema, f"classes[{index}].amount_max", kind.amount_max)
+    return faults
+
+
+def _currency_faults(schema: Schema, code: str, currency: Currency) -> list[str]:
+    faults = []
+    if not _CURRENCY_CODE.fullmatch(code):
+        faults.append(f"currencies.{code}: a code is 2 to 16 of A-Z, 0-9 and _")
+    if not 0 <= currency.decimals <= money.DECIMALS_MAX:
+        faults.append(f"currencies.{code}.decimals: must be 0 to {money.DECIMALS_MAX}")
+    standard = ISO_4217.get(code, currency)
+    if schema.iso_4217 and currency != standard:
+        detail = f"ISO 4217 gives {code} {standard.decimals}, and iso_4217 is on"
+        faults.append(f"currencies.{code}.decimals: {detail}")
     return faults
 
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events import money
 from events import schema as schemas
-from events.schema import DEFAULT_FILE, REMEMBERED_MAX, SchemaError
+from events.schema import DEFAULT_FILE, ISO_4217, REMEMBERED_MAX, SchemaError
 from events.vocabulary import Side
 from runtime.problems import Invalid
 from tests.unit.examples import SCHEMA, SCHEMA_TEXT
@@ -42,6 +44,7 @@ def test_the_default_schema_loads() -> None:
         "ETH": 18,
     }
     assert schema == schemas.load(DEFAULT_FILE) == schemas.load(str(DEFAULT_FILE))
+    assert set(schema.currencies) == {*ISO_4217, "BTC", "ETH"}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +98,7 @@ def test_the_default_classes_are_found_by_the_whole_id(
         ("decimals = 2", "decimals = true", "schema: currencies.USD.decimals: Expected `int`"),
         ("decimals = 2", "", "schema: currencies.USD: .*missing required field `decimals`"),
         ("decimals = 2", "decimals = 2\nx = 1", "schema: currencies.USD: .*unknown field `x`"),
+        ("[defaults]", "iso_4217 = 1\n[defaults]", "schema: iso_4217: Expected `bool`"),
         ("[currencies.USD]", "[currencies.usd]", "schema: currencies.usd: a code is"),
         ("[currencies.USD]", "[currencies.U]", "schema: currencies.U: a code is"),
         ("[currencies.USD]", '[currencies."U D"]', "schema: currencies.U D: a code is"),
@@ -234,6 +238,69 @@ def test_the_largest_amount_is_in_units_of_each_currency() -> None:
     kind = SCHEMA.class_of("capped:1")
     assert kind is not None
     assert (SCHEMA.amount_max(kind, "USD"), SCHEMA.amount_max(kind, "JPY")) == (100_00, 100)
+
+
+def with_iso(text: str = SMALL) -> str:
+    """Return `text` with ISO 4217 switched on."""
+    return f"iso_4217 = true\n{text}"
+
+
+def test_iso_4217_is_there_when_asked_for() -> None:
+    """Small schemas stay small; the others know the decimals of the standard."""
+    assert set(schemas.parse(SMALL).currencies) == {"USD"}
+    assert set(schemas.parse(f"iso_4217 = false\n{SMALL}").currencies) == {"USD"}
+    schema = schemas.parse(with_iso())
+    assert len(schema.currencies) == len(ISO_4217) > 150
+    codes = ("USD", "EUR", "JPY", "ISK", "KWD", "TND", "CLF")
+    assert [schema.decimals(code) for code in codes] == [2, 2, 0, 0, 3, 3, 4]
+
+
+@pytest.mark.parametrize("code", ["XAU", "XXX", "XTS", "XDR"])
+def test_a_code_without_a_minor_unit_is_no_currency(code: str) -> None:
+    """Whoever keeps gold in the ledger decides in what decimals."""
+    with pytest.raises(Invalid):
+        schemas.parse(with_iso()).decimals(code)
+    own = f"[currencies.{code}]\ndecimals = 6\n{SMALL}"
+    assert schemas.parse(with_iso(own)).decimals(code) == 6
+
+
+def test_iso_4217_needs_no_currencies_besides() -> None:
+    """The default currency may be any of the standard's."""
+    bare = SMALL.replace("[currencies.USD]\ndecimals = 2", "")
+    assert schemas.parse(with_iso(bare)).decimals("USD") == 2
+    assert schemas.parse(with_iso(bare.replace("USD", "CLF"))).defaults.currency == "CLF"
+    with pytest.raises(SchemaError, match=r"defaults\.currency: 'XAU' is not in .* or ISO 4217"):
+        schemas.parse(with_iso(bare.replace("USD", "XAU")))
+
+
+def test_own_decimals_agree_with_iso_4217_or_are_refused() -> None:
+    """One code cannot mean two things; without the standard it means what the file says."""
+    three = SMALL.replace("decimals = 2", "decimals = 3")
+    expected = r"^schema: currencies\.USD\.decimals: ISO 4217 gives USD 2, and iso_4217 is on$"
+    with pytest.raises(SchemaError, match=expected):
+        schemas.parse(with_iso(three))
+    assert schemas.parse(with_iso()).decimals("USD") == 2
+    assert schemas.parse(three).decimals("USD") == 3
+
+
+@pytest.mark.parametrize("key", ["overdraft", "amount_max"])
+def test_a_class_is_exact_in_every_currency_of_iso_4217(key: str) -> None:
+    """Cents exist in USD, and not in all of the standard's currencies."""
+    cents = f'{SMALL}{key} = "100.50"\n'
+    schemas.parse(cents)
+    with pytest.raises(SchemaError, match=rf"classes\[1\]\.{key}: '100.50': .*more than the 0 dec"):
+        schemas.parse(with_iso(cents))
+    schemas.parse(with_iso(f'{SMALL}{key} = "100.00"\n'))
+
+
+@given(code=st.sampled_from(sorted(ISO_4217)), minor=st.integers(1, 10**38 - 1))
+def test_every_currency_of_iso_4217_keeps_its_amounts(code: str, minor: int) -> None:
+    """Minor units become text in units and come back, with the standard's exponent."""
+    decimals = schemas.load().decimals(code)
+    assert decimals == iso4217.Currency(code).exponent
+    text = money.to_text(minor, decimals)
+    assert len(text.partition(".")[2]) == decimals
+    assert money.to_minor(money.parse(text.encode()), decimals, code) == minor
 
 
 @given(st.text(max_size=5).filter(lambda code: code not in SCHEMA.currencies))
