@@ -8,6 +8,7 @@ carries the standard's table; here they are only merged with the file's own.
 import re
 import tomllib
 from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,23 @@ _CLASS_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 class SchemaError(ValueError):
     """The schema cannot be used; the message names the key."""
+
+
+class AccountType(StrEnum):
+    """The five types of accounts in double entry: what is owned, owed, left, earned and spent."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    EQUITY = "equity"
+    REVENUE = "revenue"
+    EXPENSE = "expense"
+
+    @property
+    def normal_side(self) -> Side:
+        """The side that increases such an account, unless it is a contra account."""
+        if self in (AccountType.ASSET, AccountType.EXPENSE):
+            return Side.DEBIT
+        return Side.CREDIT
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,16 +79,37 @@ ISO_4217 = {
 
 
 class AccountClass(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    dict=True,
+    rename={"given_type": "type", "given_side": "normal_side"},
 ):
-    """What an account whose id matches `pattern` may do."""
+    """What an account whose id matches `pattern` may do.
+
+    The file gives `type`, `normal_side` or both; here both are always known.
+    """
 
     name: str
     pattern: str
-    normal_side: Side
+    given_type: AccountType | None = None
+    given_side: Side | None = None
     overdraft: str = NONE
     open_by_use: bool = True
     amount_max: str | None = None
+
+    @property
+    def type(self) -> AccountType:
+        """As given, or what an account of this side usually is."""
+        if self.given_type is not None:
+            return self.given_type
+        return AccountType.ASSET if self.given_side is Side.DEBIT else AccountType.LIABILITY
+
+    @property
+    def normal_side(self) -> Side:
+        """As given (a contra account has the other side than its type), or that of the type."""
+        return self.type.normal_side if self.given_side is None else self.given_side
 
     @cached_property
     def _matcher(self) -> re.Pattern[str]:
@@ -213,6 +252,8 @@ def _class_faults(kind: AccountClass, key: str) -> list[str]:
         faults.append(f"{key}.name: {kind.name!r} is not 1 to 64 of a-z, 0-9 and -")
     if not kind.pattern:
         faults.append(f"{key}.pattern: must not be empty")
+    if kind.given_type is None and kind.given_side is None:
+        faults.append(f"{key}.type: is needed, or a normal_side")
     return faults
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from events import money
 from events import schema as schemas
-from events.schema import DEFAULT_FILE, ISO_4217, REMEMBERED_MAX, SchemaError
+from events.schema import DEFAULT_FILE, ISO_4217, REMEMBERED_MAX, AccountType, SchemaError
 from events.vocabulary import Side
 from runtime.problems import Invalid
 from tests.unit.examples import SCHEMA, SCHEMA_TEXT
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "accounting-schema.md"
 
 SMALL = """
 [defaults]
@@ -48,21 +50,26 @@ def test_the_default_schema_loads() -> None:
 
 
 @pytest.mark.parametrize(
-    "account_id, name, side, limit, open_by_use",
+    "account_id, name, kind_type, side, limit, open_by_use",
     [
-        ("world", "world", Side.CREDIT, None, True),
-        ("external:bank-1", "external", Side.CREDIT, None, True),
-        ("bank:main", "bank", Side.DEBIT, None, True),
-        ("credit-line:9", "credit-line", Side.CREDIT, 0, False),
-        ("account-123", "customer", Side.CREDIT, 0, True),
-        ("World", "customer", Side.CREDIT, 0, True),
-        ("worldly", "customer", Side.CREDIT, 0, True),
-        ("my-bank:main", "customer", Side.CREDIT, 0, True),
+        ("world", "world", "equity", Side.CREDIT, None, True),
+        ("external:bank-1", "external", "liability", Side.CREDIT, None, True),
+        ("bank:main", "bank", "asset", Side.DEBIT, None, True),
+        ("credit-line:9", "credit-line", "liability", Side.CREDIT, 0, False),
+        ("exchange:EUR", "exchange", "equity", Side.CREDIT, None, True),
+        ("revenue:fees", "revenue", "revenue", Side.CREDIT, 0, True),
+        ("expense:cards", "expense", "expense", Side.DEBIT, 0, True),
+        ("account-123", "customer", "liability", Side.CREDIT, 0, True),
+        ("World", "customer", "liability", Side.CREDIT, 0, True),
+        ("worldly", "customer", "liability", Side.CREDIT, 0, True),
+        ("revenue", "customer", "liability", Side.CREDIT, 0, True),
+        ("my-bank:main", "customer", "liability", Side.CREDIT, 0, True),
     ],
 )
 def test_the_default_classes_are_found_by_the_whole_id(
     account_id: str,
     name: str,
+    kind_type: str,
     side: Side,
     limit: int | None,
     open_by_use: bool,  # noqa: FBT001
@@ -71,7 +78,8 @@ def test_the_default_classes_are_found_by_the_whole_id(
     schema = schemas.load()
     kind = schema.class_of(account_id)
     assert kind is not None
-    assert (kind.name, kind.normal_side, kind.open_by_use) == (name, side, open_by_use)
+    assert (kind.name, kind.type, kind.normal_side) == (name, kind_type, side)
+    assert kind.open_by_use is open_by_use
     assert schema.overdraft_limit(kind, "USD") == limit
     assert schema.amount_max(kind, "USD") is None
 
@@ -109,6 +117,9 @@ def test_the_default_classes_are_found_by_the_whole_id(
         ('pattern = "a*"', 'pattern = ""', r"schema: classes\[0\].pattern: must not be empty"),
         ('pattern = "*"', "", r"schema: classes\[1\]: .*missing required field `pattern`"),
         ('normal_side = "debit"', 'normal_side = "left"', r"schema: classes\[1\].normal_side: "),
+        ('normal_side = "debit"', 'type = "left"', r"schema: classes\[1\].type: Invalid enum"),
+        ('normal_side = "debit"', 'given_side = "debit"', r"classes\[1\]: .*unknown field `given"),
+        ('normal_side = "debit"', "", r"classes\[1\].type: is needed, or a normal_side$"),
         ('name = "second"', 'name = "second"\noverdraft = 5', r"schema: classes\[1\].overdraft: "),
         ('name = "second"', 'name = "second"\noverdraft = "x"', r"classes\[1\].overdraft: 'x'"),
         ('name = "second"', 'name = "second"\noverdraft = "-5"', r"classes\[1\].overdraft: '-5'"),
@@ -240,6 +251,29 @@ def test_the_largest_amount_is_in_units_of_each_currency() -> None:
     assert (SCHEMA.amount_max(kind, "USD"), SCHEMA.amount_max(kind, "JPY")) == (100_00, 100)
 
 
+@pytest.mark.parametrize(
+    "given_keys, kind_type, side",
+    [
+        ('type = "asset"', AccountType.ASSET, Side.DEBIT),
+        ('type = "expense"', AccountType.EXPENSE, Side.DEBIT),
+        ('type = "liability"', AccountType.LIABILITY, Side.CREDIT),
+        ('type = "equity"', AccountType.EQUITY, Side.CREDIT),
+        ('type = "revenue"', AccountType.REVENUE, Side.CREDIT),
+        ('normal_side = "debit"', AccountType.ASSET, Side.DEBIT),
+        ('normal_side = "credit"', AccountType.LIABILITY, Side.CREDIT),
+        ('type = "expense"\nnormal_side = "debit"', AccountType.EXPENSE, Side.DEBIT),
+        ('type = "asset"\nnormal_side = "credit"', AccountType.ASSET, Side.CREDIT),
+        ('type = "revenue"\nnormal_side = "debit"', AccountType.REVENUE, Side.DEBIT),
+    ],
+)
+def test_type_and_side_follow_from_each_other(
+    given_keys: str, kind_type: AccountType, side: Side
+) -> None:
+    """One of both is enough; both together may be a contra account."""
+    kind = schemas.parse(SMALL.replace('normal_side = "debit"', given_keys)).classes[1]
+    assert (kind.type, kind.normal_side) == (kind_type, side)
+
+
 def with_iso(text: str = SMALL) -> str:
     """Return `text` with ISO 4217 switched on."""
     return f"iso_4217 = true\n{text}"
@@ -312,9 +346,11 @@ def test_an_unknown_currency_is_invalid(code: str) -> None:
 
 
 def test_every_key_of_the_schema_is_in_the_documented_default() -> None:
-    """`schema.toml` is its own documentation."""
+    """`schema.toml` is its own documentation, and the guide knows every key, too."""
     text = DEFAULT_FILE.read_text(encoding="utf-8")
+    guide = GUIDE.read_text(encoding="utf-8")
     tables = (schemas.Defaults, schemas.Limits, schemas.Currency, schemas.AccountClass)
-    for table in tables:
-        for key in table.__struct_fields__:
-            assert f"{key} " in text, f"{key} of {table.__name__} is not explained"
+    keys = {key for table in tables for key in table.__struct_encode_fields__} | {"iso_4217"}
+    for key in keys:
+        assert f"{key} " in text, f"{key} is not explained in schema.toml"
+        assert f"| `{key}` |" in guide, f"{key} is not explained in the guide"
