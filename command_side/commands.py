@@ -7,14 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from events.schema import Schema
+from events.schema import ACCOUNT_ID, Schema
 from events.vocabulary import Metadata, Status, transaction_id
 from runtime.problems import Invalid
 
 KEY_CHARACTERS_MAX = 255
 # A client drops these from a path before it asks for the status.
 UNPOLLABLE = (".", "..")
-_ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -95,7 +94,7 @@ def accounts_of(command: Command) -> tuple[str, ...]:
 
 def check_account_id(account_id: str, field: str) -> str:
     """Return `account_id`, or raise Invalid."""
-    if not _ACCOUNT_ID.fullmatch(account_id):
+    if not ACCOUNT_ID.fullmatch(account_id):
         detail = (
             f"`{field}` must be 1 to 128 of A-Z a-z 0-9 . _ : @ - and start with a letter or digit."
         )

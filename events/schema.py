@@ -23,7 +23,9 @@ from runtime.problems import Invalid
 DEFAULT_FILE = Path(__file__).with_name("schema.toml")
 NONE, UNLIMITED = "none", "unlimited"
 REMEMBERED_MAX = 100_000
+POSTINGS_MAX = 500
 ANY_CURRENCY = "currencies[...]"
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", re.ASCII)
 _CURRENCY_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 _CLASS_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
@@ -50,14 +52,19 @@ class AccountType(StrEnum):
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`currency`: of a transaction that names none."""
+    """`currency`: of a transaction that names none.
+
+    `exchange_accounts`: what stands before the currency's code in the id of its exchange account.
+    """
 
     currency: str
+    exchange_accounts: str = "exchange:"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds of what a client may attach to a transaction."""
+    """Bounds of a transaction: how many postings it may have, and what may be attached to it."""
 
+    postings_max: int = 100
     description_characters_max: int = 500
     metadata_keys_max: int = 50
     metadata_bytes_max: int = 4096
@@ -138,6 +145,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise Invalid("currency_unknown", detail, field="currency")
         return known.decimals
 
+    def exchange_account(self, currency: str) -> str:
+        """Return the id of the account that holds the exchange position in `currency`."""
+        return self.defaults.exchange_accounts + currency
+
     def class_of(self, account_id: str) -> AccountClass | None:
         """Return the first class that matches, remembered for the hot ids."""
         remembered = self._remembered
@@ -215,6 +226,9 @@ def _faults(schema: Schema) -> list[str]:
     if schema.defaults.currency not in schema.currencies:
         places = "[currencies] or ISO 4217" if schema.iso_4217 else "[currencies]"
         faults.append(f"defaults.currency: {schema.defaults.currency!r} is not in {places}")
+    faults += _exchange_faults(schema)
+    if not 1 <= schema.limits.postings_max <= POSTINGS_MAX:
+        faults.append(f"limits.postings_max: must be 1 to {POSTINGS_MAX}")
     for field, value in msgspec.structs.asdict(schema.limits).items():
         if isinstance(value, int) and value < 0:
             faults.append(f"limits.{field}: must not be negative")
@@ -244,6 +258,17 @@ def _currency_faults(schema: Schema, code: str, currency: Currency) -> list[str]
         detail = f"ISO 4217 gives {code} {standard.decimals}, and iso_4217 is on"
         faults.append(f"currencies.{code}.decimals: {detail}")
     return faults
+
+
+def _exchange_faults(schema: Schema) -> list[str]:
+    if not schema.defaults.exchange_accounts:
+        return ["defaults.exchange_accounts: must not be empty"]
+    ids = map(schema.exchange_account, schema.currencies)
+    return [
+        f"defaults.exchange_accounts: {account_id!r} would be no account id"
+        for account_id in ids
+        if not ACCOUNT_ID.fullmatch(account_id)
+    ]
 
 
 def _class_faults(kind: AccountClass, key: str) -> list[str]:

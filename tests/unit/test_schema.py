@@ -92,12 +92,28 @@ def test_the_default_classes_are_found_by_the_whole_id(
         ('currency = "USD"', "", "schema: defaults: Object missing required field `currency`"),
         ('currency = "USD"', 'currency = "EUR"', "schema: defaults.currency: 'EUR' is not in"),
         ('currency = "USD"', 'currency = "USD"\nx = 1', "schema: defaults: .*unknown field `x`"),
+        (
+            'currency = "USD"',
+            'currency = "USD"\nexchange_accounts = 1',
+            "exchange_accounts: Expected",
+        ),
+        ('currency = "USD"', 'currency = "USD"\nexchange_accounts = ""', "must not be empty"),
+        ('currency = "USD"', 'currency = "USD"\nexchange_accounts = ":"', "':USD' would be no acc"),
+        ('currency = "USD"', 'currency = "USD"\nexchange_accounts = "a/"', "'a/USD' would be no"),
         ("[defaults]", "[default]", "schema: the file: .*`default"),
         ("[limits]", "[limit]", "schema: the file: .*unknown field `limit`"),
         ("metadata_keys_max = 5", "metadata_keys_max = -1", "schema: limits.metadata_keys_max: "),
         ("metadata_keys_max = 5", 'metadata_keys_max = "5"', "schema: limits.metadata_keys_max: "),
         ("metadata_keys_max = 5", "metadata_bytes_max = -1", "limits.metadata_bytes_max: "),
         ("metadata_keys_max = 5", "description_characters_max = -1", "description_characters_max"),
+        (
+            "metadata_keys_max = 5",
+            "postings_max = 0",
+            "schema: limits.postings_max: must be 1 to 500",
+        ),
+        ("metadata_keys_max = 5", "postings_max = -1", "limits.postings_max: must be 1 to 500"),
+        ("metadata_keys_max = 5", "postings_max = 501", "limits.postings_max: must be 1 to 500"),
+        ("metadata_keys_max = 5", 'postings_max = "9"', "limits.postings_max: Expected `int`"),
         ("metadata_keys_max = 5", 'metadata_required = "a"', "schema: limits.metadata_required: "),
         ("metadata_keys_max = 5", "keys_max = 5", "schema: limits: .*unknown field `keys_max`"),
         ("decimals = 2", "decimals = -1", "schema: currencies.USD.decimals: must be 0 to 18"),
@@ -272,6 +288,36 @@ def test_type_and_side_follow_from_each_other(
     """One of both is enough; both together may be a contra account."""
     kind = schemas.parse(SMALL.replace('normal_side = "debit"', given_keys)).classes[1]
     assert (kind.type, kind.normal_side) == (kind_type, side)
+
+
+def prefixed(prefix: str, text: str = SMALL) -> str:
+    """Return `text` with another prefix for exchange accounts."""
+    return text.replace("[limits]", f'exchange_accounts = "{prefix}"\n[limits]')
+
+
+def test_an_exchange_account_is_a_prefix_and_a_code() -> None:
+    """Every currency has its own."""
+    schema = schemas.parse(SMALL)
+    assert schema.exchange_account("USD") == "exchange:USD"
+    assert schemas.parse(prefixed("fx.")).exchange_account("USD") == "fx.USD"
+    assert schemas.load().exchange_account("BTC") == "exchange:BTC"
+
+
+def test_an_exchange_account_is_an_account_id_in_every_currency() -> None:
+    """An id has at most 128 characters, and the longest code decides."""
+    schemas.parse(prefixed("x" * 125))
+    longest = f"{prefixed('x' * 125)}[currencies.POINTS]\ndecimals = 0\n"
+    expected = r"^schema: defaults\.exchange_accounts: 'x+POINTS' would be no account id$"
+    with pytest.raises(SchemaError, match=expected):
+        schemas.parse(longest)
+
+
+@pytest.mark.parametrize("postings_max", [1, 100, 500])
+def test_the_number_of_postings_has_a_bound(postings_max: int) -> None:
+    """At least one posting, and 100 if the file says nothing."""
+    text = SMALL.replace("[limits]", f"[limits]\npostings_max = {postings_max}")
+    assert schemas.parse(text).limits.postings_max == postings_max
+    assert schemas.parse(SMALL).limits.postings_max == 100
 
 
 def with_iso(text: str = SMALL) -> str:
