@@ -19,9 +19,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from command_side.batch import Done, Memory, Outcome, append_batch
-from command_side.commands import Command, Keyed
+from command_side.batch import Done, Outcome, append_batch
+from command_side.commands import Command, Keyed, weight
 from command_side.idempotency import Claim, Idempotency
+from command_side.store import Memory
 from events.schema import Schema
 from events.vocabulary import Recorded
 from runtime import database
