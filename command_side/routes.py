@@ -20,10 +20,10 @@ from command_side.commands import (
     check_attachments,
     check_key,
 )
-from events import freshness, log, money
+from events import access, freshness, log, money
+from events.access import Caller
 from events.schema import NONE, UNLIMITED, Schema
 from events.vocabulary import Metadata, Status, TransferPosted, TransferRejected
-from runtime.auth import Principal
 from runtime.http import HttpRequest, decode, read_body
 from runtime.problems import Invalid
 
@@ -82,10 +82,10 @@ _CHANGE = msgspec.json.Decoder(ChangeBody)
 async def submit(request: HttpRequest) -> ASGIApp:
     """Submit a transfer: 202 once it is durable; with `Prefer: wait=S`, 200 once readable."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await _may_write(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _SUBMIT)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    command = transfer(principal.tenant, key, body.transaction, side.schema)
+    command = transfer(caller.ledger, key, body.transaction, side.schema)
     return await _submitted(request, side, command)
 
 
@@ -93,13 +93,13 @@ async def submit(request: HttpRequest) -> ASGIApp:
 async def refund(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Give back all or part of a transaction; answered like a submission."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await _may_write(request, side)
     raw = await read_body(request, side.settings.body_bytes_max)
     body = decode(raw or b"{}", _REFUND)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
     refund_of = _uuid(transaction_id)
     currency = await _currency_of(side, refund_of)
-    command = reversal(principal.tenant, key, refund_of, currency, body, side.schema)
+    command = reversal(caller.ledger, key, refund_of, currency, body, side.schema)
     return await _submitted(request, side, command)
 
 
@@ -107,11 +107,11 @@ async def refund(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp
 async def open_account(request: HttpRequest) -> ASGIApp:
     """Open an account: 201; 200 if it is there already with the same policy."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await _may_write(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _OPEN)
     currency = _currency(body.currency, side.schema)
     command = OpenAccount(
-        ledger=principal.tenant,
+        ledger=caller.ledger,
         account_id=check_account_id(body.account_id, "account_id"),
         currency=currency,
         overdraft_limit=_overdraft_limit(body.overdraft, currency, side.schema),
@@ -125,11 +125,11 @@ async def open_account(request: HttpRequest) -> ASGIApp:
 async def change_account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Freeze, open again, close (at zero), or give another overdraft limit."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await _may_write(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _CHANGE)
     currency = _currency(body.currency, side.schema)
     command = ChangeAccount(
-        ledger=principal.tenant,
+        ledger=caller.ledger,
         account_id=check_account_id(account_id, "account_id"),
         status=msgspec.UNSET if body.status is None else body.status,
         overdraft_limit=_overdraft_limit(body.overdraft, currency, side.schema),
@@ -183,9 +183,8 @@ def reversal(
     )
 
 
-async def _may_write(request: HttpRequest, side: CommandSide) -> Principal:
-    principal = await side.tokens.principal(request.headers.get("authorization"))
-    return principal.require("write")
+async def _may_write(request: HttpRequest, side: CommandSide) -> Caller:
+    return await access.caller(request.headers, side.tokens, "write")
 
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:

@@ -23,7 +23,7 @@ async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
     schema = schemas.load(schema_file)
     admin = await database.connect(database_url)
     try:
-        await auth.add_token(admin, TOKEN, LEDGER, ["admin"], "embedded demo")
+        await auth.add_token(admin, TOKEN, {LEDGER}, ["admin"], "embedded demo")
     finally:
         await admin.close()
     currency = schema.defaults.currency

@@ -178,11 +178,16 @@ def _take(run: Run, page: list[Recorded], before: int) -> tuple[list[Line], list
 
 
 def _account_lines(run: Run, page: list[Recorded]) -> list[Line]:
-    """Fold the events of one account; return its entries of the period."""
-    run.events_read += len(page)
+    """Fold the events of one account; return its entries of the period.
+
+    The page may hold events of an account of the same name in another ledger. They are not even
+    counted: the number would tell what happens there.
+    """
+    ours = [recorded for recorded in page if recorded.event.ledger == run.scope.ledger]
+    run.events_read += len(ours)
     return [
         line
-        for recorded in page
+        for recorded in ours
         for line in run.books.take(recorded)[0]
         if run.scope.covers(recorded.event.recorded_at)
     ]

@@ -14,12 +14,12 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import freshness
+from events import access, freshness
+from events.access import Caller
 from events.vocabulary import transaction_id as id_of_key
 from query_side import cursors, queries, views
 from query_side.app import QuerySide
 from query_side.queries import Read
-from runtime.auth import Principal
 from runtime.http import ENCODER, Answer, HttpRequest, check_path
 from runtime.problems import NotFound, Unavailable
 
@@ -30,11 +30,11 @@ CACHE_PREFIX = "daybook:"
 @get("/transactions/status/{key:path}")
 async def status(request: HttpRequest) -> ASGIApp:
     """Poll a submission: 202 until it is projected, then 200 with its result."""
-    side, principal = await _may_read(request)
+    side, caller = await _may_read(request)
     # As it was sent: the framework normalises the decoded path, so that a//b would be a/b.
     idempotency_key = unquote(request.scope["raw_path"].decode().partition("/status/")[2])
-    transaction_id = id_of_key(principal.tenant, idempotency_key)
-    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
+    transaction_id = id_of_key(caller.ledger, idempotency_key)
+    found = await queries.read(side.pool, "transaction", transaction_id, caller.ledger)
     if found.row is not None:
         return _answer(views.polled(found.row, side.schema), found)
     if await queries.submitted(side.pool, transaction_id):
@@ -49,8 +49,8 @@ async def status(request: HttpRequest) -> ASGIApp:
 @get("/transactions/{transaction_id:str}")
 async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Return one transaction."""
-    side, principal = await _may_read(request)
-    found = await _transaction(side, principal, transaction_id)
+    side, caller = await _may_read(request)
+    found = await _transaction(side, caller, transaction_id)
     assert found.row is not None
     return _answer(views.transaction(found.row, side.schema), found)
 
@@ -58,9 +58,9 @@ async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> AS
 @get("/transactions")
 async def transactions(request: HttpRequest) -> ASGIApp:
     """List transactions, newest first."""
-    side, principal = await _may_read(request)
+    side, caller = await _may_read(request)
     cursor, limit = _paging(request)
-    found = await queries.transactions(side.pool, principal.tenant, cursor, limit)
+    found = await queries.transactions(side.pool, caller.ledger, cursor, limit)
     items = [views.transaction(row, side.schema) for row in found.rows]
     return _answer(views.page(items, found.next_cursor), found)
 
@@ -68,13 +68,13 @@ async def transactions(request: HttpRequest) -> ASGIApp:
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
 async def verify_double_entry(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Show a transaction's entries, and that debits equal credits in each currency."""
-    side, principal = await _may_read(request)
-    found = await _transaction(side, principal, transaction_id)
+    side, caller = await _may_read(request)
+    found = await _transaction(side, caller, transaction_id)
     row = found.row
     assert row is not None
     accounts = [row["source_account_id"], row["destination_account_id"]]
     entries = await queries.read(
-        side.pool, "transaction_entries", principal.tenant, accounts, row["position"]
+        side.pool, "transaction_entries", caller.ledger, accounts, row["position"]
     )
     totals: dict[str, dict[str, int]] = defaultdict(lambda: {"debit": 0, "credit": 0})
     for entry in entries.rows:
@@ -110,8 +110,8 @@ async def verify_double_entry(request: HttpRequest, transaction_id: FromPath[str
 @get("/accounts/{account_id:str}")
 async def account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's policy."""
-    side, principal = await _may_read(request)
-    found = await _account(side, principal, account_id)
+    side, caller = await _may_read(request)
+    found = await _account(side, caller, account_id)
     assert found.row is not None
     return _answer(views.account(found.row, side.schema), found)
 
@@ -119,8 +119,8 @@ async def account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
 @get("/accounts/{account_id:str}/balance")
 async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's four counters, balance and available balance."""
-    side, principal = await _may_read(request)
-    found = await _account(side, principal, account_id)
+    side, caller = await _may_read(request)
+    found = await _account(side, caller, account_id)
     assert found.row is not None
     return _answer(views.balance(found.row, side.schema), found)
 
@@ -128,10 +128,10 @@ async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
 @get("/accounts/{account_id:str}/ledger")
 async def ledger(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's entries, newest first, each with the balance after it."""
-    side, principal = await _may_read(request)
+    side, caller = await _may_read(request)
     cursor, limit = _paging(request)
-    await _account(side, principal, account_id)
-    found = await queries.entries(side.pool, principal.tenant, account_id, cursor, limit)
+    await _account(side, caller, account_id)
+    found = await queries.entries(side.pool, caller.ledger, account_id, cursor, limit)
     items = [views.entry(row, side.schema) for row in found.rows]
     return _answer(views.page(items, found.next_cursor), found)
 
@@ -139,12 +139,10 @@ async def ledger(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
 @get("/accounts/{account_id:str}/audit-trail")
 async def audit_trail(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List every event of the log that concerns an account, newest first, refusals included."""
-    side, principal = await _may_read(request)
+    side, caller = await _may_read(request)
     cursor, limit = _paging(request)
-    await _account(side, principal, account_id)
-    events, found = await queries.audit_trail(
-        side.pool, principal.tenant, account_id, cursor, limit
-    )
+    await _account(side, caller, account_id)
+    events, found = await queries.audit_trail(side.pool, caller.ledger, account_id, cursor, limit)
     return _answer(views.page([views.event(e) for e in events], found.next_cursor), found)
 
 
@@ -199,30 +197,29 @@ ROUTES = [
 ]
 
 
-async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
+async def _may_read(request: HttpRequest) -> tuple[QuerySide, Caller]:
     """Return the open query side and the caller, once the projection is as far as asked for."""
     side: QuerySide = request.app.state.query_side
-    principal = await side.tokens.principal(request.headers.get("authorization"))
-    principal.require("read")
+    caller = await access.caller(request.headers, side.tokens, "read")
     check_path(request)
     await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
-    return side, principal
+    return side, caller
 
 
-async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read:
+async def _transaction(side: QuerySide, caller: Caller, text: str) -> Read:
     code, detail = "transaction_not_found", f"There is no transaction {text!r}."
     try:
         transaction_id = UUID(text)
     except ValueError as error:
         raise NotFound(code, detail) from error
-    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
+    found = await queries.read(side.pool, "transaction", transaction_id, caller.ledger)
     if found.row is None:
         raise NotFound(code, detail)
     return found
 
 
-async def _account(side: QuerySide, principal: Principal, account_id: str) -> Read:
-    found = await queries.read(side.pool, "account", principal.tenant, account_id)
+async def _account(side: QuerySide, caller: Caller, account_id: str) -> Read:
+    found = await queries.read(side.pool, "account", caller.ledger, account_id)
     if found.row is None:
         raise NotFound(
             "account_not_found",

@@ -46,7 +46,7 @@ class Unidentified(Invalid):
 
 
 class NotAllowed(Invalid):
-    """The token's scopes do not cover this."""
+    """The token's scopes or tenants do not cover this."""
 
 
 class NotFound(Invalid):

@@ -11,6 +11,7 @@ from tests.acceptance.driving import (
     API,
     READABLE,
     SUBMIT,
+    UNKNOWN_ID,
     Database,
     Ledger,
     head_position,
@@ -18,7 +19,6 @@ from tests.acceptance.driving import (
     problem,
 )
 
-UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 Arrange = Callable[[Ledger], Awaitable[str]]
 
 

@@ -105,6 +105,32 @@ async def test_a_file_changed_after_it_was_applied_is_refused(
         assert await connection.fetchval("SELECT to_regclass('read.later')") is None
 
 
+async def test_a_token_from_before_keeps_its_one_tenant(
+    admin: database.Connection,
+    postgres_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0005 makes a set of one of it; afterwards no token can be for nobody."""
+    folder = _copied(tmp_path, monkeypatch)
+    for path in sorted(folder.glob("*.sql"))[4:]:
+        path.unlink()
+    async with given.database_made(admin, None) as name:
+        url = given.beside(postgres_server, name)
+        assert len(await migrate(url)) == 4
+        async with given.connected(url) as connection:
+            await connection.execute(
+                "INSERT INTO runtime.tokens (token_sha256, tenant, scopes, label) "
+                "VALUES ('\\x00', 'acme', '{read}', 'from before')"
+            )
+            monkeypatch.undo()
+            assert "0005_tokens_of_several_ledgers" in await migrate(url)
+            assert await connection.fetchval("SELECT tenants FROM runtime.tokens") == ["acme"]
+            for nobody in ([], [None]):
+                with pytest.raises(asyncpg.CheckViolationError, match="tokens_tenants_named"):
+                    await connection.execute("UPDATE runtime.tokens SET tenants = $1", nobody)
+
+
 async def test_a_failing_migration_leaves_nothing_behind(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,7 +178,7 @@ async def _served(
     """Serve both sides over real HTTP, with a projector that follows the log."""
     settings = given.settings(database_url, cache_url, queue_url)
     async with given.connected(database_url) as connection:
-        await auth.add_token(connection, TOKEN, "demo", ["admin"], "tests")
+        await auth.add_token(connection, TOKEN, {"demo"}, ["admin"], "tests")
     port = servers.free_port()
     projecting = asyncio.create_task(_projecting(settings))
     try:
