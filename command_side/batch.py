@@ -24,7 +24,15 @@ import msgspec
 
 from command_side import store
 from command_side.accounts import Account
-from command_side.commands import AccountCommand, Atomic, CloseBooks, Command, Keyed, Request, Settle
+from command_side.commands import (
+    AccountCommand,
+    Atomic,
+    CloseBooks,
+    Command,
+    Keyed,
+    Request,
+    Settle,
+)
 from command_side.decide import decide
 from command_side.rejections import Code, Rejection
 from command_side.rules.records import refused

@@ -111,9 +111,7 @@ def _earlier(command: FollowUp, state: State) -> Earlier | Rejection:
     """Return what the command is about; another ledger's transaction is none."""
     earlier = state.earlier.get(command.about)
     if earlier is None or earlier.event.ledger != command.ledger:
-        return Rejection(
-            Code.TRANSACTION_NOT_FOUND, f"There is no transaction {command.about}."
-        )
+        return Rejection(Code.TRANSACTION_NOT_FOUND, f"There is no transaction {command.about}.")
     return earlier
 
 
@@ -123,9 +121,7 @@ def _held(command: Capture | Void, state: State, recorded_at: datetime) -> Earli
     if isinstance(placed, Rejection):
         return placed
     if not isinstance(placed.event, HoldPlaced):
-        return Rejection(
-            Code.TRANSACTION_NOT_A_HOLD, f"Transaction {command.about} is not a hold."
-        )
+        return Rejection(Code.TRANSACTION_NOT_A_HOLD, f"Transaction {command.about} is not a hold.")
     if placed.stage in _HOLD_ENDED:
         detail = f"Nothing of the hold {command.about} is left: it is {placed.stage}."
         return Rejection(_HOLD_ENDED[placed.stage], detail)
@@ -150,9 +146,7 @@ def _asked(parts: Sequence[Part], earlier: Earlier) -> list[tuple[Part, Posting]
 
 
 def _accounts(ledger: str, postings: Sequence[Posting], state: State) -> dict[str, Account]:
-    return {
-        account_id: state.accounts[ledger, account_id] for account_id in accounts_of(postings)
-    }
+    return {account_id: state.accounts[ledger, account_id] for account_id in accounts_of(postings)}
 
 
 def _misread(parts: Sequence[Part], earlier: Earlier) -> Rejection | None:

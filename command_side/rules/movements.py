@@ -81,14 +81,18 @@ def settle(command: Settle, state: State, schema: Schema, recorded_at: datetime)
         return []
     event = earlier.event
     if earlier.stage is Stage.PENDING:
-        return [HoldExpired(
-            ledger=event.ledger,
-            key=event.key,
-            postings=remaining(earlier),
-            recorded_at=recorded_at,
-        )]
+        return [
+            HoldExpired(
+                ledger=event.ledger,
+                key=event.key,
+                postings=remaining(earlier),
+                recorded_at=recorded_at,
+            )
+        ]
     found = _accounts(event.ledger, event.postings, state, schema, recorded_at)
-    rejection = found if isinstance(found, Rejection) else _not_now(event.postings, found[1], schema)
+    rejection = (
+        found if isinstance(found, Rejection) else _not_now(event.postings, found[1], schema)
+    )
     if rejection is not None:
         return [
             TransferRejected(

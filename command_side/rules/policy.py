@@ -19,9 +19,7 @@ class Change(msgspec.Struct):
     taken: int = 0
 
 
-def changes(
-    postings: Sequence[Posting], accounts: Mapping[str, Account]
-) -> dict[str, Change]:
+def changes(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> dict[str, Change]:
     """Return the change of every account: an entry on its normal side adds, the other one takes."""
     made: dict[str, Change] = {}
     for posting in postings:
@@ -105,9 +103,7 @@ def out_of_bounds(
     return None
 
 
-def _version(
-    conditions: Sequence[Condition], accounts: Mapping[str, Account]
-) -> Rejection | None:
+def _version(conditions: Sequence[Condition], accounts: Mapping[str, Account]) -> Rejection | None:
     for condition in conditions:
         version = accounts[condition.account_id].version
         if condition.version is not None and condition.version != version:
