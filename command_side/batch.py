@@ -18,6 +18,7 @@ snapshot, and decides.
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -96,18 +97,18 @@ async def append_batch(
 
 
 async def rehearse(
-    connection: Executor, command: Command, schema: Schema, now: datetime
-) -> tuple[Outcome, list[Account]]:
-    """Decide `command` as if it came now: its outcome, and the accounts that it would change.
+    connection: Executor, commands: Sequence[Command], schema: Schema, now: datetime
+) -> tuple[list[Outcome], list[Account]]:
+    """Decide `commands` as if they came now: their outcomes, and the accounts they would change.
 
     Nothing is locked and nothing is appended.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await log.head(connection)
         decided = await _decided(
-            connection, [command], schema, head.at(now), Memory(), head.position
+            connection, commands, schema, head.at(now), Memory(), head.position
         )
-    return decided.outcomes[0], store.changed(decided.before.accounts, decided.state.accounts)
+    return decided.outcomes, store.changed(decided.before.accounts, decided.state.accounts)
 
 
 async def _decided(
@@ -183,12 +184,12 @@ class _Decided:
         parts: list[Done] = []
         for index, inner in enumerate(command.commands):
             outcome = self._keyed(inner)
-            refusal = _refusal(outcome)
-            if refusal is not None:
+            problem = refusal(outcome)
+            if problem is not None:
                 self.state, self.known, self.position = state, known, position
                 del self.events[count:]
-                refusal.extensions |= {"index": index, "idempotencyKey": inner.key}
-                return refusal
+                problem.extensions |= {"index": index, "idempotencyKey": inner.key}
+                return problem
             assert isinstance(outcome, Done)
             parts.append(outcome)
         last = max(part.position for part in parts)
@@ -208,7 +209,7 @@ class _Decided:
     def _unkeyed(self, command: AccountCommand | CloseBooks) -> Outcome:
         decision = decide(command, self.state, self.schema, self.recorded_at)
         if isinstance(decision, Rejection):
-            return _rejected(decision.code, decision.detail)
+            return rejected(decision.code, decision.detail)
         recorded = [self._log_policy(event) for event in decision]
         account = (
             None
@@ -255,17 +256,18 @@ def _replayed(existing: Recorded, command: Keyed) -> Outcome:
     return Done(existing.position, existing, replayed=True)
 
 
-def _refusal(outcome: Outcome) -> Problem | None:
-    """Return why there is no effect, if there is none."""
+def refusal(outcome: Outcome) -> Problem | None:
+    """Return why a command has no effect, if it has none."""
     if isinstance(outcome, Problem):
         return outcome
     event = outcome.recorded.event if outcome.recorded else None
-    return _rejected(event.code, event.detail) if isinstance(event, TransferRejected) else None
+    return rejected(event.code, event.detail) if isinstance(event, TransferRejected) else None
 
 
-def _rejected(code: str, detail: str) -> Problem:
+def rejected(code: str, detail: str, **more: Any) -> Rejected:  # noqa: ANN401 - as of a Problem
+    """Return a refusal as the problem that it is over HTTP."""
     kind = Outdated if code == Code.VERSION_CONFLICT else Rejected
-    return kind(code, detail)
+    return kind(code, detail, **more)
 
 
 def _check_balanced(decided: _Decided) -> None:

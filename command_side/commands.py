@@ -14,6 +14,7 @@ from events.vocabulary import Kind, Metadata, Posting, Rate, Status, transaction
 from runtime.problems import Invalid
 
 KEY_CHARACTERS_MAX = 255
+REFERENCE_CHARACTERS_MAX = 255
 # A client drops these from a path before it asks for the status.
 UNPOLLABLE = (".", "..")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -234,23 +235,32 @@ def check_key(in_body: str | None, in_header: str | None) -> str:
     return key
 
 
-def check_attachments(description: str | None, metadata: Metadata | None, schema: Schema) -> None:
-    """Raise Invalid unless description and metadata keep within the schema's limits."""
+def check_attachments(
+    description: str | None, reference: str | None, metadata: Metadata | None, schema: Schema
+) -> None:
+    """Raise Invalid unless a transaction's attachments keep within the schema's limits."""
     limits = schema.limits
     if description is not None:
         if len(description) > limits.description_characters_max:
             detail = f"`description` has over {limits.description_characters_max} characters."
             raise Invalid("description_too_long", detail, field="description")
         _check_text(description, "description")
+    if reference is not None:
+        if not 1 <= len(reference) <= REFERENCE_CHARACTERS_MAX:
+            detail = f"`reference` must have 1 to {REFERENCE_CHARACTERS_MAX} characters."
+            raise Invalid("reference_invalid", detail, field="reference")
+        _check_text(reference, "reference")
     missing = [key for key in limits.metadata_required if key not in (metadata or {})]
     if missing:
         detail = f"The accounting schema requires the metadata keys {', '.join(missing)}."
         raise Invalid("metadata_required", detail, field="metadata")
-    if metadata is not None:
-        _check_metadata(metadata, schema)
+    check_metadata(metadata, schema)
 
 
-def _check_metadata(metadata: Metadata, schema: Schema) -> None:
+def check_metadata(metadata: Metadata | None, schema: Schema) -> None:
+    """Raise Invalid unless metadata keeps within the schema's limits."""
+    if metadata is None:
+        return
     limits = schema.limits
     size = len(_ENCODER.encode(metadata))
     if len(metadata) > limits.metadata_keys_max or size > limits.metadata_bytes_max:

@@ -13,20 +13,21 @@ batch: what was committed after all is found by its key, so nothing happens twic
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import cast
 
 import msgspec
 
 from command_side.batch import Done, Outcome, append_batch
-from command_side.commands import Command, Keyed, weight
+from command_side.commands import Atomic, Command, Keyed, weight
 from command_side.idempotency import Claim, Idempotency
 from command_side.store import Memory
 from events.schema import Schema
 from events.vocabulary import Recorded
 from runtime import database
-from runtime.problems import Conflict, Unavailable
+from runtime.problems import Conflict, Problem, Unavailable
 from runtime.settings import Settings
 from runtime.telemetry import BATCH_COMMANDS, BATCH_SECONDS, WAITING_COMMANDS
 
@@ -60,7 +61,7 @@ class Line:
         self._some.set()
 
     async def take(self, most: int) -> list[Waiting]:
-        """Return all that wait, at least one and at most `most`.
+        """Return all that wait, at least one and at most `most` transactions (or one command).
 
         As long as each turn of the event loop brings another one, they are waited for: no timer,
         and nothing is idle meanwhile. At 64 connections batches grow from 32 to 57 commands.
@@ -70,7 +71,11 @@ class Line:
         while gathered < len(self._waiting) < most:
             gathered = len(self._waiting)
             await asyncio.sleep(0)
-        batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        batch = [self._waiting.popleft()]
+        taken = weight(batch[0].command)
+        while self._waiting and taken + weight(self._waiting[0].command) <= most:
+            batch.append(self._waiting.popleft())
+            taken += weight(batch[-1].command)
         if not self._waiting:
             self._some.clear()
         return batch
@@ -98,15 +103,27 @@ class Writer:
 
     async def submit(self, command: Command) -> Done:
         """Return what became of `command`, once it is durable. Raises a Problem."""
-        if len(self._line) >= self._settings.waiting_commands_max:
-            raise Unavailable(
-                "too_many_waiting", "Too many commands are waiting. Try again with the same key."
-            )
+        return await self._wait_in_line(command)
+
+    async def submit_each(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Return what became of each of `commands`, all at once."""
+        waiting = [self._wait_in_line(command) for command in commands]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Problem):
+                raise outcome
+        return cast("list[Outcome]", outcomes)
+
+    def _wait_in_line(self, command: Command) -> asyncio.Future[Done]:
         outcome: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        if len(self._line) >= self._settings.waiting_commands_max:
+            detail = "Too many commands are waiting. Try again with the same key."
+            outcome.set_exception(Unavailable("too_many_waiting", detail))
+            return outcome
         self._unanswered.add(outcome)
         outcome.add_done_callback(self._unanswered.discard)
         self._line.add(Waiting(command, outcome))
-        return await outcome
+        return outcome
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Writer"]:
@@ -174,12 +191,8 @@ class Writer:
                 await self._append([waiting])
             return
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            if (
-                isinstance(outcome, Done)
-                and outcome.recorded
-                and isinstance(waiting.command, Keyed)
-            ):
-                self._done.append((waiting.command, outcome.recorded))
+            if isinstance(outcome, Done):
+                self._done += _keyed(waiting.command, outcome)
             _answer(waiting, outcome)
 
     async def _attempt(self, commands: list[Command]) -> list[Outcome]:
@@ -211,6 +224,16 @@ class Writer:
         if self._done:
             done, self._done = self._done, []
             await self._idempotency.claim([], done)
+
+
+def _keyed(command: Command, done: Done) -> list[tuple[Keyed, Recorded]]:
+    """Return what of `command` can be asked for again by its key, and what became of it."""
+    if isinstance(command, Atomic):
+        pairs = zip(command.commands, done.parts, strict=True)
+        return [(inner, part.recorded) for inner, part in pairs if part.recorded]
+    if isinstance(command, Keyed) and done.recorded:
+        return [(command, done.recorded)]
+    return []
 
 
 def _answer(waiting: Waiting, outcome: Outcome | Exception) -> None:

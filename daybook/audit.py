@@ -11,7 +11,7 @@ from events import log, money
 from events import schema as schemas
 from events.replay import Books
 from projections.compare import Scope
-from projections.period import moment
+from events.period import moment
 from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from runtime import database
 from runtime.problems import Invalid, NotFound

@@ -168,8 +168,9 @@ class BooksClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 class TransactionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a command about money became: the base of six events.
 
-    `stage` is how the transaction stands, if this is its last event. `about` is the earlier transaction that this one refunds, captures, voids or cancels.
-    `effective_at` None means as recorded.
+    `stage` is how the transaction stands, if this is its last event. `about` is the earlier
+    transaction that this one refunds, captures, voids or cancels. `effective_at` None means as
+    recorded.
     """
 
     topic: ClassVar[str]

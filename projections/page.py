@@ -47,7 +47,7 @@ class Account(msgspec.Struct):
 
 
 class Mention(msgspec.Struct, frozen=True):
-    """A row of `read.mentions`, field by column: an account that an event names but doesn't move."""
+    """A row of `read.mentions`, field by column: an account that an event names, not moves."""
 
     ledger: str
     account_id: str

@@ -5,7 +5,7 @@ on, that serves almost twice the requests of handlers with injected bodies and `
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -60,7 +60,7 @@ ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=_encoded)
 
 async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
     """Return the request's body. Raises TooLarge before more than `bytes_max` are kept."""
-    body = b""
+    body = bytearray()
     while True:
         message = await request.receive()
         if message["type"] != "http.request":
@@ -71,7 +71,29 @@ async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
                 "body_too_large", f"The request body may have at most {bytes_max} bytes."
             )
         if not message.get("more_body"):
-            return body
+            return bytes(body)
+
+
+async def read_lines(request: HttpRequest, line_bytes_max: int) -> AsyncIterator[bytes]:
+    """Yield the request's lines, but for blank ones, as they arrive.
+
+    Raises TooLarge before more than `line_bytes_max` of a line are kept.
+    """
+    rest = b""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise Invalid("body_incomplete", "The request ended before its body did.")
+        more = message.get("more_body", False)
+        *lines, rest = (rest + message.get("body", b"")).split(b"\n")
+        if not more:
+            lines.append(rest)
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(rest) > line_bytes_max:
+            raise TooLarge("body_too_large", f"A line may have at most {line_bytes_max} bytes.")
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:

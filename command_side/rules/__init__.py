@@ -1,4 +1,4 @@
-"""The rules of the ledger, pure: what each kind of command makes of the state, or why it is refused.
+"""The rules of the ledger: what each kind of command makes of the state, or why it may not. Pure.
 
 Every check stands in the order of `rejections.Code`, so the first that fails is the answer.
 """

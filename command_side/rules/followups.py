@@ -1,4 +1,4 @@
-"""Refunds, captures, voids and cancellations: what a client asks of an earlier transaction. Pure."""
+"""Refunds, captures, voids, cancellations: what is asked of an earlier transaction. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
