@@ -1,4 +1,4 @@
-"""HTTP ↔ command. Every shape is checked before the writer sees it; `?dry_run=true` only decides."""
+"""HTTP ↔ command. Shapes are checked before the writer sees them; `?dry_run=true` only decides."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -16,11 +16,11 @@ from runtime.problems import Invalid
 
 PERCENT_DECIMALS = 18
 RATE_DECIMALS = 18
-_WHOLE = 100 * 10**PERCENT_DECIMALS
+_WHOLE: int = 100 * 10**PERCENT_DECIMALS
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's part: `amount` minor units, or `percent` × 10^-18, or (neither) what remains."""
+    """One account's part: `amount` minor units, `percent` × 10^-18, or (neither) what remains."""
 
     account_id: str
     amount: int | None = None
@@ -83,7 +83,7 @@ def exchange(sold: int, sold_decimals: int, rate: int, bought_decimals: int) -> 
         units += 1
     if units == 0:
         raise Invalid("exchange_too_small", "At that rate the amount buys nothing.", field="amount")
-    if units >= 10**money.DIGITS_MAX:
+    if units >= int(10**money.DIGITS_MAX):
         detail = f"What is bought has more than {money.DIGITS_MAX} digits in minor units."
         raise Invalid("amount_too_large", detail, field="exchange.rate")
     return units

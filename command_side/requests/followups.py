@@ -24,7 +24,7 @@ def refund(
     body: FollowUpBody,
     schema: Schema,
 ) -> Refund:
-    """Return the refund that `body` asks for; amounts are read as of `original`. Raises Invalid."""
+    """Return the refund that `body` asks for, amounts read as of `original`. Raises Invalid."""
     return Refund(**_follow_up(ledger, key, about, original, body, schema))
 
 
@@ -36,7 +36,7 @@ def capture(
     body: FollowUpBody,
     schema: Schema,
 ) -> Capture:
-    """Return the capture that `body` asks for; amounts are read as of `original`. Raises Invalid."""
+    """Return the capture that `body` asks for, amounts read as of `original`. Raises Invalid."""
     return Capture(**_follow_up(ledger, key, about, original, body, schema))
 
 

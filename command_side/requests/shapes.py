@@ -81,7 +81,7 @@ class PartBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Refund or capture: `amount` of the only posting, or `postings`; neither is all that is left."""
+    """Refund or capture: `amount` of the only posting, `postings`, or neither: all that is left."""
 
     amount: Amount = msgspec.UNSET
     currency: str | None = None

@@ -39,7 +39,12 @@ def refund(command: Refund, state: State, schema: Schema, recorded_at: datetime)
         Kind.TRANSFER,
         Kind.CAPTURE,
     ):
-        detail = f"Transaction {command.about} moved no money that could be given back."
+        why = (
+            "is a hold: refund its captures"
+            if original.event.kind is Kind.HOLD
+            else ("moved no money that could be given back")
+        )
+        detail = f"Transaction {command.about} {why}."
         return Rejection(Code.TRANSACTION_NOT_REFUNDABLE, detail)
     parts = _parts(command.parts, original)
     postings = [
