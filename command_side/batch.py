@@ -89,9 +89,10 @@ async def append_batch(
         head = await log.lock_head(connection)
         decided = await _decided(connection, commands, schema, head.at(now), memory, head.position)
         if decided.events:
-            _check_balanced(decided)
+            changes = store.changes(decided.before, decided.state)
+            _check_balanced(changes.accounts, decided.before)
             await log.append(connection, head, decided.events)
-            await store.put(connection, decided.before, decided.state)
+            await store.put(connection, changes)
     memory.keep(decided.position, decided.state.accounts)
     return decided.outcomes
 
@@ -108,7 +109,7 @@ async def rehearse(
         decided = await _decided(
             connection, commands, schema, head.at(now), Memory(), head.position
         )
-    return decided.outcomes, store.changed(decided.before.accounts, decided.state.accounts)
+    return decided.outcomes, store.changes(decided.before, decided.state).accounts
 
 
 async def _decided(
@@ -270,13 +271,11 @@ def rejected(code: str, detail: str, **more: Any) -> Rejected:  # noqa: ANN401 -
     return kind(code, detail, **more)
 
 
-def _check_balanced(decided: _Decided) -> None:
+def _check_balanced(changed: Sequence[Account], state: State) -> None:
     """Assert that debits equal credits per currency, from the account rows and not the events."""
     net: dict[tuple[str, str], int] = defaultdict(int)
-    for key, account in decided.state.accounts.items():
-        before = decided.before.accounts.get(key)
-        if before is account:
-            continue
+    for account in changed:
+        before = state.accounts.get((account.ledger, account.account_id))
         for sign, row in ((1, account), (-1, before)):
             if row is not None:
                 net[row.currency, "posted"] += sign * (row.debits_posted - row.credits_posted)

@@ -78,12 +78,29 @@ async def load(
     return State(accounts, earlier, await _books(connection, commands))
 
 
-async def put(connection: Executor, before: State, after: State) -> None:
-    """Store what changed, in the order of its keys, so that writers never wait in a circle."""
+class Changes(msgspec.Struct, frozen=True):
+    """What a batch changed: rows of `command.accounts`, `.standings` and `.books`."""
+
+    accounts: list[Account]
+    standings: list[dict[str, Any]]
+    books: list[Books]
+
+
+def changes(before: State, after: State) -> Changes:
+    """Return what is not as before, in the order of its keys: writers never wait in a circle."""
+    return Changes(
+        _changed(before.accounts, after.accounts),
+        _standings(before, after),
+        _changed(before.books, after.books),
+    )
+
+
+async def put(connection: Executor, changed: Changes) -> None:
+    """Store what changed."""
     for query, rows in (
-        (SQL["put_accounts"], changed(before.accounts, after.accounts)),
-        (SQL["put_standings"], _standings(before, after)),
-        (SQL["put_books"], changed(before.books, after.books)),
+        (SQL["put_accounts"], changed.accounts),
+        (SQL["put_standings"], changed.standings),
+        (SQL["put_books"], changed.books),
     ):
         if rows:
             await connection.execute(query, as_rows(rows))
@@ -137,13 +154,19 @@ def _dating(command: Command) -> set[str]:
             return set()
 
 
-def changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
-    """Return the values that are new or other objects than before, in the order of their keys."""
-    return [row for key, row in sorted(after.items()) if before.get(key) is not row]
+def _changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
+    new = {key: row for key, row in after.items() if before.get(key) is not row}
+    return [row for _, row in sorted(new.items())]
 
 
 def _standings(before: State, after: State) -> list[dict[str, Any]]:
     """Return rows of what stands otherwise than its first event says, or is due."""
+    changed = {
+        transaction_id: earlier
+        for transaction_id, earlier in after.earlier.items()
+        if (earlier.stage is not earlier.event.stage or any(earlier.used) or earlier.due_at)
+        and before.earlier.get(transaction_id) is not earlier
+    }
     return [
         {
             "transaction_id": transaction_id,
@@ -151,9 +174,7 @@ def _standings(before: State, after: State) -> list[dict[str, Any]]:
             "used": earlier.used,
             "due_at": earlier.due_at,
         }
-        for transaction_id, earlier in sorted(after.earlier.items())
-        if before.earlier.get(transaction_id) is not earlier
-        and (earlier.stage is not earlier.event.stage or any(earlier.used) or earlier.due_at)
+        for transaction_id, earlier in sorted(changed.items())
     ]
 
 
