@@ -116,7 +116,7 @@ async def test_a_key_used_for_another_command_is_refused(
     source = "world" if first == "posted" else "poor"
     original = given.transfer("key", source, "alice", 5)
     others = [
-        msgspec.structs.replace(original, amount=6),
+        msgspec.structs.replace(original, postings=given.several((source, "alice", 6, "USD"))),
         msgspec.structs.replace(original, description="other"),
         msgspec.structs.replace(original, metadata={}),
     ]
@@ -234,7 +234,7 @@ async def test_terminated_backends_lose_and_double_nothing(
         total = await connection.fetchval(
             "SELECT credits_posted FROM command.accounts WHERE account_id = 'alice'"
         )
-    assert total == sum(command.amount for command in commands)
+    assert total == sum(command.postings[0].amount_minor for command in commands)
 
 
 async def test_a_database_that_is_away_is_said_to_be(cache_url: str) -> None:
