@@ -10,9 +10,9 @@ from command_side.batch import Done, Outcome, refusal, rejected
 from command_side.commands import CloseBooks
 from events import money
 from events.schema import Schema
-from events.vocabulary import Kind, Posting, Recorded, TransactionEvent, TransferRejected
+from events.vocabulary import Recorded, TransactionEvent, TransferRejected
 from runtime.http import ENCODER, Answer
-from runtime.problems import Rejected
+from runtime.problems import Invalid, Problem, Rejected
 
 POSITION = "Daybook-Position"
 REPLAYED = "Idempotent-Replayed"
@@ -70,19 +70,25 @@ def books(done: Done, command: CloseBooks, status: int) -> Answer:
 
 
 def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
-    """200: what would be decided, and the balances that it would leave; nothing was appended.
-
-    Raises the refusal of a single command.
-    """
-    if len(outcomes) == 1 and (problem := refusal(outcomes[0])) is not None:
-        problem.extensions["dryRun"] = True
-        raise problem
+    """200: what would be decided of each, and what accounts that would leave; nothing was done."""
     body = {
         "dryRun": True,
         "results": [_decision(outcome, schema) for outcome in outcomes],
         "accounts": [_policy(account, schema) | _counters(account, schema) for account in accounts],
     }
     return Answer(ENCODER.encode(body))
+
+
+def without_effect(problem: Problem) -> dict[str, Any]:
+    """Return why one of many commands has no effect: refused, not readable, or to be repeated."""
+    match problem:
+        case Rejected():
+            status = "REFUSED"
+        case Invalid():
+            status = "INVALID"
+        case _:
+            status = "UNAVAILABLE"
+    return {"status": status, "code": problem.code, "detail": problem.detail}
 
 
 def headers(done: Done) -> dict[str, str]:
@@ -99,17 +105,15 @@ def _transaction(recorded: Recorded) -> TransactionEvent:
 
 
 def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
-    refused_for = refusal(outcome)
-    if refused_for is not None:
-        return {"status": "REFUSED", "code": refused_for.code, "detail": refused_for.detail}
+    problem = refusal(outcome)
+    if problem is not None:
+        return without_effect(problem)
     assert isinstance(outcome, Done)
     made: dict[str, Any] = {"status": "ACCEPTED"}
     if outcome.replayed:
         made["replayed"] = True
     if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
         made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
-    if outcome.parts:
-        made["results"] = [_decision(part, schema) for part in outcome.parts]
     return made
 
 

@@ -11,14 +11,16 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from command_side import answers, batches
+from command_side.accounts import Account
 from command_side.app import CommandSide
-from command_side.batch import rehearse
+from command_side.batch import Done, Outcome, refusal, rehearse
 from command_side.commands import (
     AccountCommand,
     CloseBooks,
     Command,
     FollowUp,
     Keyed,
+    Movement,
     check_key,
 )
 from command_side.requests import accounts, followups, movements
@@ -34,7 +36,7 @@ from events import access, freshness, log
 from events.schema import Schema
 from events.vocabulary import TransactionEvent, TransferRejected
 from runtime.http import HttpRequest, decode, read_body
-from runtime.problems import Invalid
+from runtime.problems import Invalid, Problem
 
 Body = TypeVar("Body", FollowUpBody, EndBody)
 Amend = Callable[[str, str, UUID, TransactionEvent | None, FollowUpBody, Schema], FollowUp]
@@ -73,8 +75,9 @@ async def submit_batch(request: HttpRequest) -> ASGIApp:
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     asked = batches.Batch(request, caller.ledger, side.schema, side.settings)
     if is_rehearsal(request):
-        commands = [await asked.together()] if asked.atomic else await asked.readable()
-        return await _rehearsed(side, commands)
+        if asked.atomic:
+            return await _rehearsed(side, await asked.together())
+        return await _rehearsed_each(side, await asked.items())
     if asked.atomic:
         results = await batches.submit_together(asked, side.writer)
     else:
@@ -178,7 +181,7 @@ async def _keyed(
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:
     if is_rehearsal(request):
-        return await _rehearsed(side, [command])
+        return await _rehearsed(side, command)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     done = await side.writer.submit(command)
     assert done.recorded is not None
@@ -193,7 +196,7 @@ async def _decided(
     request: HttpRequest, side: CommandSide, command: AccountCommand | CloseBooks, changed: int
 ) -> ASGIApp:
     if is_rehearsal(request):
-        return await _rehearsed(side, [command])
+        return await _rehearsed(side, command)
     done = await side.writer.submit(command)
     status = 200 if done.recorded is None else changed
     if isinstance(command, CloseBooks):
@@ -202,10 +205,31 @@ async def _decided(
     return answers.account_policy(done, done.account, side.schema, status)
 
 
-async def _rehearsed(side: CommandSide, commands: Sequence[Command]) -> ASGIApp:
+async def _rehearsed(side: CommandSide, command: Command) -> ASGIApp:
+    """Answer what would become of one command, which may hold many. Raises its refusal."""
+    (outcome,), accounts = await _rehearse(side, [command])
+    problem = refusal(outcome)
+    if problem is not None:
+        problem.extensions["dryRun"] = True
+        raise problem
+    assert isinstance(outcome, Done)
+    return answers.rehearsed(outcome.parts or (outcome,), accounts, side.schema)
+
+
+async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
+    """Answer what would become of each of many, in its place."""
+    commands = [item for item in items if not isinstance(item, Problem)]
+    outcomes, accounts = await _rehearse(side, commands)
+    decided = iter(outcomes)
+    each = [item if isinstance(item, Problem) else next(decided) for item in items]
+    return answers.rehearsed(each, accounts, side.schema)
+
+
+async def _rehearse(
+    side: CommandSide, commands: Sequence[Command]
+) -> tuple[list[Outcome], list[Account]]:
     async with side.pool.acquire() as connection:
-        rehearsed = await rehearse(connection, commands, side.schema, datetime.now(UTC))
-    return answers.rehearsed(*rehearsed, side.schema)
+        return await rehearse(connection, commands, side.schema, datetime.now(UTC))
 
 
 def is_rehearsal(request: HttpRequest) -> bool:
