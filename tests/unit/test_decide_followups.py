@@ -242,8 +242,18 @@ ROWS: list[tuple[Code, FollowUp, State]] = [
     (Code.REFUND_EXCEEDS_ORIGINAL, refund(Part(0, 1)), state(A, B, about=earlier(posted(), 10_00))),
     (Code.REFUND_EXCEEDS_ORIGINAL, refund(), state(A, B, about=earlier(posted(), 10_00))),
     (Code.REFUND_EXCEEDS_ORIGINAL, refund(Part(1, 1)), state(A, B, about=earlier(posted()))),
+    (
+        Code.REFUND_EXCEEDS_ORIGINAL,
+        refund(Part(0, 5_01), Part(0, 5_00)),
+        state(A, B, about=earlier(posted())),
+    ),
     (Code.CAPTURE_EXCEEDS_HOLD, capture(Part(0, 9_01)), state(A, B, about=earlier(placed(), 1_00))),
     (Code.CAPTURE_EXCEEDS_HOLD, capture(Part(1, 1)), state(A, B, about=earlier(placed()))),
+    (
+        Code.CAPTURE_EXCEEDS_HOLD,
+        capture(Part(0, 10_00), Part(0, 1)),
+        state(A, B, about=earlier(placed())),
+    ),
     (
         Code.INSUFFICIENT_FUNDS,
         refund(),
