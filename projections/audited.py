@@ -227,7 +227,6 @@ COMMAND_ACCOUNTS = Register(
     booked=attrgetter("accounts"),
     columns=_command_account,
     position=lambda tally: max(tally.last_position, tally.policy_position),
-    of_entries=True,
 )
 COMMAND_STANDINGS = Register(
     "command.standings",

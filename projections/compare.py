@@ -125,6 +125,6 @@ def _registered(
         expected |= zip(view.key, key if isinstance(key, tuple) else (key,), strict=True)
     if expected != actual:
         if expected is not None:
-            first = run.findings.first_position(*key) if view.of_entries else None
+            first = run.findings.first_entry(*key) if view.of_entries else None
             position = first or view.position(entry)
         run.findings.add(discrepancies.of_row(view.kind, view.title, position, expected, actual))

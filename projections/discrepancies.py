@@ -36,6 +36,12 @@ class Kind(StrEnum):
     COMMAND_BOOKS_DRIFT = "command_books_drift"
 
 
+OF_ENTRIES = {
+    Kind.MISSING_ENTRY,
+    Kind.UNEXPECTED_ENTRY,
+    Kind.AMOUNT_MISMATCH,
+    Kind.BALANCE_MISMATCH,
+}
 SENTENCES = {
     Kind.MISSING_ENTRY: "The log says there is an {row}; it is missing.",
     Kind.UNEXPECTED_ENTRY: "No event of the log made the {row}.",
@@ -79,21 +85,20 @@ class Findings:
     def __init__(self) -> None:
         self.count = 0
         self.kept: list[Discrepancy] = []
+        self._first_entries: dict[tuple[str | None, str | None], int] = {}
 
     def add(self, discrepancy: Discrepancy) -> None:
         """Count it, and keep it if there is room."""
         self.count += 1
         if len(self.kept) < KEPT_MAX:
             self.kept.append(discrepancy)
+            if discrepancy.kind in OF_ENTRIES:
+                key = (discrepancy.ledger, discrepancy.account_id)
+                self._first_entries.setdefault(key, discrepancy.position)
 
-    def first_position(self, ledger: str, account_id: str) -> int | None:
-        """Return the first position at which this account differs, if any is kept."""
-        positions = [
-            found.position
-            for found in self.kept
-            if (found.ledger, found.account_id) == (ledger, account_id)
-        ]
-        return min(positions, default=None)
+    def first_entry(self, ledger: str, account_id: str) -> int | None:
+        """Return the position of the first entry of this account that differs, if any is kept."""
+        return self._first_entries.get((ledger, account_id))
 
 
 def gap(after: int, found: int) -> Discrepancy:

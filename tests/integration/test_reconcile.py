@@ -364,6 +364,41 @@ async def test_every_account_reconciles_alone(
         assert report.expected == report.actual
 
 
+OF_ACCOUNTS = [fault for fault in FAULTS if fault.account_id and fault.kind != Kind.COMMAND_DRIFT]
+
+
+@pytest.mark.parametrize("fault", OF_ACCOUNTS, ids=lambda fault: f"{fault.kind}-{fault.actual[:9]}")
+async def test_an_account_alone_shows_the_same_difference(database_url: str, fault: Fault) -> None:
+    """Entries, mentions, policy and balance of one account, as among all; others stay clean."""
+    await given.rich_log(database_url, count=10)
+    await given.project(database_url)
+    await given.execute(database_url, fault.statement)
+    everything = await _everything(database_url)
+    alone = await _account(database_url, Scope(ledger="demo", account_id=fault.account_id))
+    other = await _account(database_url, Scope(ledger="demo", account_id="carol"))
+    assert alone is not None
+    assert other is not None
+    assert alone.discrepancies == everything.discrepancies
+    assert other.clean
+
+
+async def test_a_balance_differs_from_its_first_entry_on(database_url: str) -> None:
+    """An entry that differs explains a balance that does: it is the first event to look at."""
+    await given.rich_log(database_url, count=10)
+    await given.project(database_url)
+    async with given.connected(database_url) as connection:
+        position = await connection.fetchval(f"SELECT {AT_FUNDING}")
+        await connection.execute(
+            f"UPDATE read.entries SET credits_posted = 1 WHERE {ALICE} AND {ALICE_FUNDING}"
+        )
+        await connection.execute(f"UPDATE read.balances SET credits_posted = 1 WHERE {ALICE}")
+    found = (await _everything(database_url)).discrepancies
+    assert [(each.kind, each.position) for each in found] == [
+        (Kind.BALANCE_MISMATCH, position),
+        (Kind.BALANCE_DRIFT, position),
+    ]
+
+
 async def test_an_account_that_the_log_does_not_know_has_no_report(database_url: str) -> None:
     """Neither one never used nor another ledger's."""
     await given.written(database_url, [given.transfer("one")])
