@@ -150,19 +150,21 @@ class _Decided:
 
     def take(self, command: Command) -> None:
         """Decide one command, and keep its events and its outcome."""
+        self.outcomes.append(self._outcome(command))
+
+    def _outcome(self, command: Command) -> Outcome:
         try:
             match command:
                 case Atomic():
-                    outcome = self._together(command)
+                    return self._together(command)
                 case Settle():
-                    outcome = self._settled(command)
+                    return self._settled(command)
                 case Request():
-                    outcome = self._keyed(command)
+                    return self._keyed(command)
                 case _:
-                    outcome = self._unkeyed(command)
+                    return self._unkeyed(command)
         except Invalid as problem:
-            outcome = problem
-        self.outcomes.append(outcome)
+            return problem
 
     def _keyed(self, command: Keyed) -> Outcome:
         existing = self.known.get(command.transaction_id)
@@ -184,7 +186,7 @@ class _Decided:
         position, count = self.position, len(self.events)
         parts: list[Done] = []
         for index, inner in enumerate(command.commands):
-            outcome = self._keyed(inner)
+            outcome = self._outcome(inner)
             problem = refusal(outcome)
             if problem is not None:
                 self.state, self.known, self.position = state, known, position

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from events import access, checkpoints, freshness, money
 from events.access import Caller
+from projections import audited
 from projections.app import AuditSide
 from projections.compare import Scope
 from events.period import moment
@@ -106,12 +107,28 @@ def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
         "actual_balance": None if actual is None else money.to_json(actual, decimals),
         "difference": money.to_json(difference_minor, decimals),
         "difference_minor": str(difference_minor),
+        "expected_counters": _counters(report.expected, decimals),
+        "actual_counters": _counters(report.actual, decimals),
         "eventsRead": report.events_read,
         "entriesCompared": report.entries_compared,
         "discrepancyCount": report.discrepancy_count,
         "discrepancies": report.discrepancies,
         "position": report.position,
         "timestamp": report.finished_at,
+    }
+
+
+def _counters(counters: dict[str, int] | None, decimals: int) -> dict[str, Any] | None:
+    """Return the four counters in units and in minor units; None if the row is missing."""
+    if counters is None:
+        return None
+    return {
+        name + suffix: shown
+        for name in audited.COUNTERS
+        for suffix, shown in (
+            ("", money.to_json(counters[name], decimals)),
+            ("_minor", str(counters[name])),
+        )
     }
 
 

@@ -1,5 +1,6 @@
 """Refunds, captures, voids, cancellations: what is asked of an earlier transaction. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -163,8 +164,11 @@ def _misread(parts: Sequence[Part], earlier: Earlier) -> Rejection | None:
 
 
 def _exceeds(code: Code, parts: Sequence[Part], earlier: Earlier) -> Rejection | None:
+    """Take all parts of one line together: each alone could be little enough."""
+    asked = Counter[int]()
     for part in parts:
+        asked[part.line] += part.amount
         left = earlier.left(part.line)
-        if not 0 < part.amount <= left:
+        if not 0 < part.amount <= asked[part.line] <= left:
             return Rejection(code, f"{left} minor units of posting {part.line} are left.")
     return None

@@ -18,13 +18,13 @@ ALTER TABLE command.accounts ADD COLUMN metadata text;
 CREATE TABLE command.standings (
     transaction_id uuid CONSTRAINT standings_pkey PRIMARY KEY,
     stage text NOT NULL,
-    used numeric [] NOT NULL,
+    used numeric[] NOT NULL,
     due_at timestamptz
 ) WITH (fillfactor = 80);
 -- The sweeper asks for what is due.
 CREATE INDEX standings_due ON command.standings (due_at) WHERE due_at IS NOT NULL;
 INSERT INTO command.standings (transaction_id, stage, used)
-SELECT transaction_id, 'COMPLETED', ARRAY[refunded] FROM command.refunds;
+SELECT transaction_id, 'COMPLETED' AS stage, ARRAY[refunded] AS used FROM command.refunds;
 DROP TABLE command.refunds;
 
 -- One row for each ledger that was ever closed up to some day.
@@ -138,7 +138,7 @@ CREATE INDEX transactions_by_about ON read.transactions (about, position) WHERE 
 CREATE TABLE read.standings (
     transaction_id uuid CONSTRAINT standings_pkey PRIMARY KEY,
     stage text NOT NULL,
-    used numeric [] NOT NULL,
+    used numeric[] NOT NULL,
     code text,
     detail text,
     position bigint NOT NULL,
@@ -152,6 +152,8 @@ CREATE TABLE read.mentions (
     position bigint NOT NULL,
     CONSTRAINT mentions_pkey PRIMARY KEY (ledger, account_id, position)
 );
+-- Reconciliation reads these two by ranges of positions, too.
+CREATE INDEX mentions_by_block ON read.mentions USING brin (position) WITH (autosummarize = on);
 
 -- The last position of each recorded time (one a commit): what was so at a time was so at its
 -- position.
@@ -159,6 +161,7 @@ CREATE TABLE read.moments (
     recorded_at timestamptz CONSTRAINT moments_pkey PRIMARY KEY,
     position bigint NOT NULL
 );
+CREATE INDEX moments_by_block ON read.moments USING brin (position) WITH (autosummarize = on);
 
 CREATE TABLE read.books (
     ledger text CONSTRAINT books_pkey PRIMARY KEY,

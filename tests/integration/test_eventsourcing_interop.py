@@ -460,7 +460,9 @@ async def replayed(connection: database.Connection) -> Counters:
     async for page in log.pages(connection, 0, head.position):
         for recorded in page:
             books.take(recorded)
-    return {key: (tally.debits, tally.credits) for key, tally in books.accounts.items()}
+    return {
+        key: (tally.debits_posted, tally.credits_posted) for key, tally in books.accounts.items()
+    }
 
 
 async def projected_balances(connection: database.Connection, database_url: str) -> Counters:

@@ -67,6 +67,11 @@ pattern = "line:*"
 normal_side = "credit"
 overdraft = "50"
 [[classes]]
+name = "exchange"
+pattern = "exchange:*"
+normal_side = "credit"
+overdraft = "unlimited"
+[[classes]]
 name = "customer"
 pattern = "customer:*"
 normal_side = "credit"
