@@ -15,8 +15,11 @@ from command_side import batch as batches
 from command_side import writer as writers
 from command_side.batch import Done, Outcome
 from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
-from command_side.decide import Decision, State, decide
+from command_side.decide import Decidable, decide
 from command_side.idempotency import PREFIX, Claim, Idempotency
+from command_side.rules import Decision
+from command_side.state import State
+from command_side.store import Memory
 from command_side.writer import Writer
 from daybook import servers
 from events.schema import Schema
@@ -253,7 +256,7 @@ async def test_a_poisonous_command_fails_alone(
 ) -> None:
     """A bug that one command meets is nobody else's."""
 
-    def deciding(command: Command, state: State, schema: Schema, at: datetime) -> Decision:
+    def deciding(command: Decidable, state: State, schema: Schema, at: datetime) -> Decision:
         if isinstance(command, Transfer) and command.key == "poison":
             raise ZeroDivisionError
         return decide(command, state, schema, at)
@@ -407,7 +410,7 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         commands: Sequence[Command],
         schema: Schema,
         now: datetime,
-        memory: batches.Memory,
+        memory: Memory,
     ) -> list[Outcome]:
         sizes.append(len(commands))
         return await original(connection, commands, schema, now, memory)

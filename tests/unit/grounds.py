@@ -24,7 +24,10 @@ from command_side.rejections import Code
 from events.vocabulary import HoldPlaced, Kind, Side, Stage, Status, TransferScheduled
 from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key, Policy, Told
 
-FROZEN = (Status.FROZEN, Status.FROZEN_IN, Status.FROZEN_OUT)
+FROZEN_TO = {
+    True: (Status.FROZEN, Status.FROZEN_IN),
+    False: (Status.FROZEN, Status.FROZEN_OUT),
+}
 CAPPED_MINOR_MAX = {"USD": 10_000, "EUR": 10_000, "JPY": 100}
 
 Line = tuple[str, str, int, str]
@@ -133,6 +136,16 @@ def _currency(books: Bookkeeper, command: Command, _: datetime) -> bool:
     return False
 
 
+def _frozen(books: Bookkeeper, command: Command, _: datetime) -> bool:
+    assert isinstance(command, Movement | FollowUp)
+    for debit, credit, _amount, _currency_code in lines(books, command):
+        for name, side in ((debit, Side.DEBIT), (credit, Side.CREDIT)):
+            policy = books.policies.get((command.ledger, name))
+            if policy is not None and policy.status in FROZEN_TO[side is policy.normal_side]:
+                return True
+    return False
+
+
 def _exceeds(books: Bookkeeper, command: Command, _: datetime) -> bool:
     told = _told(books, command)
     assert isinstance(command, Refund | Capture)
@@ -231,9 +244,7 @@ GROUNDS: dict[Code, Grounds] = {
     Code.ACCOUNT_CLOSED: lambda books, command, _: any(
         policy.status is Status.CLOSED for policy in policies(books, command)
     ),
-    Code.ACCOUNT_FROZEN: lambda books, command, _: any(
-        policy.status in FROZEN for policy in policies(books, command)
-    ),
+    Code.ACCOUNT_FROZEN: _frozen,
     Code.EFFECTIVE_AT_IN_FUTURE: _future,
     Code.PERIOD_CLOSED: _in_closed_books,
     Code.EXPIRES_AT_PASSED: _expires_passed,

@@ -48,7 +48,8 @@ class Ledger:
         )
         for command in commands:
             decided.take(command)
-        batch._check_balanced(decided)  # noqa: SLF001
+        changes = store.changes(decided.before, decided.state)
+        batch._check_balanced(changes.accounts, decided.before)  # noqa: SLF001
         for stream_id, version, event in decided.events:
             # Through the bytes, as all that is read comes out of the log.
             read = codec.decode(event.topic, codec.encode(event))
@@ -58,7 +59,7 @@ class Ledger:
             if version == FIRST_VERSION:
                 self.first[stream_id] = recorded
         assert decided.position == len(self.log)
-        self._put(decided.before, decided.state)
+        self._put(changes)
         return decided.outcomes
 
     def earlier(self, transaction_id: UUID) -> Earlier:
@@ -85,12 +86,12 @@ class Ledger:
             {name: self.books[name] for name in dating if name in self.books},
         )
 
-    def _put(self, before: State, after: State) -> None:
-        for account in store.changed(before.accounts, after.accounts):
+    def _put(self, changes: store.Changes) -> None:
+        for account in changes.accounts:
             self.accounts[account.ledger, account.account_id] = account
-        for row in store._standings(before, after):  # noqa: SLF001
+        for row in changes.standings:
             self.standings[row["transaction_id"]] = row
-        for books in store.changed(before.books, after.books):
+        for books in changes.books:
             self.books[books.ledger] = books
 
     @staticmethod

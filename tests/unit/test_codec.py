@@ -311,12 +311,8 @@ class OpenedLater(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the codec know the later version."""
-    types: dict[str, Any] = codec._TYPES  # noqa: SLF001
-    decoders: dict[str, Any] = codec._DECODERS  # noqa: SLF001
-    endings: dict[str, bytes] = codec._ENDINGS  # noqa: SLF001
-    monkeypatch.setitem(types, "account.opened", OpenedLater)
-    monkeypatch.setitem(decoders, "account.opened", msgspec.json.Decoder(OpenedLater))
-    monkeypatch.setitem(endings, "account.opened", b',"class_version":3}')
+    later: Any = OpenedLater
+    monkeypatch.setitem(codec._FORMS, "account.opened", codec.form(later))  # noqa: SLF001
 
 
 @pytest.mark.usefixtures("later")

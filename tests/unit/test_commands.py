@@ -145,7 +145,7 @@ def test_an_account_id_is_kept_as_it_is(account_id: str) -> None:
 def test_metadata_that_the_schema_requires_must_be_there() -> None:
     """Absent metadata lacks every key; a key with null is there."""
     strict = schemas.parse(f'{SCHEMA_TEXT}\n[limits]\nmetadata_required = ["order", "shop"]\n')
-    check_attachments(None, {"order": 1, "shop": None}, strict)
+    check_attachments(None, None, {"order": 1, "shop": None}, strict)
     cases: list[tuple[Metadata | None, str]] = [
         (None, "order, shop"),
         ({}, "order, shop"),
@@ -153,11 +153,11 @@ def test_metadata_that_the_schema_requires_must_be_there() -> None:
     ]
     for metadata, named in cases:
         with pytest.raises(Invalid, match=f"keys {named}") as refusal:
-            check_attachments(None, metadata, strict)
+            check_attachments(None, None, metadata, strict)
         assert refusal.value.code == "metadata_required"
 
 
 @pytest.mark.parametrize("allowed", ["\t", "\n", "\r\n", "é", "😀", "\u200f", "'; DROP TABLE"])
 def test_text_of_people_is_allowed(allowed: str) -> None:
     """Only control characters that no reader wants are refused."""
-    check_attachments(allowed, {allowed: allowed}, SCHEMA)
+    check_attachments(allowed, allowed, {allowed: allowed}, SCHEMA)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 RANDOM = st.randoms(use_true_random=False)
 WAITING_MAX = 8
 STEPS = 40
-SEEDS = 80
+SEEDS = 60
 
 # What a run must have seen to be worth anything, besides every code and every type of event.
 WATCHED = (
@@ -167,7 +167,7 @@ class LongBusiness(Business):
 
 
 TestBusiness = Business.TestCase
-TestBusiness.settings = settings(max_examples=150, stateful_step_count=40)
+TestBusiness.settings = settings(max_examples=120, stateful_step_count=40)
 TestLongBusiness = pytest.mark.long(LongBusiness.TestCase)
 TestLongBusiness.settings = settings(max_examples=1_500, stateful_step_count=60)
 
