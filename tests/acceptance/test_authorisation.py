@@ -41,7 +41,7 @@ class Needs(NamedTuple):
     body: Mapping[str, Any] | None = None
 
 
-OPEN = {"GET /health", "GET /ready", "GET /metrics"}
+OPEN = {"GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"}
 PAYMENT = {"source_account_id": "external:usd", "destination_account_id": "{account_id}"}
 NEEDS = {
     "POST /transactions": Needs(
