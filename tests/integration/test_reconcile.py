@@ -13,11 +13,11 @@ import pytest
 
 from command_side.commands import Refund
 from events import log
+from events.period import moment
 from events.vocabulary import transaction_id
 from projections import compare
 from projections.compare import Scope
 from projections.discrepancies import KEPT_MAX, Discrepancy, Kind
-from projections.period import moment
 from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from projections.worker import Projector
 from runtime.problems import Invalid
