@@ -127,17 +127,8 @@ ORDER BY page.effective_at, page.position, page.line;
 
 -- name: trial_balance_totals
 -- Every account's last entry up to a position, one step down the entries' key each, and what was
--- dated back later; summed by currency, type and class. $4 may be null: nothing was.
-WITH dated_back AS (
-    SELECT
-        account_id,
-        coalesce(sum(amount) FILTER (WHERE side = 'debit'), 0) AS debits,
-        coalesce(sum(amount) FILTER (WHERE side = 'credit'), 0) AS credits
-    FROM read.entries
-    WHERE ledger = $1 AND position > $2 AND position <= $3 AND effective_at < $4
-    GROUP BY account_id
-)
-
+-- dated back later; summed by currency, type and class. $4 may be null: nothing was. (One sum of
+-- all that was dated back, joined, is a third faster, until the planner takes it for a few rows.)
 SELECT
     a.currency, a.account_type, a.account_class,
     sum(coalesce(e.debits_posted, 0) + coalesce(d.debits, 0)) AS debits_posted,
@@ -152,10 +143,18 @@ LEFT JOIN LATERAL (
     ORDER BY l.position DESC, l.line DESC
     LIMIT 1
 ) AS e ON TRUE
-LEFT JOIN dated_back AS d ON a.account_id = d.account_id
+LEFT JOIN LATERAL (
+    SELECT
+        sum(b.amount) FILTER (WHERE b.side = 'debit') AS debits,
+        sum(b.amount) FILTER (WHERE b.side = 'credit') AS credits, count(*) AS entries
+    FROM read.entries AS b
+    WHERE
+        b.ledger = a.ledger AND b.account_id = a.account_id AND b.position > $2
+        AND b.position <= $3 AND b.effective_at < $4
+) AS d ON TRUE
 WHERE
     a.ledger = $1 AND ($5::text IS NULL OR a.currency = $5)
-    AND (e.debits_posted IS NOT NULL OR d.debits IS NOT NULL)
+    AND (e.debits_posted IS NOT NULL OR d.entries > 0)
 GROUP BY a.currency, a.account_type, a.account_class
 ORDER BY a.currency, a.account_type, a.account_class;
 
