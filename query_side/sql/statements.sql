@@ -58,11 +58,13 @@ FROM page
 INNER JOIN read.transactions AS t ON page.transaction_id = t.transaction_id
 ORDER BY page.position DESC, page.line DESC;
 
--- name: books_closed
--- Whether a ledger was closed up to a time, as it was known at a position.
-SELECT EXISTS(
-    SELECT 1 FROM read.books WHERE ledger = $1 AND closed_before >= $2 AND position <= $3
-);
+-- name: last_closing
+-- A ledger's last closing up to a position, from the log: read.books knows the very last one only.
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM events.daybook_events
+WHERE originator_id = $1 AND notification_id <= $2
+ORDER BY originator_version DESC
+LIMIT 1;
 
 -- name: statement_totals
 -- Of what was posted between two positions; with $5 what was dated back there, too.

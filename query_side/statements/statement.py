@@ -15,7 +15,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import asyncpg
 import msgspec
 
-from events.vocabulary import Posting, Side
+from events import codec
+from events.vocabulary import BooksClosed, Posting, Side, books_stream_id
 from query_side.queries import LINE_MAX
 from query_side.statements import points
 from query_side.statements.asking import Asked, Basis, Period
@@ -99,7 +100,7 @@ async def head(
             await _end(connection, basis, known, moment) for moment in (period.start, period.end)
         ]
         opening, closing = [await points.at(connection, account, end) for end in ends]
-        closed = await connection.fetchval(SQL["books_closed"], ledger, period.end, known)
+        closed = await _books_closed(connection, ledger, period, known)
         reached = ends[0].reached, ends[1].reached
         totals = await _totals(connection, account, basis, period, *reached, known)
     debits, credits_ = totals[Side.DEBIT], totals[Side.CREDIT]
@@ -122,6 +123,16 @@ async def lines(pool: database.Pool, statement: Statement) -> AsyncIterator[list
             page.append(_line(row, side, balance))
         yield page
     assert balance == statement.closing_balance, "the entries do not lead to the closing balance"
+
+
+async def _books_closed(connection: Executor, ledger: str, period: Period, known: int) -> bool:
+    """Return whether, as it was known, nothing could be dated into the period any more."""
+    row = await connection.fetchrow(SQL["last_closing"], books_stream_id(ledger), known)
+    if row is None:
+        return False
+    event = codec.recorded(row).event
+    assert isinstance(event, BooksClosed)
+    return event.closed_before >= period.end
 
 
 async def _end(connection: Executor, basis: Basis, known: int, moment: datetime) -> Point:

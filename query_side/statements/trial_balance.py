@@ -129,12 +129,15 @@ def _totals(rows: Iterable[Row]) -> list[Totals]:
 
 
 def _encode(position: int, account_id: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((position, account_id))).decode()
+    place = msgspec.json.encode((position, account_id))
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
 
 
 def _decode(cursor: str) -> tuple[int, str]:
     try:
-        position, account_id = _PLACE.decode(base64.urlsafe_b64decode(cursor))
+        position, account_id = _PLACE.decode(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        )
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise _not_ours() from error
     if not 0 <= position <= POSITION_MAX or not ACCOUNT_ID.fullmatch(account_id):

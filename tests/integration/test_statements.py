@@ -132,16 +132,24 @@ async def test_what_is_dated_back_moves_into_its_period(database_url: str) -> No
 
 
 async def test_a_statement_says_whether_the_books_are_closed(database_url: str) -> None:
-    """A closed period cannot change, whoever asks again."""
-    closing = CloseBooks(ledger="demo", closed_before=given.START)
-    await given.written(database_url, [given.transfer("one"), closing], batch_size=1)
+    """A closed period cannot change; as it was known before it was closed, it could."""
+    closings = [
+        CloseBooks(ledger="demo", closed_before=given.START + timedelta(days=days))
+        for days in (-9, 0)
+    ]
+    await given.written(database_url, [given.transfer("one"), *closings], batch_size=1)
     await given.project(database_url)
     async with asking_over_http(database_url) as client:
-        closed = await as_json(client, "alice", **{"from": "2026-01-01", "to": "2026-01-29"})
-        assert closed["books_closed"] is True
-        assert (await as_json(client, "alice", **JANUARY))["books_closed"] is False
-        before = {"from": "2026-01-01", "to": "2026-01-29", "position": "3"}
-        assert (await as_json(client, "alice", **before))["books_closed"] is False
+        for day, position, closed in (
+            ("2026-01-20", 5, True),
+            ("2026-01-20", 4, True),  # Still, though the books were closed again later.
+            ("2026-01-20", 3, False),
+            ("2026-01-29", 5, True),
+            ("2026-01-29", 4, False),
+            ("2026-01-30", 5, False),
+        ):
+            period = {"from": "2026-01-01", "to": day, "position": position}
+            assert (await as_json(client, "alice", **period))["books_closed"] is closed
 
 
 async def test_each_entry_names_the_other_account(database_url: str) -> None:
