@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from events import log, money
 from events import schema as schemas
+from events.period import moment
 from events.replay import Books
 from projections.compare import Scope
-from events.period import moment
 from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from runtime import database
 from runtime.problems import Invalid, NotFound

@@ -14,6 +14,7 @@ import projections.app
 import projections.routes
 import query_side.app
 import query_side.routes
+import query_side.statements.routes
 from daybook import __version__
 from daybook.openapi import document
 from events import schema as schemas
@@ -51,7 +52,11 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += command_side.routes.ROUTES
         lifespans.append(command_side.app.lifespan)
     if side in (Side.QUERY, Side.ALL):
-        routes += [*query_side.routes.ROUTES, *projections.routes.ROUTES]
+        routes += [
+            *query_side.routes.ROUTES,
+            *query_side.statements.routes.ROUTES,
+            *projections.routes.ROUTES,
+        ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(
         [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],

@@ -116,15 +116,6 @@ async def account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     return _answer(views.account(found.row, side.schema), found)
 
 
-@get("/accounts/{account_id:str}/balance")
-async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """Return an account's four counters, balance and available balance."""
-    side, caller = await _may_read(request)
-    found = await _account(side, caller, account_id)
-    assert found.row is not None
-    return _answer(views.balance(found.row, side.schema), found)
-
-
 @get("/accounts/{account_id:str}/ledger")
 async def ledger(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's entries, newest first, each with the balance after it."""
@@ -189,7 +180,6 @@ ROUTES = [
     transactions,
     verify_double_entry,
     account,
-    balance,
     ledger,
     audit_trail,
     queue_stats,

@@ -6,7 +6,7 @@ import msgspec
 
 from events import money
 from events.schema import Schema
-from events.vocabulary import Recorded, Side
+from events.vocabulary import Recorded
 from runtime.sql import Row
 
 
@@ -61,23 +61,6 @@ def account(row: Row, schema: Schema) -> dict[str, Any]:
         "status": row["status"],
         "opened_at": row["opened_at"],
     }
-
-
-def balance(row: Row, schema: Schema) -> dict[str, Any]:
-    """Return the four counters, the balance they make, and what of it is available."""
-    decimals = schema.decimals(row["currency"])
-    posted = row["credits_posted"] - row["debits_posted"]
-    if row["normal_side"] == Side.CREDIT:
-        minor = {"balance": posted, "available": posted - row["debits_pending"]}
-    else:
-        minor = {"balance": -posted, "available": -posted - row["credits_pending"]}
-    counters = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
-    minor |= {name: row[name] for name in counters}
-    view: dict[str, Any] = {"account_id": row["account_id"], "currency": row["currency"]}
-    for name, value in minor.items():
-        view[name] = money.to_json(value, decimals)
-        view[f"{name}_minor"] = str(value)
-    return view | {"position": row["position"], "as_of": row["as_of"]}
 
 
 def entry(row: Row, schema: Schema) -> dict[str, Any]:

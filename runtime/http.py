@@ -4,6 +4,7 @@ Handlers take the raw `Request` and return an `Answer`. Measured on the machine 
 on, that serves almost twice the requests of handlers with injected bodies and `Response` objects.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
@@ -48,6 +49,43 @@ class Answer:
         """Send it."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class Streamed:
+    """A response that is sent piece by piece, as fast as the client takes it.
+
+    An error on the way breaks the connection off: the client can tell half an answer from a whole.
+    """
+
+    __slots__ = ("chunks", "headers")
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        media_type: str = "application/json",
+    ) -> None:
+        self.chunks = chunks
+        named = {"content-type": media_type, **headers}
+        self.headers = [(name.encode(), value.encode()) for name, value in named.items()]
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, until its end or until nobody listens any more."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            async for chunk in self.chunks:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _encoded(value: object) -> str:

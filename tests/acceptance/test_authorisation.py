@@ -35,10 +35,14 @@ from tests.acceptance.driving import (
 
 
 class Needs(NamedTuple):
-    """The scope that a route needs, and a body that is right; names in braces become ids."""
+    """The scope that a route needs, and a body that is right; names in braces become ids.
+
+    `query` is what a URL needs to be right.
+    """
 
     scope: str
     body: Mapping[str, Any] | None = None
+    query: str = ""
 
 
 OPEN = {"GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"}
@@ -56,6 +60,9 @@ NEEDS = {
     "POST /transactions/{transaction_id}/verify-double-entry": Needs("read", {}),
     "GET /accounts/{account_id}": Needs("read"),
     "GET /accounts/{account_id}/balance": Needs("read"),
+    "GET /accounts/{account_id}/balance-difference": Needs("read"),
+    "GET /accounts/{account_id}/statement": Needs("read", query="?from=2000-01-01&to=2099-12-31"),
+    "GET /trial-balance": Needs("read"),
     "GET /accounts/{account_id}/ledger": Needs("read"),
     "GET /accounts/{account_id}/audit-trail": Needs("read"),
     "GET /accounts/{account_id}/reconciliation-difference": Needs("read"),
@@ -76,7 +83,7 @@ SECRETS = (SECRET, "271828", "their-payer", "their-order")
 VARYING = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # an id,
     r"|\d{4}-\d\d-\d\dT[\d:.]+Z"  # a time,
-    r"|(?<=position )\d+|(?<=\"position\":)\d+"  # a position
+    r"|(?<=position )\d+|(?<=position\":)\d+"  # a position
 )
 
 
@@ -84,12 +91,12 @@ async def ask(
     route: Route, http: httpx.AsyncClient, ids: Mapping[str, str] = NOTHING, /, **headers: str
 ) -> httpx.Response:
     """Ask `route` for what `ids` name; a header's `_` is a `-`."""
-    body = NEEDS[str(route)].body
+    _, body, query = NEEDS[str(route)]
     text = None if body is None else json.dumps(body)
     for name, value in ids.items():
         text = text and text.replace(f"{{{name}}}", value)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    path = API + route.path.format_map(ids)
+    path = API + route.path.format_map(ids) + query
     return await http.request(route.method, path, content=text, headers=named)
 
 

@@ -32,6 +32,8 @@ PURE = (
     "projections/discrepancies.py",
     "query_side/cursors.py",
     "query_side/views.py",
+    "query_side/statements/asking.py",
+    "query_side/statements/views.py",
 )
 # What a pure module may take from the standard library: data, text and types, nothing that acts.
 HARMLESS = {
