@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from command_side import views
 from command_side.accounts import Account
 from command_side.batch import Done, Outcome, refusal, rejected
 from command_side.commands import CloseBooks
@@ -38,7 +39,7 @@ def completed(done: Done, recorded: Recorded, schema: Schema) -> Answer:
     body = {
         "status": "COMPLETED",
         "idempotencyKey": event.key,
-        "result": _result(recorded, schema),
+        "result": views.transaction(recorded, schema),
     }
     return Answer(ENCODER.encode(body), 200, headers(done))
 
@@ -113,7 +114,7 @@ def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
     if outcome.replayed:
         made["replayed"] = True
     if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
-        made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
+        made["transaction"] = views.transaction(outcome.recorded, schema) | {"position": None}
     return made
 
 
@@ -144,8 +145,3 @@ def _counters(account: Account, schema: Schema) -> dict[str, Any]:
         shown[name] = money.to_json(minor, decimals)
         shown[f"{name}_minor"] = str(minor)
     return shown
-
-
-def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
-    event = _transaction(recorded)
-    return {"id": recorded.originator_id, "kind": event.kind, "status": event.stage}
