@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,10 +22,10 @@ from daybook.openapi.operations import OPERATIONS, Operation
 from daybook.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.documented import settled
-from tests.acceptance.driving import API, READABLE, Ledger, client, routes
+from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes
 
 # The document's own schema, as https://spec.openapis.org/oas/3.1/schema/2022-10-07 publishes it.
-SPECIFICATION = Path(__file__).parent / "openapi-3.1.schema.json"
+SPECIFICATION = ROOT / "tests/schemas/openapi-3.1.schema.json"
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 TOLD = examples.load()
 WRITE = bool(os.environ.get("DAYBOOK_WRITE_EXAMPLES"))
@@ -135,9 +134,7 @@ def _check_shapes(
     _validate(_strict(document), content, media, answer.text)
 
 
-def _validate(
-    document: Document, content: Mapping[str, Any], media: str | None, text: str
-) -> None:
+def _validate(document: Document, content: Mapping[str, Any], media: str | None, text: str) -> None:
     media = media or next(iter(content))
     if media.endswith("json"):
         lines = text.splitlines() if media.endswith("ndjson") else [text]
