@@ -6,9 +6,9 @@ With DAYBOOK_WRITE_EXAMPLES=1 (`make examples`) the answers of the examples are 
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -33,12 +33,12 @@ Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-async def document(service: Service) -> AsyncIterator[Document]:
+async def document(service: Service) -> Document:
     """Fetch the document, without a token."""
     async with client(service.url) as http:
         answer = await http.get(f"{API}/openapi.json")
     assert answer.headers["content-type"] == "application/json"
-    yield _json(answer.text)
+    return cast("Document", _json(answer.text))
 
 
 def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
