@@ -113,7 +113,7 @@ CREATE TABLE read.transactions (
     destination_account_id text,
     amount numeric,
     currency text,
-    -- JSON, of more than one posting.
+    -- JSON, of more than one posting, or of one that refers to a line other than the first.
     postings text,
     description text,
     reference text,
