@@ -18,13 +18,13 @@ ALTER TABLE command.accounts ADD COLUMN metadata text;
 CREATE TABLE command.standings (
     transaction_id uuid CONSTRAINT standings_pkey PRIMARY KEY,
     stage text NOT NULL,
-    used numeric [] NOT NULL,
+    used numeric[] NOT NULL,
     due_at timestamptz
 ) WITH (fillfactor = 80);
 -- The sweeper asks for what is due.
 CREATE INDEX standings_due ON command.standings (due_at) WHERE due_at IS NOT NULL;
 INSERT INTO command.standings (transaction_id, stage, used)
-SELECT transaction_id, 'COMPLETED', ARRAY[refunded] FROM command.refunds;
+SELECT transaction_id, 'COMPLETED' AS stage, ARRAY[refunded] AS used FROM command.refunds;
 DROP TABLE command.refunds;
 
 -- One row for each ledger that was ever closed up to some day.
@@ -56,6 +56,9 @@ CREATE TABLE read.accounts (
     opened_at timestamptz NOT NULL,
     CONSTRAINT accounts_pkey PRIMARY KEY (ledger, account_id)
 );
+-- The list of accounts pages by this key, and ids that begin alike are neighbours in it, whatever
+-- the database's own collation is.
+CREATE INDEX accounts_by_id ON read.accounts (ledger, account_id COLLATE "C");
 
 CREATE TABLE read.balances (
     ledger text NOT NULL,
@@ -91,8 +94,11 @@ CREATE TABLE read.entries (
     -- An account's ledger pages by this key.
     CONSTRAINT entries_pkey PRIMARY KEY (ledger, account_id, position, line)
 );
--- Reconciliation, and the list of a whole ledger's entries, read ranges of positions. Rows arrive
--- in that order, so a block range index of a few pages serves them.
+-- The list of a whole ledger's entries pages by this key, however few of the log's entries are its;
+-- a transaction's entries are found by its position.
+CREATE UNIQUE INDEX entries_of_ledger ON read.entries (ledger, position, line);
+-- Reconciliation reads ranges of positions. Rows arrive in that order, so a block range index of a
+-- few pages serves it.
 CREATE INDEX entries_by_position ON read.entries USING brin (position) WITH (autosummarize = on);
 -- A balance at an effective time is the one recorded by then, and what was dated back later.
 CREATE INDEX entries_dated_back ON read.entries (ledger, account_id, effective_at)
@@ -138,7 +144,7 @@ CREATE INDEX transactions_by_about ON read.transactions (about, position) WHERE 
 CREATE TABLE read.standings (
     transaction_id uuid CONSTRAINT standings_pkey PRIMARY KEY,
     stage text NOT NULL,
-    used numeric [] NOT NULL,
+    used numeric[] NOT NULL,
     code text,
     detail text,
     position bigint NOT NULL,
@@ -166,6 +172,14 @@ CREATE TABLE read.books (
     version bigint NOT NULL,
     position bigint NOT NULL
 );
+
+-- Is `part` somewhere in `whole`? Neither case nor the database's own collation matters, and no
+-- character is a wildcard. (A function of one expression becomes part of the query that calls it.)
+CREATE FUNCTION read.contains(whole text, part text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT strpos(lower(whole COLLATE pg_c_utf8), lower(part COLLATE pg_c_utf8)) > 0
+$$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA read TO daybook_reader, daybook_auditor;
 GRANT SELECT, INSERT ON
