@@ -24,6 +24,7 @@ LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
 LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 BIGGEST = 2**63 - 1
+LINE_MAX = 2**15 - 1
 
 
 class Cursor(NamedTuple):

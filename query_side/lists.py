@@ -13,7 +13,6 @@ stopped looking. The neighbouring pages begin at just these, so a walk along `ne
 `previous` shows every row once, whatever is added meanwhile.
 """
 
-from datetime import datetime
 from typing import NamedTuple
 
 from events import checkpoints
@@ -81,20 +80,16 @@ async def _window(connection: Executor, listing: Listing, paging: Paging) -> _Wi
     low, high = listing.low, listing.high
     rest = (0,) * (len(low) - 1)
     if listing.period.start is not None:
-        low = max(low, (await _position_at(connection, listing.period.start), *rest))
+        before = await queries.position_before(connection, listing.period.start)
+        low = max(low, (before + 1, *rest))
     if listing.period.end is not None:
-        high = min(high, (await _position_at(connection, listing.period.end), *rest))
+        before = await queries.position_before(connection, listing.period.end)
+        high = min(high, (before + 1, *rest))
     if paging.cursor is None:
         return _Window(low, high, paging.ascending)
     if paging.cursor.up:
         return _Window(max(low, paging.cursor.cut), high, up=True)
     return _Window(low, min(high, paging.cursor.cut), up=False)
-
-
-async def _position_at(connection: Executor, moment: datetime) -> int:
-    """Return the first position that was, or will be, recorded at `moment` or later."""
-    before: int | None = await connection.fetchval(SQL["position_before"], moment)
-    return (before or 0) + 1
 
 
 async def _found(

@@ -6,6 +6,7 @@ rows beside it.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -41,6 +42,12 @@ async def snapshot(pool: database.Pool) -> AsyncIterator[Executor]:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         yield connection
+
+
+async def position_before(connection: Executor, moment: datetime) -> int:
+    """Return the last position that was recorded before `moment`; 0 is before the log."""
+    position: int | None = await connection.fetchval(SQL["position_before"], moment)
+    return position or 0
 
 
 async def read(pool: database.Pool, name: str, *arguments: Any) -> Read:  # noqa: ANN401
