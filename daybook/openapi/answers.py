@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
+from projections.discrepancies import Discrepancy
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType
@@ -21,7 +22,12 @@ class Money:
     """An amount in units, and the same in minor units."""
 
 
+class Units:
+    """An amount in units only."""
+
+
 Position = Annotated[int, Meta(ge=0, description="A place in the log.")]
+Overdraft = Annotated[str, Meta(description="`unlimited`, or an amount in units.")]
 
 
 class Problem(Struct):
@@ -42,6 +48,24 @@ class Problem(Struct):
     idempotencyKey: str | Sometimes = UNSET  # noqa: N815
     transactionId: UUID | Sometimes = UNSET  # noqa: N815
     pollUrl: str | Sometimes = UNSET  # noqa: N815
+
+
+class Counters(Struct):
+    """What was debited and credited, and what is reserved on either side; and what that makes."""
+
+    balance: Money
+    available: Money
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+
+
+class Page(Struct):
+    """A page of a list. Only `next: null` is the end; `previous` finds what was added since."""
+
+    next: str | None
+    previous: str
 
 
 # --- submissions --------------------------------------------------------------------------------
@@ -180,7 +204,7 @@ class _Policy(Struct):
     type: AccountType
     currency: str
     normal_side: Side
-    overdraft: Annotated[str, Meta(description="`unlimited`, or an amount in units.")]
+    overdraft: Overdraft
     status: Status
     metadata: Metadata | None
     version: int
@@ -203,15 +227,18 @@ class Rehearsed(Struct):
     accounts: list["RehearsedAccount"]
 
 
-class RehearsedAccount(_Policy):
+class RehearsedAccount(Counters):
     """An account as it would be."""
 
-    balance: Money
-    available: Money
-    debits_posted: Money
-    credits_posted: Money
-    debits_pending: Money
-    credits_pending: Money
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Overdraft
+    status: Status
+    metadata: Metadata | None
+    version: int
 
 
 class Books(Struct):
@@ -219,6 +246,297 @@ class Books(Struct):
 
     closed_before: datetime
     position: Position
+
+
+class Account(_Policy):
+    """An account's policy."""
+
+    opened_at: datetime
+
+
+class ListedAccount(Counters):
+    """An account's policy and its balance in one."""
+
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Overdraft
+    status: Status
+    metadata: Metadata | None
+    version: int
+    opened_at: datetime
+    position: Position
+    as_of: datetime
+
+
+class Accounts(Page):
+    """Accounts by id."""
+
+    items: list[ListedAccount]
+
+
+# --- reading transactions -----------------------------------------------------------------------
+
+Movement = Literal["posted", "held", "released"]
+
+
+class Transactions(Page):
+    """Transactions, newest first."""
+
+    items: list[Transaction]
+
+
+class Entry(Struct):
+    """One line of an account's ledger, with the account's balance after it."""
+
+    account_id: str
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Movement
+    side: Side
+    amount: Money
+    currency: str
+    balance: Money
+    available: Money
+    effective_at: datetime
+    recorded_at: datetime
+
+
+class Entries(Page):
+    """Entries, newest first."""
+
+    items: list[Entry]
+
+
+class VerifiedTotal(Struct):
+    """The sums of one kind of entry in one currency."""
+
+    kind: Movement
+    currency: str
+    debits_minor: str
+    credits_minor: str
+
+
+class VerifiedEntry(Struct):
+    """An entry of the transaction's own events."""
+
+    account_id: str
+    kind: Movement
+    side: Side
+    amount_minor: str
+    currency: str
+
+
+class Verification(Struct):
+    """Whether debits equal credits, and both what the postings say."""
+
+    transaction_id: UUID
+    balanced: bool
+    totals: list[VerifiedTotal]
+    entries: list[VerifiedEntry]
+
+
+class EventView(Struct):
+    """An event of the log, as it was recorded; amounts are minor units."""
+
+    position: Position
+    stream_id: UUID
+    version: int
+    type: str
+    recorded_at: datetime
+    data: dict[str, Any]
+
+
+class Events(Page):
+    """Events, newest first."""
+
+    items: list[EventView]
+
+
+# --- balances, statements, the trial balance ----------------------------------------------------
+
+
+class Balance(Counters):
+    """An account's counters. `at_position` and `effective_at` say which point, if one was named.
+
+    `position` and `as_of` are of the last event that changed the account by then.
+    """
+
+    account_id: str
+    currency: str
+    position: Position | None
+    as_of: datetime | None
+    at_position: Position | Sometimes = UNSET
+    effective_at: datetime | Sometimes | None = UNSET
+
+
+class CountersAt(Counters):
+    """An account's counters at a position."""
+
+    at_position: Position
+
+
+class Change(Struct):
+    """An entry; `posted` and `pending` are what it added to the counters of its side."""
+
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Kind
+    movement: Movement
+    side: Side
+    amount: Money
+    posted: Money
+    pending: Money
+    currency: str
+    recorded_at: datetime
+    effective_at: datetime
+    reference: str | None
+    description: str | None
+
+
+class BalanceDifference(Struct):
+    """An account's balances at two points, and every entry between, newest first."""
+
+    account_id: str
+    currency: str
+    from_: CountersAt = msgspec.field(name="from")
+    to: CountersAt
+    difference: Counters
+    items: list[Change]
+    next: str | None
+
+
+class StatementLine(Struct):
+    """An entry of a statement, with the balance after it."""
+
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Kind
+    side: Side
+    amount: Money
+    balance: Money
+    recorded_at: datetime
+    effective_at: datetime
+    counterparty_account_id: str
+    reference: str | None
+    description: str | None
+
+
+class Statement(Struct):
+    """What was posted to an account in a period. The same `at_position` gives the same statement.
+
+    `books_closed`: nothing can be dated into the period any more.
+    """
+
+    statement_id: UUID
+    account_id: str
+    currency: str
+    normal_side: Side
+    basis: Literal["recorded", "effective"]
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    at_position: Position
+    books_closed: bool
+    opening_balance: Money
+    closing_balance: Money
+    total_debits: Money
+    total_credits: Money
+    debit_count: int
+    credit_count: int
+    entries: list[StatementLine]
+
+
+class Sum(Struct):
+    """The counters of some accounts, and their balance by the side that their type usually has."""
+
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+    account_type: AccountType | Sometimes = UNSET
+    account_class: str | Sometimes = UNSET
+    balance: Money | Sometimes = UNSET
+
+
+class Total(Sum, kw_only=True):
+    """All accounts in one currency, and those of each type and each class."""
+
+    currency: str
+    balanced: bool
+    types: list[Sum]
+    classes: list[Sum]
+
+
+class BalancedAccount(Counters):
+    """An account of the trial balance."""
+
+    account_id: str
+    account_type: AccountType
+    account_class: str
+    normal_side: Side
+    currency: str
+
+
+class TrialBalance(Struct):
+    """The totals of each currency, and a page of the accounts."""
+
+    at_position: Position
+    effective_at: datetime | None
+    totals: list[Total]
+    items: list[BalancedAccount]
+    next: str | None
+
+
+# --- reconciling --------------------------------------------------------------------------------
+
+
+class PostedAndPending(Struct):
+    """The four counters."""
+
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+
+
+class _Report(Struct):
+    reconciliationId: UUID  # noqa: N815
+    account_id: str
+    startDate: datetime | None  # noqa: N815
+    endDate: datetime | None  # noqa: N815
+    status: Literal["CLEAN", "DISCREPANCIES"]
+    eventsRead: int  # noqa: N815
+    entriesCompared: int  # noqa: N815
+    discrepancyCount: int  # noqa: N815
+    discrepancies: list[Discrepancy]
+    position: Position
+    timestamp: datetime
+
+
+class Reconciliation(_Report):
+    """What the log says of an account (expected), and what the read models show (actual)."""
+
+    currency: str
+    expected_balance: Units
+    actual_balance: Units | None
+    difference: Money
+    expected_counters: PostedAndPending
+    actual_counters: PostedAndPending | None
+
+
+class KeptReport(_Report):
+    """A report as it was kept."""
+
+
+class Reports(Struct):
+    """The latest 100, newest first."""
+
+    items: list[KeptReport]
 
 
 # --- the service --------------------------------------------------------------------------------
@@ -268,7 +586,7 @@ class CacheStats(Struct):
     totalKeys: int | None  # noqa: N815
     prefix: str
     defaultTtl: int  # noqa: N815
-    memoryUsage: int | None  # noqa: N815
+    memoryUsage: str | None  # noqa: N815
     timestamp: datetime
 
 

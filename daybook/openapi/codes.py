@@ -124,6 +124,48 @@ CLOSE = (
     | _codes("period_invalid", Code.CLOSING_IN_FUTURE, Code.CLOSING_BACKWARDS)
 )
 
+READ = ACCESS | _codes(
+    "position_not_reached", "prefer_invalid", "min_position_invalid", "path_invalid"
+)
+LIST = READ | _codes(
+    "parameter_unknown", "parameter_repeated", "cursor_invalid", "limit_invalid", "order_unknown"
+)
+_FILTERS = _codes(
+    "account_id_invalid",
+    "transaction_id_invalid",
+    "currency_unknown",
+    "currency_required",
+    "amount_not_a_number",
+    "amount_not_positive",
+    "amount_too_precise",
+    "amount_too_large",
+    "time_invalid",
+    "kind_unknown",
+    "control_character",
+)
+TRANSACTIONS = LIST | _FILTERS | _codes("status_unknown", "metadata_too_large")
+ENTRIES = LIST | _FILTERS | _codes("side_unknown")
+ACCOUNTS = (LIST | _FILTERS | _codes("status_unknown", "type_unknown", "metadata_too_large")) - {
+    "kind_unknown",
+    "transaction_id_invalid",
+}
+NO_TRANSACTION = _codes("transaction_not_found")
+NO_ACCOUNT = _codes("account_not_found")
+_POINT = _codes(
+    "parameter_unknown",
+    "parameter_repeated",
+    "point_ambiguous",
+    "position_invalid",
+    "period_invalid",
+)
+BALANCE = READ | NO_ACCOUNT | _POINT
+DIFFERENCE = BALANCE | _codes("cursor_invalid", "limit_invalid")
+STATEMENT = BALANCE | _codes("basis_invalid", "format_invalid", "camt_unrepresentable")
+TRIAL_BALANCE = (
+    READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
+)
+RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),

@@ -9,7 +9,7 @@ import msgspec
 
 from daybook import __version__
 from daybook.openapi import codes, examples
-from daybook.openapi.answers import Money, Problem
+from daybook.openapi.answers import Money, Problem, Units
 from daybook.openapi.examples import Example
 from daybook.openapi.operations import JSON, OPERATIONS, TAGS, Bodies, Operation
 from daybook.openapi.parameters import LEDGER, PATH, Parameter
@@ -25,8 +25,12 @@ DESCRIPTION = (
     "`docs/how-to.md` walks through the jobs."
 )
 _MONEY = "x-money"
-_UNITS = {"type": "number", "description": "Exact, in the currency's unit."}
-_MINOR = {"type": "string", "pattern": "^-?[0-9]+$", "description": "The same in minor units."}
+_UNITS: Json = {"type": "number", "description": "Exact, in the currency's unit."}
+_MINOR: Json = {
+    "type": "string",
+    "pattern": "^-?[0-9]+$",
+    "description": "The same in minor units.",
+}
 _TITLES = dict(STATUS.values()) | {
     409: "Something is in the way: see the code",
     500: "A bug; nothing happens twice",
@@ -270,9 +274,8 @@ def all_codes(operation: Operation) -> set[str]:
 
 
 def _custom(kind: type) -> Json:
-    if kind is Money:
-        return {_MONEY: True}
-    raise NotImplementedError
+    custom: dict[type, Json] = {Money: {_MONEY: True}, Units: _UNITS}
+    return custom[kind]
 
 
 def _twice(component: Json) -> Json:

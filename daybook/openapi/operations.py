@@ -24,11 +24,30 @@ from daybook.openapi.answers import (
     Rehearsed,
 )
 from daybook.openapi.codes import Codes
-from daybook.openapi.parameters import DRY_RUN, FRESH, KEY, MODE, WAIT, Parameter
+from daybook.openapi.parameters import (
+    ACCOUNTS,
+    DIFFERENCE,
+    DRY_RUN,
+    ENTRIES,
+    FRESH,
+    KEY,
+    LEDGER_ENTRIES,
+    MODE,
+    PAGING,
+    POINT,
+    STATEMENT,
+    TRANSACTIONS,
+    TRIAL_BALANCE,
+    WAIT,
+    Parameter,
+)
+from projections.routes import PeriodBody
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
+CSV = "text/csv"
+XML = "application/xml"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -72,7 +91,6 @@ def _json(shape: Any) -> Bodies:  # noqa: ANN401 - a type, or several
 
 
 _SUBMITTED = {200: _json((Polled, Rehearsed)), 202: _json(Accepted)}
-_READ = codes.ACCESS | {"position_not_reached", "prefer_invalid", "min_position_invalid"}
 
 WRITING = (
     Operation(
@@ -182,6 +200,170 @@ WRITING = (
         problems=codes.CLOSE,
     ),
 )
+READING = (
+    Operation(
+        name="status",
+        route="GET /transactions/status/{key}",
+        tag="Reading transactions",
+        summary="What became of a submission, by its idempotency key",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(Polled), 202: _json(answers.Processing)},
+        problems=codes.READ | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="transaction",
+        route="GET /transactions/{transaction_id}",
+        tag="Reading transactions",
+        summary="One transaction as it stands, and what refers to it",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Transaction)},
+        problems=codes.READ | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="transactions",
+        route="GET /transactions",
+        tag="Reading transactions",
+        summary="A ledger's transactions, failed ones included, newest first",
+        scope="read",
+        parameters=(*TRANSACTIONS, *FRESH),
+        answers={200: _json(answers.Transactions)},
+        problems=codes.TRANSACTIONS,
+    ),
+    Operation(
+        name="verifyDoubleEntry",
+        route="POST /transactions/{transaction_id}/verify-double-entry",
+        tag="Reading transactions",
+        summary="A transaction's entries, and whether they balance",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Verification)},
+        problems=codes.READ | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="entries",
+        route="GET /entries",
+        tag="Reading transactions",
+        summary="A ledger's entries, newest first",
+        scope="read",
+        parameters=(*ENTRIES, *FRESH),
+        answers={200: _json(answers.Entries)},
+        problems=codes.ENTRIES,
+    ),
+    Operation(
+        name="accounts",
+        route="GET /accounts",
+        tag="Reading accounts",
+        summary="A ledger's accounts by id, each with policy and balance",
+        scope="read",
+        parameters=(*ACCOUNTS, *FRESH),
+        answers={200: _json(answers.Accounts)},
+        problems=codes.ACCOUNTS,
+    ),
+    Operation(
+        name="account",
+        route="GET /accounts/{account_id}",
+        tag="Reading accounts",
+        summary="An account's policy",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Account)},
+        problems=codes.READ | codes.NO_ACCOUNT,
+    ),
+    Operation(
+        name="balance",
+        route="GET /accounts/{account_id}/balance",
+        tag="Reading accounts",
+        summary="An account's counters, now or at a point",
+        scope="read",
+        parameters=(*POINT, *FRESH),
+        answers={200: _json(answers.Balance)},
+        problems=codes.BALANCE,
+    ),
+    Operation(
+        name="balanceDifference",
+        route="GET /accounts/{account_id}/balance-difference",
+        tag="Reading accounts",
+        summary="An account's counters at two points, and every entry between",
+        scope="read",
+        parameters=(*DIFFERENCE, *FRESH),
+        answers={200: _json(answers.BalanceDifference)},
+        problems=codes.DIFFERENCE,
+    ),
+    Operation(
+        name="ledger",
+        route="GET /accounts/{account_id}/ledger",
+        tag="Reading accounts",
+        summary="An account's entries, newest first",
+        scope="read",
+        parameters=(*LEDGER_ENTRIES, *FRESH),
+        answers={200: _json(answers.Entries)},
+        problems=codes.ENTRIES | codes.NO_ACCOUNT,
+    ),
+    Operation(
+        name="auditTrail",
+        route="GET /accounts/{account_id}/audit-trail",
+        tag="Reading accounts",
+        summary="Every event that concerns an account, as recorded, newest first",
+        scope="read",
+        parameters=(*PAGING, *FRESH),
+        answers={200: _json(answers.Events)},
+        problems=codes.LIST | codes.NO_ACCOUNT,
+    ),
+    Operation(
+        name="statement",
+        route="GET /accounts/{account_id}/statement",
+        tag="Reading accounts",
+        summary="An account's statement of a period",
+        scope="read",
+        parameters=(*STATEMENT, *FRESH),
+        answers={200: {JSON: answers.Statement, CSV: str, XML: str}},
+        problems=codes.STATEMENT,
+    ),
+    Operation(
+        name="trialBalance",
+        route="GET /trial-balance",
+        tag="Reading accounts",
+        summary="Every account's counters at a point, and their sums",
+        scope="read",
+        parameters=(*TRIAL_BALANCE, *FRESH),
+        answers={200: {JSON: answers.TrialBalance, CSV: str}},
+        problems=codes.TRIAL_BALANCE,
+    ),
+    Operation(
+        name="reconcile",
+        route="POST /accounts/{account_id}/reconcile",
+        tag="Reconciling",
+        summary="Replay an account's events from the log and compare; the report is kept",
+        scope="reconcile",
+        parameters=FRESH,
+        body=_json(PeriodBody),
+        body_required=False,
+        answers={200: _json(answers.Reconciliation)},
+        problems=codes.RECONCILE,
+    ),
+    Operation(
+        name="reconciliationDifference",
+        route="GET /accounts/{account_id}/reconciliation-difference",
+        tag="Reconciling",
+        summary="The same as of now, for the whole time; nothing is kept",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Reconciliation)},
+        problems=codes.READ | codes.NO_ACCOUNT,
+    ),
+    Operation(
+        name="reconciliationHistory",
+        route="GET /accounts/{account_id}/reconciliation-history",
+        tag="Reconciling",
+        summary="The latest reports of an account, newest first",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Reports)},
+        problems=codes.READ,
+    ),
+)
 SERVICE = (
     Operation(
         name="queueStats",
@@ -191,7 +373,7 @@ SERVICE = (
         scope="read",
         parameters=FRESH,
         answers={200: _json(answers.QueueStats)},
-        problems=_READ | {"queue_unavailable", "queue_gone"},
+        problems=codes.READ | {"queue_unavailable", "queue_gone"},
     ),
     Operation(
         name="cacheStats",
@@ -201,7 +383,7 @@ SERVICE = (
         scope="read",
         parameters=FRESH,
         answers={200: _json(answers.CacheStats)},
-        problems=_READ,
+        problems=codes.READ,
     ),
     Operation(
         name="health",
@@ -232,4 +414,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *SERVICE)
+OPERATIONS = (*WRITING, *READING, *SERVICE)

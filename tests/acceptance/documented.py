@@ -9,7 +9,12 @@ _VARYING = (
     (re.compile(r'("(?:\w+_)?position":)\d+'), r"\1N"),
     (re.compile(r"(position )\d+"), r"\1N"),
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
-    (re.compile(r'("(?:reconciliationId|statement_id)":)"[^"]+"'), r'\1"ID"'),
+    (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
+    (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
+    # Positions in a CSV file; positions and statement ids in camt.053.
+    (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
+    (re.compile(r"(<NtryRef>)\d+"), r"\1N"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
 )
 
 
