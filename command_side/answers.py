@@ -5,13 +5,20 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from command_side import views
+import msgspec
+
 from command_side.accounts import Account
 from command_side.batch import Done, Outcome, refusal, rejected
 from command_side.commands import CloseBooks
-from events import money
+from events import money, shown
 from events.schema import Schema
-from events.vocabulary import Recorded, TransactionEvent, TransferRejected
+from events.vocabulary import (
+    Recorded,
+    TransactionEvent,
+    TransferRejected,
+    due_at,
+    summary_of,
+)
 from runtime.http import ENCODER, Answer
 from runtime.problems import Invalid, Problem, Rejected
 
@@ -39,7 +46,7 @@ def completed(done: Done, recorded: Recorded, schema: Schema) -> Answer:
     body = {
         "status": "COMPLETED",
         "idempotencyKey": event.key,
-        "result": views.transaction(recorded, schema),
+        "result": _result(recorded, schema),
     }
     return Answer(ENCODER.encode(body), 200, headers(done))
 
@@ -114,7 +121,7 @@ def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
     if outcome.replayed:
         made["replayed"] = True
     if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
-        made["transaction"] = views.transaction(outcome.recorded, schema) | {"position": None}
+        made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
     return made
 
 
@@ -145,3 +152,37 @@ def _counters(account: Account, schema: Schema) -> dict[str, Any]:
         shown[name] = money.to_json(minor, decimals)
         shown[f"{name}_minor"] = str(minor)
     return shown
+
+
+def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
+    """Return the transaction as the query side shows it, as long as nothing follows it."""
+    event = _transaction(recorded)
+    summary = summary_of(event.postings)
+    row: dict[str, Any] = {
+        "transaction_id": recorded.originator_id,
+        "kind": event.kind,
+        "status": event.stage,
+        "source_account_id": summary.source,
+        "destination_account_id": summary.destination,
+        "amount": None if summary.amount is None else int(summary.amount),
+        "currency": summary.currency,
+        "postings": _text(event.postings),
+        "description": event.description,
+        "reference": event.reference,
+        "metadata": None if event.metadata is None else _text(event.metadata),
+        "rate": None if event.rate is None else _text(event.rate),
+        "about": event.about,
+        "due_at": due_at(event),
+        "effective_at": event.effective_at,
+        "recorded_at": event.recorded_at,
+        "position": recorded.position,
+        "used": None,
+        "code": None,
+        "detail": None,
+        "changed_at": None,
+    }
+    return shown.transaction(row, schema)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
