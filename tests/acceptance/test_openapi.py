@@ -161,7 +161,7 @@ def _write(answers: list[str]) -> None:
         text = path.read_text(encoding="utf-8")
         text = re.sub(
             r"^answer = '''.*?'''$",
-            lambda _: f"answer = '''\n{next(left)}'''",
+            lambda _: "answer = '''\n" + next(left).replace("\r\n", "\n") + "'''",
             text,
             flags=re.DOTALL | re.MULTILINE,
         )
