@@ -23,6 +23,8 @@ PURE = (
     "projections/transactions.py",
     "projections/discrepancies.py",
     "query_side/cursors.py",
+    "query_side/filters.py",
+    "query_side/parameters.py",
     "query_side/views.py",
 )
 # What a pure module may take from the standard library: data, text and types, nothing that acts.
