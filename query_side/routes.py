@@ -127,6 +127,14 @@ async def audit_trail(request: HttpRequest, account_id: FromPath[str]) -> ASGIAp
     return await _listed(side, asked, lambda row: views.event(codec.recorded(row)))
 
 
+@get("/books")
+async def books(request: HttpRequest) -> ASGIApp:
+    """Return until when the ledger's books are closed."""
+    side, caller = await _may_read(request)
+    found = await queries.read(side.pool, "books", caller.ledger)
+    return _answer(views.books(found.row), found.position)
+
+
 @get("/queue/stats")
 async def queue_stats(request: HttpRequest) -> ASGIApp:
     """Return what the queue says of itself."""
@@ -174,6 +182,7 @@ ROUTES = [
     account,
     ledger,
     audit_trail,
+    books,
     queue_stats,
     cache_stats,
 ]

@@ -71,6 +71,13 @@ def entry(row: Row, schema: Schema) -> View:
     }
 
 
+def books(row: Row | None) -> View:
+    """Return until when a ledger's books are closed, and where it says so; null twice if never."""
+    if row is None:
+        return {"closed_before": None, "position": None}
+    return {"closed_before": row["closed_before"], "position": row["position"]}
+
+
 def event(recorded: Recorded) -> View:
     """Return one event of the log, as it was recorded."""
     return {

@@ -242,10 +242,10 @@ class RehearsedAccount(Counters):
 
 
 class Books(Struct):
-    """Until when the books are closed."""
+    """Until when the books are closed; null, if never."""
 
-    closed_before: datetime
-    position: Position
+    closed_before: datetime | None
+    position: Position | None
 
 
 class Account(_Policy):

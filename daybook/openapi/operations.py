@@ -322,6 +322,16 @@ READING = (
         problems=codes.STATEMENT,
     ),
     Operation(
+        name="books",
+        route="GET /books",
+        tag="Reading accounts",
+        summary="Until when the books are closed",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Books)},
+        problems=codes.READ,
+    ),
+    Operation(
         name="trialBalance",
         route="GET /trial-balance",
         tag="Reading accounts",

@@ -41,7 +41,7 @@ class Needs(NamedTuple):
     """
 
     scope: str
-    body: Mapping[str, Any] | None = None
+    body: Any = None
     query: str = ""
 
 
@@ -51,13 +51,27 @@ NEEDS = {
     "POST /transactions": Needs(
         "write", {"transaction": {**PAYMENT, "amount": "1.00"}, "idempotencyKey": "{key}"}
     ),
-    "POST /transactions/{transaction_id}/refund": Needs("write", {"idempotencyKey": "r{key}"}),
+    "POST /transactions/batch": Needs(
+        "write", [{"transaction": {**PAYMENT, "amount": "1.00"}, "idempotencyKey": "b{key}"}]
+    ),
+    **{
+        f"POST /transactions/{{transaction_id}}/{verb}": Needs(
+            "write", {"idempotencyKey": f"{verb}-{{key}}"}
+        )
+        for verb in ("refund", "capture", "void", "cancel")
+    },
     "POST /accounts": Needs("write", {"account_id": "{account_id}"}),
     "PATCH /accounts/{account_id}": Needs("write", {"status": "frozen"}),
+    "POST /books/close": Needs("admin", {"closed_before": "2020-01-01"}),
+    "GET /books": Needs("read"),
     "GET /transactions": Needs("read"),
+    "GET /entries": Needs("read"),
+    "GET /accounts": Needs("read"),
     "GET /transactions/{transaction_id}": Needs("read"),
     "GET /transactions/status/{key}": Needs("read"),
     "POST /transactions/{transaction_id}/verify-double-entry": Needs("read", {}),
+    "GET /entries": Needs("read"),
+    "GET /accounts": Needs("read"),
     "GET /accounts/{account_id}": Needs("read"),
     "GET /accounts/{account_id}/balance": Needs("read"),
     "GET /accounts/{account_id}/balance-difference": Needs("read"),
@@ -274,7 +288,9 @@ async def test_what_is_another_ledgers_is_as_if_it_were_not(
 async def test_lists_end_at_the_ledger(open_ledger: OpenLedger, theirs: Theirs) -> None:
     """An empty ledger shows empty lists."""
     mine = await open_ledger()
-    assert await mine.get("/transactions") == {"items": [], "next": None}
+    for path in ("/transactions", "/entries", "/accounts"):
+        page = await mine.get(path)
+        assert (page["items"], page["next"]) == ([], None)
 
 
 async def test_cursor_of_another_ledger_shows_only_ones_own(open_ledger: OpenLedger) -> None:
@@ -284,7 +300,10 @@ async def test_cursor_of_another_ledger_shows_only_ones_own(open_ledger: OpenLed
     for _ in range(2):
         await mine.posted(destination="wallet", amount=b"100")
         secrets.append((await theirs.posted(destination="wallet", amount=b"100"))["id"])
-    for path in ("/transactions", "/accounts/wallet/ledger", "/accounts/wallet/audit-trail"):
+    for path in (
+        *("/transactions", "/entries", "/accounts"),
+        *("/accounts/wallet/ledger", "/accounts/wallet/audit-trail"),
+    ):
         cursor = (await theirs.get(f"{path}?limit=1"))["next"]
         assert cursor is not None
         found = await mine.get(path, params={"cursor": cursor})

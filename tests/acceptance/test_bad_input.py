@@ -145,7 +145,7 @@ async def unmoved(database: Database, ledger: Ledger) -> Any:  # noqa: ANN401 - 
     position = await head_position(database)
     yield
     assert await head_position(database) == position, "something was appended"
-    assert await ledger.get("/transactions") == {"items": [], "next": None}
+    assert (await ledger.get("/transactions"))["items"] == []
 
 
 def names(case: object) -> str | None:

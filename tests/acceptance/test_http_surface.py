@@ -36,9 +36,13 @@ RESULT = {
     "amount_minor",
     "currency",
     "status",
+    "postings",
     "description",
+    "reference",
     "metadata",
+    "rate",
     "refund_of",
+    "effective_at",
     "position",
     "created_at",
 }
@@ -177,18 +181,25 @@ async def test_poll_is_processing_until_projected(ledger: Ledger, service: Servi
     result = polled["result"]
     assert set(result) == RESULT
     assert isinstance(result["amount"], Number)
+    assert result.pop("effective_at") == result["created_at"]
     assert moment(result.pop("created_at")) <= datetime.now(UTC)
-    assert result == {
-        "id": accepted.json()["messageId"],
-        "kind": "transfer",
+    moved = {
         "source_account_id": "external:usd",
         "destination_account_id": "wallet",
         "amount": "100.00",
         "amount_minor": "10000",
         "currency": "USD",
+    }
+    assert result == {
+        "id": accepted.json()["messageId"],
+        "kind": "transfer",
+        **moved,
+        "postings": [moved],
         "status": "COMPLETED",
         "description": None,
+        "reference": None,
         "metadata": None,
+        "rate": None,
         "refund_of": None,
         "position": int(accepted.headers["Daybook-Position"]),
     }
@@ -324,7 +335,7 @@ async def test_nothing_is_written_with_the_currencys_decimals(
 async def test_transaction_is_found_by_its_id(ledger: Ledger) -> None:
     """The same as the poll's result; unknown and malformed ids are 404."""
     result = await ledger.posted("k", description="Lunch", metadata={"table": 4})
-    assert await ledger.get(f"/transactions/{result['id']}") == result
+    assert await ledger.get(f"/transactions/{result['id']}") == result | {"related": []}
     for unknown in (UNKNOWN_ID, "not-a-uuid"):
         answer = await ledger.http.get(f"{API}/transactions/{unknown}")
         problem(answer, 404, "transaction_not_found")
@@ -334,7 +345,7 @@ async def test_transactions_page_newest_first_each_once(ledger: Ledger) -> None:
     """Pages of two, by cursor, show every transaction once, also when new ones come meanwhile."""
     ids = [(await ledger.posted(amount=b"1"))["id"] for _ in range(5)]
     page = await ledger.get("/transactions?limit=2")
-    assert set(page) == {"items", "next"}
+    assert set(page) == {"items", "next", "previous"}
     assert [set(item) for item in page["items"]] == [RESULT, RESULT]
     await ledger.posted(amount=b"1")
     seen = [item["id"] for item in page["items"]]
@@ -344,7 +355,7 @@ async def test_transactions_page_newest_first_each_once(ledger: Ledger) -> None:
     assert seen == ids[::-1]
 
 
-@pytest.mark.parametrize("path", ["/transactions", "/accounts/wallet/ledger"])
+@pytest.mark.parametrize("path", ["/transactions", "/entries", "/accounts/wallet/ledger"])
 @pytest.mark.parametrize(
     "query, code",
     [
@@ -360,6 +371,9 @@ async def test_transactions_page_newest_first_each_once(ledger: Ledger) -> None:
         ("cursor=nonsense", "cursor_invalid"),
         ("cursor=%C3%A9", "cursor_invalid"),
         ("cursor=WzEsMiwzXQ", "cursor_invalid"),
+        ("lmit=1", "parameter_unknown"),
+        ("limit=1&limit=2", "parameter_repeated"),
+        ("kind=none", "kind_unknown"),
         ("cursor=Wy0xXQ", "cursor_invalid"),
     ],
 )
@@ -421,10 +435,18 @@ async def test_double_entry_is_shown_and_verified(ledger: Ledger) -> None:
     assert await ledger.post(f"/transactions/{result['id']}/verify-double-entry") == {
         "transaction_id": result["id"],
         "balanced": True,
-        "totals": [{"currency": "USD", "debits_minor": "1234", "credits_minor": "1234"}],
+        "totals": [
+            {
+                "kind": "posted",
+                "currency": "USD",
+                "debits_minor": "1234",
+                "credits_minor": "1234",
+            }
+        ],
         "entries": [
             {
                 "account_id": account_id,
+                "kind": "posted",
                 "side": side,
                 "amount_minor": "1234",
                 "currency": "USD",
@@ -499,17 +521,22 @@ async def test_ledger_shows_each_entry_with_the_balance_after_it(ledger: Ledger)
     second = await ledger.posted(source="wallet", destination="shop", amount=b"30")
     page = await ledger.get("/accounts/wallet/ledger?limit=1")
     (newest,) = page["items"]
+    assert newest.pop("effective_at") == newest["recorded_at"]
     assert moment(newest.pop("recorded_at")) <= datetime.now(UTC)
     assert newest == {
+        "account_id": "wallet",
         "position": second["position"],
         "line": newest["line"],
         "transaction_id": second["id"],
+        "kind": "posted",
         "side": "debit",
         "amount": "30.00",
         "amount_minor": "3000",
         "currency": "USD",
         "balance": "70.00",
         "balance_minor": "7000",
+        "available": "70.00",
+        "available_minor": "7000",
     }
     page = await ledger.get("/accounts/wallet/ledger", params={"cursor": page["next"]})
     (oldest,) = page["items"]

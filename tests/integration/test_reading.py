@@ -9,7 +9,7 @@ import httpx
 import pytest
 from litestar.testing import AsyncTestClient
 
-from command_side.commands import Command, Hold, Refund, Transfer
+from command_side.commands import Command, Hold, Refund, Schedule, Transfer
 from daybook.serve import Side, application
 from events.vocabulary import Rate, Stage, transaction_id
 from runtime import auth
@@ -32,6 +32,7 @@ STATUSES = {
     "later-bob": "COMPLETED",
     "later-pauper": "FAILED",
     "later-carol": "CANCELLED",
+    "later-still": "SCHEDULED",
     "never-mind": "COMPLETED",
 }
 
@@ -76,6 +77,12 @@ async def reader(database_url: str) -> AsyncIterator[Reader]:
             key="hold-late",
             postings=several(("bob", "alice", 5, "USD")),
             expires_at=START + timedelta(days=3),
+        ),
+        Schedule(
+            ledger="demo",
+            key="later-still",
+            postings=several(("bob", "alice", 5, "USD")),
+            due_at=START + timedelta(days=3),
         ),
         transfer("settle", "world", "bob", 3, "other"),
     ]

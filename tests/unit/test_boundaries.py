@@ -31,6 +31,8 @@ PURE = (
     "projections/transactions.py",
     "projections/discrepancies.py",
     "query_side/cursors.py",
+    "query_side/filters.py",
+    "query_side/parameters.py",
     "query_side/views.py",
     "query_side/statements/asking.py",
     "query_side/statements/views.py",
