@@ -22,7 +22,7 @@ PROBLEM = "application/problem+json"
 SCHEMAS = "#/components/schemas/{name}"
 DESCRIPTION = (
     "An event-sourced double-entry ledger. `docs/http-api.md` says what all routes share; "
-    "`docs/how-to.md` walks through the jobs."
+    "`docs/how-to/` goes through the jobs one by one."
 )
 _MONEY = "x-money"
 _UNITS: Json = {"type": "number", "description": "Exact, in the currency's unit."}
