@@ -2,7 +2,7 @@
 
 Everything that is sent is prepared before the clock starts. Ends when the last answer is there.
 
-    python -m benchmarks.batches URL TOKEN CONNECTIONS TRANSFERS SIZE ACCOUNTS PREFIX → one JSON object
+    python -m benchmarks.batches URL TOKEN CONNECTIONS TRANSFERS SIZE ACCOUNTS PREFIX  →  JSON
 """
 
 import asyncio

@@ -74,7 +74,7 @@ def fold(recorded: Recorded) -> Transaction | None:
         destination,
         amount,
         currency,
-        _text(event.postings) if len(event.postings) > 1 else None,
+        _beyond_summary(event.postings),
         event.description,
         event.reference,
         None if event.metadata is None else _text(event.metadata),
@@ -104,6 +104,13 @@ def _summary(
         str(amount),
         first.currency,
     )
+
+
+def _beyond_summary(postings: Sequence[Posting]) -> str | None:
+    """Return postings that the summary does not say it all of: several, or one of a later line."""
+    if len(postings) > 1 or any(posting.line for posting in postings):
+        return _text(postings)
+    return None
 
 
 def _due_at(event: TransactionEvent) -> datetime | None:

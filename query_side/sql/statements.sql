@@ -3,10 +3,6 @@
 SELECT account_class, account_type, currency, normal_side, opened_at
 FROM read.accounts WHERE ledger = $1 AND account_id = $2;
 
--- name: position_before
--- The last position of everything recorded before a time: one step down the moments' key.
-SELECT position FROM read.moments WHERE recorded_at < $1 ORDER BY recorded_at DESC LIMIT 1;
-
 -- name: balance_now
 -- Of now, from the account's own row: the row that reconciliation compares.
 SELECT debits_posted, credits_posted, debits_pending, credits_pending, position, as_of

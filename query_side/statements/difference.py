@@ -5,13 +5,16 @@ from typing import NamedTuple
 import asyncpg
 
 from events import checkpoints
-from query_side import cursors
-from query_side.queries import LINE_MAX
+from query_side import cursors, queries
+from query_side.cursors import Cursor
 from query_side.statements import points
 from query_side.statements.asking import Asked
 from query_side.statements.points import SQL, Account, Counters, Point
 from runtime import database
 from runtime.problems import Invalid
+
+LIST = "balance-difference"
+EXAMPLE = (0, 0, 0, 0)
 
 
 class Difference(NamedTuple):
@@ -39,16 +42,16 @@ async def between(
     A cursor remembers both positions, so that every page explains the same difference. Raises
     NotFound, Invalid.
     """
-    async with points.snapshot(pool) as connection:
+    async with queries.snapshot(pool) as connection:
         account = await points.account(connection, ledger, account_id)
         if cursor is None:
             first, last = [(await points.locate(connection, each)).known for each in asked]
             place = last + 1, 0
         else:
             known = await checkpoints.read(connection, checkpoints.PROJECTOR)
-            first, last, *rest = cursors.decode(cursor, 4)
+            first, last, position, line = cursors.decode(cursor, LIST, EXAMPLE).cut
             last = min(last, known)
-            place = min(rest[0], last + 1), min(rest[1], LINE_MAX)
+            place = min(position, last + 1), min(line, cursors.LINE_MAX)
         if first > last:
             raise Invalid("period_invalid", "The first point is after the second.", field="from_at")
         ends = Point(first, first), Point(last, last)
@@ -59,5 +62,7 @@ async def between(
     more = len(rows) > limit
     rows = rows[:limit]
     following = (first, last, rows[-1]["position"], rows[-1]["line"]) if more else None
-    next_cursor = None if following is None else cursors.encode(*following)
+    next_cursor = (
+        None if following is None else cursors.encode(LIST, Cursor(up=False, cut=following))
+    )
     return Difference(account, *ends, before, after, rows, next_cursor)

@@ -11,21 +11,19 @@ by then, and what was dated back to it later:
 An account that was not opened yet, or never used, has four zeros.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 import msgspec
 
 from events import checkpoints
 from events.vocabulary import Side, account_stream_id
+from query_side import queries
 from query_side.statements.asking import Asked
-from runtime import database
 from runtime.database import Executor
 from runtime.problems import NotFound
-from runtime.sql import Row, queries
+from runtime.sql import Row
 
-SQL = queries("query_side")
+SQL = queries.SQL
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -72,16 +70,6 @@ class Counters(msgspec.Struct, frozen=True):
         return self.balance(normal_side) - held
 
 
-@asynccontextmanager
-async def snapshot(pool: database.Pool) -> AsyncIterator[Executor]:
-    """Read in one snapshot, so that the checkpoint is true of the rows."""
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        yield connection
-
-
 async def account(connection: Executor, ledger: str, account_id: str) -> Account:
     """Return an account. Raises NotFound."""
     row = await connection.fetchrow(SQL["statement_account"], ledger, account_id)
@@ -106,17 +94,11 @@ async def locate(connection: Executor, asked: Asked) -> Point:
     if asked.position is not None:
         known = min(known, asked.position)
     elif asked.recorded_before is not None:
-        known = await position_before(connection, asked.recorded_before)
+        known = await queries.position_before(connection, asked.recorded_before)
     if asked.effective_before is None:
         return Point(known, known)
-    reached = min(known, await position_before(connection, asked.effective_before))
+    reached = min(known, await queries.position_before(connection, asked.effective_before))
     return Point(known, reached, asked.effective_before)
-
-
-async def position_before(connection: Executor, moment: datetime) -> int:
-    """Return the last position that was recorded before `moment`; 0 is before the log."""
-    position: int | None = await connection.fetchval(SQL["position_before"], moment)
-    return position or 0
 
 
 async def now(connection: Executor, account: Account) -> Counters:

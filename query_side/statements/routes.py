@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from events import access, freshness
 from events.access import Caller
-from query_side import cursors
+from query_side import cursors, queries
 from query_side.app import QuerySide
 from query_side.statements import (
     as_camt053,
@@ -41,7 +41,7 @@ async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     side, caller, given = await _may_read(request, POINT)
     asked = asking.point(given, effective="effective_at")
     await _reached(request, side, asked)
-    async with points.snapshot(side.pool) as connection:
+    async with queries.snapshot(side.pool) as connection:
         account = await points.account(connection, caller.ledger, account_id)
         decimals = side.schema.decimals(account.currency)
         point = await points.locate(connection, asked)

@@ -17,7 +17,7 @@ import msgspec
 
 from events import codec
 from events.vocabulary import BooksClosed, Posting, Side, books_stream_id
-from query_side.queries import LINE_MAX
+from query_side import cursors, queries
 from query_side.statements import points
 from query_side.statements.asking import Asked, Basis, Period
 from query_side.statements.points import SQL, Account, Counters, Point
@@ -93,7 +93,7 @@ async def head(
     pool: database.Pool, ledger: str, account_id: str, period: Period, basis: Basis, asked: Asked
 ) -> Statement:
     """Return a statement without its entries, as it was known at the point. Raises NotFound."""
-    async with points.snapshot(pool) as connection:
+    async with queries.snapshot(pool) as connection:
         account = await points.account(connection, ledger, account_id)
         known = (await points.locate(connection, asked)).known
         ends = [
@@ -137,7 +137,7 @@ async def _books_closed(connection: Executor, ledger: str, period: Period, known
 
 async def _end(connection: Executor, basis: Basis, known: int, moment: datetime) -> Point:
     """Return an end of the period as a point: nothing later is looked at by recorded time."""
-    reached = min(known, await points.position_before(connection, moment))
+    reached = min(known, await queries.position_before(connection, moment))
     if basis is Basis.RECORDED:
         return Point(reached, reached)
     return Point(known, reached, moment)
@@ -190,7 +190,7 @@ async def _recorded(pool: database.Pool, statement: Statement) -> AsyncIterator[
     account = statement.account
     where = (account.ledger, account.account_id)
     everything = statement.basis is Basis.RECORDED
-    position, line = statement.first, LINE_MAX
+    position, line = statement.first, cursors.LINE_MAX
     while True:
         rows = await pool.fetch(
             SQL["statement_entries"],

@@ -3,25 +3,24 @@
 The totals are always those of the whole ledger, whatever page of its accounts is shown.
 """
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 import asyncpg
 import msgspec
 
-from events.schema import ACCOUNT_ID
 from events.vocabulary import AccountType
+from query_side import cursors, queries
+from query_side.cursors import Cursor
 from query_side.statements import points
-from query_side.statements.asking import POSITION_MAX, Asked
+from query_side.statements.asking import Asked
 from query_side.statements.points import SQL, Counters, Point
 from runtime import database
-from runtime.problems import Invalid
 from runtime.sql import Row
 
 PAGE_ROWS = 500
-_PLACE = msgspec.json.Decoder(tuple[int, str])
+LIST = "trial-balance"
+EXAMPLE = (0, "")
 
 
 class Sum(msgspec.Struct):
@@ -80,16 +79,19 @@ async def page(
     """
     after = ""
     if cursor is not None:
-        position, after = _decode(cursor)
+        position, after = cursors.decode(cursor, LIST, EXAMPLE).cut
         asked = msgspec.structs.replace(asked, position=position, recorded_before=None)
-    async with points.snapshot(pool) as connection:
+    async with queries.snapshot(pool) as connection:
         point = await points.locate(connection, asked)
         where = (ledger, point.reached, point.known, point.effective_before, currency)
         totals = _totals(await connection.fetch(SQL["trial_balance_totals"], *where))
         rows = await connection.fetch(SQL["trial_balance_accounts"], *where, after, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
-    next_cursor = _encode(point.known, rows[-1]["account_id"]) if more else None
+    next_cursor = None
+    if more:
+        place = Cursor(up=True, cut=(point.known, rows[-1]["account_id"]))
+        next_cursor = cursors.encode(LIST, place)
     return TrialBalance(point, totals, rows, next_cursor)
 
 
@@ -126,25 +128,3 @@ def _totals(rows: Iterable[Row]) -> list[Totals]:
         for each in (totals.everything, of_type, totals.classes[-1]):
             each.add(row)
     return list(found.values())
-
-
-def _encode(position: int, account_id: str) -> str:
-    place = msgspec.json.encode((position, account_id))
-    return base64.urlsafe_b64encode(place).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> tuple[int, str]:
-    try:
-        position, account_id = _PLACE.decode(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        )
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
-        raise _not_ours() from error
-    if not 0 <= position <= POSITION_MAX or not ACCOUNT_ID.fullmatch(account_id):
-        raise _not_ours()
-    return position, account_id
-
-
-def _not_ours() -> Invalid:
-    detail = "`cursor` must be a `next` that this list gave."
-    return Invalid("cursor_invalid", detail, field="cursor")

@@ -56,6 +56,9 @@ CREATE TABLE read.accounts (
     opened_at timestamptz NOT NULL,
     CONSTRAINT accounts_pkey PRIMARY KEY (ledger, account_id)
 );
+-- The list of accounts pages by this key, and ids that begin alike are neighbours in it, whatever
+-- the database's own collation is.
+CREATE INDEX accounts_by_id ON read.accounts (ledger, account_id COLLATE "C");
 
 CREATE TABLE read.balances (
     ledger text NOT NULL,
@@ -91,8 +94,11 @@ CREATE TABLE read.entries (
     -- An account's ledger pages by this key.
     CONSTRAINT entries_pkey PRIMARY KEY (ledger, account_id, position, line)
 );
--- Reconciliation, and the list of a whole ledger's entries, read ranges of positions. Rows arrive
--- in that order, so a block range index of a few pages serves them.
+-- The list of a whole ledger's entries pages by this key, however few of the log's entries are its;
+-- a transaction's entries are found by its position.
+CREATE UNIQUE INDEX entries_of_ledger ON read.entries (ledger, position, line);
+-- Reconciliation reads ranges of positions. Rows arrive in that order, so a block range index of a
+-- few pages serves it.
 CREATE INDEX entries_by_position ON read.entries USING brin (position) WITH (autosummarize = on);
 -- A balance at an effective time is the one recorded by then, and what was dated back later.
 CREATE INDEX entries_dated_back ON read.entries (ledger, account_id, effective_at)
@@ -113,7 +119,7 @@ CREATE TABLE read.transactions (
     destination_account_id text,
     amount numeric,
     currency text,
-    -- JSON, of more than one posting.
+    -- JSON, of more than one posting, or of one that refers to a line other than the first.
     postings text,
     description text,
     reference text,
@@ -169,6 +175,14 @@ CREATE TABLE read.books (
     version bigint NOT NULL,
     position bigint NOT NULL
 );
+
+-- Is `part` somewhere in `whole`? Neither case nor the database's own collation matters, and no
+-- character is a wildcard. (A function of one expression becomes part of the query that calls it.)
+CREATE FUNCTION read.contains(whole text, part text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT strpos(lower(whole COLLATE pg_c_utf8), lower(part COLLATE pg_c_utf8)) > 0
+$$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA read TO daybook_reader, daybook_auditor;
 GRANT SELECT, INSERT ON
