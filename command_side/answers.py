@@ -10,9 +10,9 @@ from command_side.batch import Done, Outcome, refusal, rejected
 from command_side.commands import CloseBooks
 from events import money
 from events.schema import Schema
-from events.vocabulary import Kind, Posting, Recorded, TransactionEvent, TransferRejected
+from events.vocabulary import Recorded, TransactionEvent, TransferRejected
 from runtime.http import ENCODER, Answer
-from runtime.problems import Rejected
+from runtime.problems import Invalid, Problem, Rejected
 
 POSITION = "Daybook-Position"
 REPLAYED = "Idempotent-Replayed"
@@ -69,14 +69,17 @@ def books(done: Done, command: CloseBooks, status: int) -> Answer:
     return Answer(ENCODER.encode(body), status, headers(done))
 
 
-def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
-    """200: what would be decided, and the balances that it would leave; nothing was appended.
-
-    Raises the refusal of a single command.
-    """
-    if len(outcomes) == 1 and (problem := refusal(outcomes[0])) is not None:
+def rehearsed_alone(outcome: Outcome, accounts: Sequence[Account], schema: Schema) -> Answer:
+    """200 as of many, but raises the refusal of what is one command, as doing it would."""
+    problem = refusal(outcome)
+    if problem is not None:
         problem.extensions["dryRun"] = True
         raise problem
+    return rehearsed([outcome], accounts, schema)
+
+
+def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
+    """200: what would be decided, and the balances that it would leave; nothing was appended."""
     body = {
         "dryRun": True,
         "results": [_decision(outcome, schema) for outcome in outcomes],
@@ -93,6 +96,17 @@ def headers(done: Done) -> dict[str, str]:
     return made
 
 
+def problem_status(problem: Problem) -> str:
+    """Return the status of one of many that has no effect."""
+    match problem:
+        case Rejected():
+            return "REFUSED"
+        case Invalid():
+            return "INVALID"
+        case _:
+            return "UNAVAILABLE"
+
+
 def _transaction(recorded: Recorded) -> TransactionEvent:
     assert isinstance(recorded.event, TransactionEvent)
     return recorded.event
@@ -101,7 +115,8 @@ def _transaction(recorded: Recorded) -> TransactionEvent:
 def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
     refused_for = refusal(outcome)
     if refused_for is not None:
-        return {"status": "REFUSED", "code": refused_for.code, "detail": refused_for.detail}
+        status = problem_status(refused_for)
+        return {"status": status, "code": refused_for.code, "detail": refused_for.detail}
     assert isinstance(outcome, Done)
     made: dict[str, Any] = {"status": "ACCEPTED"}
     if outcome.replayed:

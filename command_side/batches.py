@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from command_side.answers import POSITION
+from command_side.answers import POSITION, problem_status
 from command_side.batch import Done, Outcome, refusal
 from command_side.commands import Atomic, Movement, check_key
 from command_side.requests import movements
@@ -20,7 +20,7 @@ from command_side.requests.shapes import SubmitBody
 from command_side.writer import Writer
 from events.schema import Schema
 from runtime.http import ENCODER, Answer, HttpRequest, decode, read_body, read_lines
-from runtime.problems import Invalid, Problem, Rejected, TooLarge
+from runtime.problems import Invalid, Problem, TooLarge
 from runtime.settings import Settings
 
 TRANSACTIONS_MAX = 10_000
@@ -99,11 +99,9 @@ class Batch:
         if chunk:
             yield chunk
 
-    async def readable(self) -> list[Movement]:
-        """Return what the items ask for, but for those that cannot be read."""
-        return [
-            item async for chunk in self.chunks() for item in chunk if not isinstance(item, Problem)
-        ]
+    async def items(self) -> list[Movement | Problem]:
+        """Return what each item asks for, or why it cannot be read."""
+        return [item async for chunk in self.chunks() for item in chunk]
 
     async def _raws(self) -> AsyncIterator[bytes]:
         count = 0
@@ -169,20 +167,10 @@ def _result(index: int, item: Movement | Problem, outcome: Outcome) -> dict[str,
         shown |= {"idempotencyKey": item.key, "messageId": item.transaction_id}
     problem = refusal(outcome)
     if problem is not None:
-        shown |= {"status": _status(problem), "code": problem.code, "detail": problem.detail}
+        shown |= {"status": problem_status(problem), "code": problem.code, "detail": problem.detail}
         return shown
     assert isinstance(outcome, Done)
     shown |= {"status": "ACCEPTED", "position": outcome.position}
     if outcome.replayed:
         shown["replayed"] = True
     return shown
-
-
-def _status(problem: Problem) -> str:
-    match problem:
-        case Rejected():
-            return "REFUSED"
-        case Invalid():
-            return "INVALID"
-        case _:
-            return "UNAVAILABLE"

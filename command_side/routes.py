@@ -19,6 +19,7 @@ from command_side.commands import (
     Command,
     FollowUp,
     Keyed,
+    Movement,
     check_key,
 )
 from command_side.requests import accounts, followups, movements
@@ -34,7 +35,7 @@ from events import access, freshness, log
 from events.schema import Schema
 from events.vocabulary import TransactionEvent, TransferRejected
 from runtime.http import HttpRequest, decode, read_body
-from runtime.problems import Invalid
+from runtime.problems import Invalid, Problem
 
 Body = TypeVar("Body", FollowUpBody, EndBody)
 Amend = Callable[[str, str, UUID, TransactionEvent | None, FollowUpBody, Schema], FollowUp]
@@ -73,8 +74,9 @@ async def submit_batch(request: HttpRequest) -> ASGIApp:
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     asked = batches.Batch(request, caller.ledger, side.schema, side.settings)
     if is_rehearsal(request):
-        commands = [await asked.together()] if asked.atomic else await asked.readable()
-        return await _rehearsed(side, commands)
+        if asked.atomic:
+            return await _rehearsed(side, await asked.together())
+        return await _rehearsed_each(side, await asked.items())
     if asked.atomic:
         results = await batches.submit_together(asked, side.writer)
     else:
@@ -178,7 +180,7 @@ async def _keyed(
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:
     if is_rehearsal(request):
-        return await _rehearsed(side, [command])
+        return await _rehearsed(side, command)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     done = await side.writer.submit(command)
     assert done.recorded is not None
@@ -193,7 +195,7 @@ async def _decided(
     request: HttpRequest, side: CommandSide, command: AccountCommand | CloseBooks, changed: int
 ) -> ASGIApp:
     if is_rehearsal(request):
-        return await _rehearsed(side, [command])
+        return await _rehearsed(side, command)
     done = await side.writer.submit(command)
     status = 200 if done.recorded is None else changed
     if isinstance(command, CloseBooks):
@@ -202,10 +204,20 @@ async def _decided(
     return answers.account_policy(done, done.account, side.schema, status)
 
 
-async def _rehearsed(side: CommandSide, commands: Sequence[Command]) -> ASGIApp:
+async def _rehearsed(side: CommandSide, command: Command) -> ASGIApp:
     async with side.pool.acquire() as connection:
-        rehearsed = await rehearse(connection, commands, side.schema, datetime.now(UTC))
-    return answers.rehearsed(*rehearsed, side.schema)
+        (outcome,), accounts = await rehearse(connection, [command], side.schema, datetime.now(UTC))
+    return answers.rehearsed_alone(outcome, accounts, side.schema)
+
+
+async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
+    """Rehearse what can be read, and say in its place why an item cannot."""
+    commands = [item for item in items if not isinstance(item, Problem)]
+    async with side.pool.acquire() as connection:
+        decided, accounts = await rehearse(connection, commands, side.schema, datetime.now(UTC))
+    each = iter(decided)
+    outcomes = [item if isinstance(item, Problem) else next(each) for item in items]
+    return answers.rehearsed(outcomes, accounts, side.schema)
 
 
 def is_rehearsal(request: HttpRequest) -> bool:

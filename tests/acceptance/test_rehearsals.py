@@ -12,10 +12,8 @@ from tests.acceptance.commanding import (
     accepted,
     balance,
     batch,
-    held,
     item,
     results,
-    soon,
 )
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import (
@@ -61,7 +59,11 @@ def submission(name: str, code: str | None = None, /, **fields: Any) -> Case:  #
 
 
 def follow_up(
-    verb: str, first: dict[str, Any], code: str | None = None, /, **body: Any  # noqa: ANN401
+    verb: str,
+    first: dict[str, Any],
+    code: str | None = None,
+    /,
+    **body: Any,  # noqa: ANN401
 ) -> Case:
     """Return a case of something that is done to an earlier transaction."""
 
@@ -181,9 +183,7 @@ async def test_rehearsal_of_a_used_key_shows_the_replay(
     first = await ledger.submit("k", **PAYS, amount=amount)
     position = await head_position(database)
     body = {"transaction": transfer(**PAYS, amount=amount), "idempotencyKey": "k"}
-    answer = await ledger.http.post(
-        SUBMIT, content=msgspec.json.encode(body), params=REHEARSED
-    )
+    answer = await ledger.http.post(SUBMIT, content=msgspec.json.encode(body), params=REHEARSED)
     assert await head_position(database) == position
     if key_of == "refused":
         refused = problem(answer, 422, "insufficient_funds")
@@ -233,9 +233,10 @@ async def test_rehearsed_batch(ledger: Ledger, database: Database, mode: str) ->
 
 
 async def test_rehearsed_independent_batch_shows_each_refusal(ledger: Ledger) -> None:
-    """As the real one does."""
+    """Refused or not readable, in its place, as the real one does."""
     items = [
         item(**PAYS, amount=b"60.00"),
+        {"transaction": {}, "idempotencyKey": "k"},
         item(**PAYS, amount=b"60.00"),
         item(**PAYS, amount=b"40.00"),
     ]
@@ -261,6 +262,8 @@ async def test_rehearsed_batch_of_one_and_of_none(ledger: Ledger) -> None:
     """Neither is a special case."""
     one = await batch(ledger, [item(**PAYS, amount=b"1.00")], dry_run=True)
     assert [each["status"] for each in one.json()["results"]] == ["ACCEPTED"]
+    refused = await batch(ledger, [item(**PAYS, amount=b"100.01")], dry_run=True)
+    assert [each["code"] for each in refused.json()["results"]] == ["insufficient_funds"]
     none = await batch(ledger, [], dry_run=True)
     assert (none.status_code, none.json()["results"]) == (200, [])
 
@@ -289,5 +292,3 @@ async def test_rehearsal_is_asked_for_plainly(
         answer = await ledger.http.post(path, json=bodies[path], params={"dry_run": text})
         problem(answer, 400, "dry_run_invalid")
     assert await head_position(database) == position
-
-
