@@ -154,5 +154,3 @@ def results(answer: httpx.Response, status: int = 200) -> list[dict[str, Any]]:
         return [msgspec.json.decode(line) for line in answer.content.splitlines()]
     found: list[dict[str, Any]] = exact(answer)["results"]
     return found
-
-

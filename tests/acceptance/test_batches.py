@@ -280,9 +280,7 @@ async def test_empty_batch(ledger: Ledger) -> None:
         ("", b"null", "body_invalid"),
     ],
 )
-async def test_body_that_is_no_batch(
-    ledger: Ledger, query: str, content: bytes, code: str
-) -> None:
+async def test_body_that_is_no_batch(ledger: Ledger, query: str, content: bytes, code: str) -> None:
     """It says what is wrong."""
     problem(await ledger.http.post(f"{BATCH}?{query}", content=content), 400, code)
 

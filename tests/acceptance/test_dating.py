@@ -1,4 +1,4 @@
-"""Dates through HTTP: back-dated, in closed books, scheduled for later, cancelled in time or not."""
+"""Dates through HTTP: back-dated, in closed books, scheduled for later, cancelled or not."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

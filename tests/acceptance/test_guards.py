@@ -1,4 +1,4 @@
-"""What a client may rule out: versions, bounds of a balance; and what an account itself rules out."""
+"""What a client may rule out: versions and bounds; and what an account itself rules out."""
 
 import asyncio
 from collections import Counter
@@ -50,10 +50,11 @@ async def test_expected_version_holds_until_the_policy_changes(ledger: Ledger) -
     await ledger.posted(**PAYS, amount=b"1", **where(expected_version=seen))
     await ledger.posted(**PAYS, amount=b"1", **where(expected_version=seen))
     assert (await change(ledger, "wallet", overdraft="5.00")).status_code == 200
-    for _ in range(2):
-        answer = await ledger.submit("k", **PAYS, amount=b"1", **where(expected_version=seen))
-        problem(answer, 409, "version_conflict")
-    assert answer.headers["Idempotent-Replayed"] == "true"
+    answer = await ledger.submit("k", **PAYS, amount=b"1", **where(expected_version=seen))
+    refused = problem(answer, 409, "version_conflict")
+    again = await ledger.submit("k", **PAYS, amount=b"1", **where(expected_version=seen))
+    assert problem(again, 409, "version_conflict") == refused
+    assert again.headers["Idempotent-Replayed"] == "true"
     await ledger.posted(**PAYS, amount=b"1", **where(expected_version=seen + 1))
 
 
@@ -84,9 +85,10 @@ async def test_balance_must_be_within_bounds_afterwards(
 
 async def test_bounds_of_a_hold_look_at_what_is_posted(ledger: Ledger) -> None:
     """A hold posts nothing yet."""
-    await ledger.fund("wallet", "100.00")
-    await held(ledger, **where(balance_min="100.00"))
-    answer = await ledger.submit("k", **PAYS, amount=b"1", pending=True, **where(balance_max="99"))
+    await ledger.fund("wallet", "200.00")
+    await held(ledger, **where(balance_min="200.00"))
+    bound = where(balance_max="199.99")
+    answer = await ledger.submit("k", **PAYS, amount=b"1.00", pending=True, **bound)
     problem(answer, 422, "balance_above_maximum")
 
 

@@ -294,11 +294,14 @@ async def test_capture_void_and_expiry_race_and_one_wins(
     await stands(twins[0], hold, became.upper())
     assert {code for code in codes if code is not None} == {ENDED[became]}
     done = await stream(database, hold) + await about(database, twins[0], hold)
-    assert done == {
-        "expired": ["hold.placed", "hold.expired"],
-        "captured": ["hold.placed", "transfer.posted"],
-        "voided": ["hold.placed", "hold.voided"],
-    }[became]
+    assert (
+        done
+        == {
+            "expired": ["hold.placed", "hold.expired"],
+            "captured": ["hold.placed", "transfer.posted"],
+            "voided": ["hold.placed", "hold.voided"],
+        }[became]
+    )
     spent = 10_000 if became == "captured" else 0
     left = str(100_000 - spent)
     assert await counters(twins[0], "wallet") == (left, left, "0", "0")

@@ -1,4 +1,4 @@
-"""Refunds through HTTP: all, part by part, line by line, of whatever moved money; never too much."""
+"""Refunds through HTTP: all, part by part, line by line, of what moved money; never too much."""
 
 import asyncio
 from collections import Counter

@@ -131,10 +131,7 @@ async def test_two_processes_sweep_and_each_time_comes_once(
                 accepted(twins[n % 2], **PAYS, amount=b"1.00", pending=True, expires_at=due_at)
                 for n in range(MANY)
             ),
-            *(
-                accepted(twins[n % 2], **PAYS, amount=b"1.00", due_at=due_at)
-                for n in range(MANY)
-            ),
+            *(accepted(twins[n % 2], **PAYS, amount=b"1.00", due_at=due_at) for n in range(MANY)),
         )
         await asyncio.gather(
             *(stands(ledger, each, "EXPIRED") for each in ids[:MANY]),

@@ -1,5 +1,6 @@
-"""Dividing and exchanging, for any amounts: nothing is lost, nothing made, nothing rounded twice."""
+"""Dividing and exchanging, any amounts: nothing is lost, nothing made, nothing rounded twice."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -24,7 +25,7 @@ decimals = st.integers(0, DECIMALS_MAX)
 def parts_of(whole: int, cuts: Sequence[int]) -> list[int]:
     """Return the pieces, all above zero, that distinct cuts make of a whole."""
     edges = [0, *sorted({cut for cut in cuts if 0 < cut < whole}), whole]
-    return [high - low for low, high in zip(edges, edges[1:], strict=False)]
+    return [high - low for low, high in itertools.pairwise(edges)]
 
 
 def cut(whole: int) -> st.SearchStrategy[list[int]]:
