@@ -5,12 +5,20 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from command_side.accounts import Account
 from command_side.batch import Done, Outcome, refusal, rejected
 from command_side.commands import CloseBooks
-from events import money
+from events import money, shown
 from events.schema import Schema
-from events.vocabulary import Recorded, TransactionEvent, TransferRejected
+from events.vocabulary import (
+    Recorded,
+    TransactionEvent,
+    TransferRejected,
+    due_at,
+    summary_of,
+)
 from runtime.http import ENCODER, Answer
 from runtime.problems import Invalid, Problem, Rejected
 
@@ -69,23 +77,26 @@ def books(done: Done, command: CloseBooks, status: int) -> Answer:
     return Answer(ENCODER.encode(body), status, headers(done))
 
 
-def rehearsed_alone(outcome: Outcome, accounts: Sequence[Account], schema: Schema) -> Answer:
-    """200 as of many, but raises the refusal of what is one command, as doing it would."""
-    problem = refusal(outcome)
-    if problem is not None:
-        problem.extensions["dryRun"] = True
-        raise problem
-    return rehearsed([outcome], accounts, schema)
-
-
 def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
-    """200: what would be decided, and the balances that it would leave; nothing was appended."""
+    """200: what would be decided of each, and what accounts that would leave; nothing was done."""
     body = {
         "dryRun": True,
         "results": [_decision(outcome, schema) for outcome in outcomes],
         "accounts": [_policy(account, schema) | _counters(account, schema) for account in accounts],
     }
     return Answer(ENCODER.encode(body))
+
+
+def without_effect(problem: Problem) -> dict[str, Any]:
+    """Return why one of many commands has no effect: refused, not readable, or to be repeated."""
+    match problem:
+        case Rejected():
+            status = "REFUSED"
+        case Invalid():
+            status = "INVALID"
+        case _:
+            status = "UNAVAILABLE"
+    return {"status": status, "code": problem.code, "detail": problem.detail}
 
 
 def headers(done: Done) -> dict[str, str]:
@@ -96,35 +107,21 @@ def headers(done: Done) -> dict[str, str]:
     return made
 
 
-def problem_status(problem: Problem) -> str:
-    """Return the status of one of many that has no effect."""
-    match problem:
-        case Rejected():
-            return "REFUSED"
-        case Invalid():
-            return "INVALID"
-        case _:
-            return "UNAVAILABLE"
-
-
 def _transaction(recorded: Recorded) -> TransactionEvent:
     assert isinstance(recorded.event, TransactionEvent)
     return recorded.event
 
 
 def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
-    refused_for = refusal(outcome)
-    if refused_for is not None:
-        status = problem_status(refused_for)
-        return {"status": status, "code": refused_for.code, "detail": refused_for.detail}
+    problem = refusal(outcome)
+    if problem is not None:
+        return without_effect(problem)
     assert isinstance(outcome, Done)
     made: dict[str, Any] = {"status": "ACCEPTED"}
     if outcome.replayed:
         made["replayed"] = True
     if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
         made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
-    if outcome.parts:
-        made["results"] = [_decision(part, schema) for part in outcome.parts]
     return made
 
 
@@ -158,5 +155,34 @@ def _counters(account: Account, schema: Schema) -> dict[str, Any]:
 
 
 def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
+    """Return the transaction as the query side shows it, as long as nothing follows it."""
     event = _transaction(recorded)
-    return {"id": recorded.originator_id, "kind": event.kind, "status": event.stage}
+    summary = summary_of(event.postings)
+    row: dict[str, Any] = {
+        "transaction_id": recorded.originator_id,
+        "kind": event.kind,
+        "status": event.stage,
+        "source_account_id": summary.source,
+        "destination_account_id": summary.destination,
+        "amount": None if summary.amount is None else int(summary.amount),
+        "currency": summary.currency,
+        "postings": _text(event.postings),
+        "description": event.description,
+        "reference": event.reference,
+        "metadata": None if event.metadata is None else _text(event.metadata),
+        "rate": None if event.rate is None else _text(event.rate),
+        "about": event.about,
+        "due_at": due_at(event),
+        "effective_at": event.effective_at,
+        "recorded_at": event.recorded_at,
+        "position": recorded.position,
+        "used": None,
+        "code": None,
+        "detail": None,
+        "changed_at": None,
+    }
+    return shown.transaction(row, schema)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

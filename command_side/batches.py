@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from command_side.answers import POSITION, problem_status
+from command_side.answers import POSITION, without_effect
 from command_side.batch import Done, Outcome, refusal
 from command_side.commands import Atomic, Movement, check_key
 from command_side.requests import movements
@@ -100,7 +100,7 @@ class Batch:
             yield chunk
 
     async def items(self) -> list[Movement | Problem]:
-        """Return what each item asks for, or why it cannot be read."""
+        """Return what each item asks for, or why that cannot be read."""
         return [item async for chunk in self.chunks() for item in chunk]
 
     async def _raws(self) -> AsyncIterator[bytes]:
@@ -167,8 +167,7 @@ def _result(index: int, item: Movement | Problem, outcome: Outcome) -> dict[str,
         shown |= {"idempotencyKey": item.key, "messageId": item.transaction_id}
     problem = refusal(outcome)
     if problem is not None:
-        shown |= {"status": problem_status(problem), "code": problem.code, "detail": problem.detail}
-        return shown
+        return shown | without_effect(problem)
     assert isinstance(outcome, Done)
     shown |= {"status": "ACCEPTED", "position": outcome.position}
     if outcome.replayed:

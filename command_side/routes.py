@@ -11,8 +11,9 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from command_side import answers, batches
+from command_side.accounts import Account
 from command_side.app import CommandSide
-from command_side.batch import rehearse
+from command_side.batch import Done, Outcome, refusal, rehearse
 from command_side.commands import (
     AccountCommand,
     CloseBooks,
@@ -205,19 +206,30 @@ async def _decided(
 
 
 async def _rehearsed(side: CommandSide, command: Command) -> ASGIApp:
-    async with side.pool.acquire() as connection:
-        (outcome,), accounts = await rehearse(connection, [command], side.schema, datetime.now(UTC))
-    return answers.rehearsed_alone(outcome, accounts, side.schema)
+    """Answer what would become of one command, which may hold many. Raises its refusal."""
+    (outcome,), accounts = await _rehearse(side, [command])
+    problem = refusal(outcome)
+    if problem is not None:
+        problem.extensions["dryRun"] = True
+        raise problem
+    assert isinstance(outcome, Done)
+    return answers.rehearsed(outcome.parts or (outcome,), accounts, side.schema)
 
 
 async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
-    """Rehearse what can be read, and say in its place why an item cannot."""
+    """Answer what would become of each of many, in its place."""
     commands = [item for item in items if not isinstance(item, Problem)]
+    outcomes, accounts = await _rehearse(side, commands)
+    decided = iter(outcomes)
+    each = [item if isinstance(item, Problem) else next(decided) for item in items]
+    return answers.rehearsed(each, accounts, side.schema)
+
+
+async def _rehearse(
+    side: CommandSide, commands: Sequence[Command]
+) -> tuple[list[Outcome], list[Account]]:
     async with side.pool.acquire() as connection:
-        decided, accounts = await rehearse(connection, commands, side.schema, datetime.now(UTC))
-    each = iter(decided)
-    outcomes = [item if isinstance(item, Problem) else next(each) for item in items]
-    return answers.rehearsed(outcomes, accounts, side.schema)
+        return await rehearse(connection, commands, side.schema, datetime.now(UTC))
 
 
 def is_rehearsal(request: HttpRequest) -> bool:

@@ -13,14 +13,13 @@ from events.vocabulary import (
     AccountOpened,
     BooksClosed,
     HoldExpired,
-    HoldPlaced,
     Kind,
     Posting,
     Recorded,
     Stage,
     TransactionEvent,
     TransferPosted,
-    TransferScheduled,
+    due_at,
 )
 
 _STAGE_OF_EARLIER = {Kind.VOID: Stage.VOIDED, Kind.CANCELLATION: Stage.CANCELLED}
@@ -112,9 +111,4 @@ class State(msgspec.Struct):
 
 def first(event: TransactionEvent) -> Earlier:
     """Return how a transaction stands after its first event."""
-    due_at = None
-    if isinstance(event, HoldPlaced):
-        due_at = event.expires_at
-    elif isinstance(event, TransferScheduled):
-        due_at = event.due_at
-    return Earlier(event, event.stage, (0,) * len(event.postings), due_at)
+    return Earlier(event, event.stage, (0,) * len(event.postings), due_at(event))

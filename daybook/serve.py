@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
-from litestar import Litestar, Router
-from litestar.types import ControllerRouterHandler
+from litestar import Litestar, Router, get
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 import command_side.app
 import command_side.routes
@@ -16,11 +16,12 @@ import query_side.app
 import query_side.routes
 import query_side.statements.routes
 from daybook import __version__
+from daybook.openapi import document
 from events import schema as schemas
 from runtime import database, health
 from runtime import queue as queues
 from runtime.cache import Cache
-from runtime.http import EXCEPTION_HANDLERS
+from runtime.http import EXCEPTION_HANDLERS, Answer
 from runtime.settings import Settings
 
 API_PATH = "/api/v1"
@@ -32,6 +33,12 @@ class Side(StrEnum):
     COMMAND = "command"
     QUERY = "query"
     ALL = "all"
+
+
+@get("/openapi.json")
+async def openapi() -> ASGIApp:
+    """Describe the whole API, also those routes that another process serves."""
+    return Answer(document.encoded())
 
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -52,7 +59,7 @@ def application(settings: Settings, side: Side) -> Litestar:
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(
-        [Router(API_PATH, route_handlers=routes), *health.ROUTES],
+        [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],
         lifespan=lifespans,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -316,3 +316,42 @@ def accounts_of(postings: Sequence[Posting]) -> list[str]:
             account_id for posting in postings for account_id in (posting.debit, posting.credit)
         )
     )
+
+
+class Summary(NamedTuple):
+    """What all postings of a transaction have in common: None, where they differ.
+
+    The amount is that of all postings in the first one's currency, as text of minor units.
+    """
+
+    source: str | None
+    destination: str | None
+    amount: str | None
+    currency: str | None
+
+
+def summary_of(postings: Sequence[Posting]) -> Summary:
+    """Return what `postings` have in common; of none, nothing."""
+    if not postings:
+        return Summary(None, None, None, None)
+    first = postings[0]
+    if len(postings) == 1:
+        return Summary(first.debit, first.credit, first.amount, first.currency)
+    amount = sum(p.amount_minor for p in postings if p.currency == first.currency)
+    return Summary(
+        first.debit if len({p.debit for p in postings}) == 1 else None,
+        first.credit if len({p.credit for p in postings}) == 1 else None,
+        str(amount),
+        first.currency,
+    )
+
+
+def due_at(event: TransactionEvent) -> datetime | None:
+    """Return when what `event` began comes to its time, if ever."""
+    match event:
+        case HoldPlaced():
+            return event.expires_at
+        case TransferScheduled():
+            return event.due_at
+        case _:
+            return None

@@ -8,14 +8,14 @@ import msgspec
 
 from events.vocabulary import (
     FIRST_VERSION,
-    HoldPlaced,
     Kind,
     Posting,
     Recorded,
     Stage,
     TransactionEvent,
     TransferRejected,
-    TransferScheduled,
+    due_at,
+    summary_of,
 )
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -60,7 +60,7 @@ def fold(recorded: Recorded) -> Transaction | None:
     if not isinstance(event, TransactionEvent) or recorded.version != FIRST_VERSION:
         return None
     refused = event if isinstance(event, TransferRejected) else None
-    source, destination, amount, currency = _summary(event.postings)
+    summary = summary_of(event.postings)
     return Transaction(
         recorded.originator_id,
         event.ledger,
@@ -70,39 +70,16 @@ def fold(recorded: Recorded) -> Transaction | None:
         event.stage,
         None if refused is None else refused.code,
         None if refused is None else refused.detail,
-        source,
-        destination,
-        amount,
-        currency,
+        *summary,
         _beyond_summary(event.postings),
         event.description,
         event.reference,
         None if event.metadata is None else _text(event.metadata),
         None if event.rate is None else _text(event.rate),
         event.about,
-        _due_at(event),
+        due_at(event),
         event.effective_at,
         event.recorded_at,
-    )
-
-
-def _summary(
-    postings: Sequence[Posting],
-) -> tuple[str | None, str | None, str | None, str | None]:
-    """Return source, destination, amount and currency of all postings together."""
-    if not postings:
-        return None, None, None, None
-    first = postings[0]
-    if len(postings) == 1:
-        return first.debit, first.credit, first.amount, first.currency
-    sources = {posting.debit for posting in postings}
-    destinations = {posting.credit for posting in postings}
-    amount = sum(p.amount_minor for p in postings if p.currency == first.currency)
-    return (
-        first.debit if len(sources) == 1 else None,
-        first.credit if len(destinations) == 1 else None,
-        str(amount),
-        first.currency,
     )
 
 
@@ -111,16 +88,6 @@ def _beyond_summary(postings: Sequence[Posting]) -> str | None:
     if len(postings) > 1 or any(posting.line for posting in postings):
         return _text(postings)
     return None
-
-
-def _due_at(event: TransactionEvent) -> datetime | None:
-    match event:
-        case HoldPlaced():
-            return event.expires_at
-        case TransferScheduled():
-            return event.due_at
-        case _:
-            return None
 
 
 def _text(value: object) -> str:

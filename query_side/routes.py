@@ -14,7 +14,7 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import access, codec, freshness
+from events import access, codec, freshness, shown
 from events.access import Caller
 from events.vocabulary import transaction_id as id_of_key
 from query_side import filters, lists, queries, views
@@ -59,7 +59,7 @@ async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> AS
     )
     if found.row is None:
         raise _no_transaction(transaction_id)
-    return _answer(views.transaction(found.row, side.schema, related), found.position)
+    return _answer(shown.transaction(found.row, side.schema, related), found.position)
 
 
 @get("/transactions")
@@ -67,7 +67,7 @@ async def transactions(request: HttpRequest) -> ASGIApp:
     """List transactions, newest first."""
     side, caller = await _may_read(request)
     asked = filters.transactions(_parameters(request), caller.ledger, side.schema)
-    return await _listed(side, asked, lambda row: views.transaction(row, side.schema))
+    return await _listed(side, asked, lambda row: shown.transaction(row, side.schema))
 
 
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
@@ -127,6 +127,14 @@ async def audit_trail(request: HttpRequest, account_id: FromPath[str]) -> ASGIAp
     return await _listed(side, asked, lambda row: views.event(codec.recorded(row)))
 
 
+@get("/books")
+async def books(request: HttpRequest) -> ASGIApp:
+    """Return until when the ledger's books are closed."""
+    side, caller = await _may_read(request)
+    found = await queries.read(side.pool, "books", caller.ledger)
+    return _answer(views.books(found.row), found.position)
+
+
 @get("/queue/stats")
 async def queue_stats(request: HttpRequest) -> ASGIApp:
     """Return what the queue says of itself."""
@@ -174,6 +182,7 @@ ROUTES = [
     account,
     ledger,
     audit_trail,
+    books,
     queue_stats,
     cache_stats,
 ]

@@ -1,72 +1,17 @@
 """What the read API answers with. Amounts go out in units (exact JSON numbers) and minor units."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from events import money
+from events import money, shown
 from events.schema import Schema
-from events.vocabulary import Kind, Posting, Recorded, Side, Stage
+from events.vocabulary import Kind, Recorded, Side, Stage
 from runtime.sql import Row
 
 View = dict[str, Any]
 
-# What `about` is called, by the kind of transaction that refers to it.
-_ABOUT = {
-    Kind.REFUND: "refund_of",
-    Kind.CAPTURE: "hold_id",
-    Kind.VOID: "hold_id",
-    Kind.CANCELLATION: "scheduled_id",
-}
 _COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
-_POSTINGS = msgspec.json.Decoder(tuple[Posting, ...])
-
-
-def transaction(row: Row, schema: Schema, related: Iterable[Row] | None = None) -> View:
-    """Return a transaction as it stands; `related` are those that refer to it.
-
-    What only some have is only there if they have it, but for `refund_of`.
-    """
-    postings = _postings(row)
-    used = _used(row, postings)
-    view = {
-        "id": row["transaction_id"],
-        "kind": row["kind"],
-        "status": row["status"],
-        "source_account_id": row["source_account_id"],
-        "destination_account_id": row["destination_account_id"],
-        **_amount("amount", row["amount"], row["currency"], schema),
-        "currency": row["currency"],
-        "postings": [
-            _posting(row, posting, amount, schema)
-            for posting, amount in zip(postings, used, strict=True)
-        ],
-        "description": row["description"],
-        "reference": row["reference"],
-        "metadata": _json(row["metadata"]),
-        "rate": _json(row["rate"]),
-        "refund_of": None,
-        "effective_at": row["effective_at"] or row["recorded_at"],
-        "position": row["position"],
-        "created_at": row["recorded_at"],
-    }
-    if row["about"] is not None:
-        view[_ABOUT[row["kind"]]] = row["about"]
-    if row["due_at"] is not None:
-        view["expires_at" if row["kind"] == Kind.HOLD else "due_at"] = row["due_at"]
-    view |= _totals(row, postings, used, schema)
-    if row["code"] is not None:
-        view |= {"code": row["code"], "detail": row["detail"]}
-    if row["changed_at"] is not None:
-        view |= {"changed_at": row["changed_at"], "changed_position": row["changed_position"]}
-    if related is not None:
-        view["related"] = [
-            {"id": other["transaction_id"], "kind": other["kind"], "status": other["status"]}
-            for other in related
-        ]
-    return view
 
 
 def polled(row: Row, schema: Schema) -> View:
@@ -75,18 +20,8 @@ def polled(row: Row, schema: Schema) -> View:
     return {
         "status": Stage.FAILED if failed else Stage.COMPLETED,
         "idempotencyKey": row["idempotency_key"],
-        "result": transaction(row, schema),
+        "result": shown.transaction(row, schema),
     }
-
-
-def _postings(row: Row) -> tuple[Posting, ...]:
-    """Return a transaction's postings; of one that is like its summary, the row keeps no other."""
-    if row["postings"] is not None:
-        return _POSTINGS.decode(row["postings"])
-    if row["amount"] is None:
-        return ()
-    source, destination = row["source_account_id"], row["destination_account_id"]
-    return (Posting(source, destination, str(row["amount"]), row["currency"]),)
 
 
 def account(row: Row, schema: Schema) -> View:
@@ -102,7 +37,7 @@ def account(row: Row, schema: Schema) -> View:
         "overdraft": "unlimited" if limit is None else money.to_text(limit, decimals),
         "status": row["status"],
         "version": row["version"],
-        "metadata": _json(row["metadata"]),
+        "metadata": shown.parsed(row["metadata"]),
         "opened_at": row["opened_at"],
     }
 
@@ -112,7 +47,7 @@ def balance(row: Row, schema: Schema) -> View:
     minor = _balances(row) | {name: row[name] for name in _COUNTERS}
     view: View = {"account_id": row["account_id"], "currency": row["currency"]}
     for name, value in minor.items():
-        view |= _amount(name, value, row["currency"], schema)
+        view |= shown.amount(name, value, row["currency"], schema)
     return view | {"position": row["position"], "as_of": row["as_of"]}
 
 
@@ -125,15 +60,22 @@ def entry(row: Row, schema: Schema) -> View:
         "transaction_id": row["transaction_id"],
         "kind": row["kind"],
         "side": row["side"],
-        **_amount("amount", row["amount"], row["currency"], schema),
+        **shown.amount("amount", row["amount"], row["currency"], schema),
         "currency": row["currency"],
     }
     for name, value in _balances(row).items():
-        view |= _amount(name, value, row["currency"], schema)
+        view |= shown.amount(name, value, row["currency"], schema)
     return view | {
         "effective_at": row["effective_at"] or row["recorded_at"],
         "recorded_at": row["recorded_at"],
     }
+
+
+def books(row: Row | None) -> View:
+    """Return until when a ledger's books are closed, and where it says so; null twice if never."""
+    if row is None:
+        return {"closed_before": None, "position": None}
+    return {"closed_before": row["closed_before"], "position": row["position"]}
 
 
 def event(recorded: Recorded) -> View:
@@ -187,9 +129,10 @@ def verification(row: Row, entries: Sequence[Row]) -> View:
 
 def _expected(row: Row) -> dict[tuple[str, str], int]:
     """Return how much of each kind of entry and currency the transaction's own events made."""
-    postings = _postings(row)
+    postings = shown.postings_of(row)
     amounts = [posting.amount_minor for posting in postings]
-    left = [amount - used for amount, used in zip(amounts, _used(row, postings), strict=True)]
+    used = shown.used_of(row, postings)
+    left = [amount - gone for amount, gone in zip(amounts, used, strict=True)]
     made: list[tuple[str, list[int]]] = []
     match Kind(row["kind"]), Stage(row["status"]):
         case (_, Stage.FAILED | Stage.SCHEDULED | Stage.CANCELLED) | (Kind.CANCELLATION, _):
@@ -210,68 +153,8 @@ def _expected(row: Row) -> dict[tuple[str, str], int]:
     return expected
 
 
-def _posting(row: Row, posting: Posting, used: int, schema: Schema) -> View:
-    view = {
-        "source_account_id": posting.debit,
-        "destination_account_id": posting.credit,
-        **_amount("amount", posting.amount_minor, posting.currency, schema),
-        "currency": posting.currency,
-    }
-    if row["kind"] in (Kind.REFUND, Kind.CAPTURE, Kind.VOID):
-        view["line"] = posting.line
-    if used:
-        view |= _amount(_use(row), used, posting.currency, schema)
-    return view
-
-
-def _totals(row: Row, postings: Sequence[Posting], used: Sequence[int], schema: Schema) -> View:
-    """Return what was refunded or captured; if there are several currencies, all figures of each.
-
-    What stands beside the transaction's own amount is in its currency, too.
-    """
-    amounts: dict[str, int] = defaultdict(int)
-    uses: dict[str, int] = defaultdict(int)
-    for posting, amount in zip(postings, used, strict=True):
-        amounts[posting.currency] += posting.amount_minor
-        uses[posting.currency] += amount
-    view: View = {}
-    if any(used):
-        view |= _amount(_use(row), uses[row["currency"]], row["currency"], schema)
-    if len(amounts) > 1:
-        view["totals"] = [
-            {
-                "currency": currency,
-                **_amount("amount", amount, currency, schema),
-                **(_amount(_use(row), uses[currency], currency, schema) if any(used) else {}),
-            }
-            for currency, amount in amounts.items()
-        ]
-    return view
-
-
-def _used(row: Row, postings: Sequence[Posting]) -> list[int]:
-    """Return how much of each posting was refunded or captured."""
-    used = row["used"] or []
-    return [used[line] if line < len(used) else 0 for line in range(len(postings))]
-
-
-def _use(row: Row) -> str:
-    return "captured" if row["kind"] == Kind.HOLD else "refunded"
-
-
 def _balances(row: Row) -> dict[str, int]:
     posted = row["credits_posted"] - row["debits_posted"]
     if row["normal_side"] == Side.CREDIT:
         return {"balance": posted, "available": posted - row["debits_pending"]}
     return {"balance": -posted, "available": -posted - row["credits_pending"]}
-
-
-def _amount(name: str, minor: int | None, currency: str, schema: Schema) -> View:
-    if minor is None:
-        return {name: None, f"{name}_minor": None}
-    number = money.to_json(minor, schema.decimals(currency))
-    return {name: number, f"{name}_minor": str(minor)}
-
-
-def _json(text: str | None) -> Any:  # noqa: ANN401 - any JSON
-    return None if text is None else msgspec.json.decode(text)

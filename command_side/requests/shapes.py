@@ -1,10 +1,20 @@
 """The bodies of the write API. Amounts are in units: JSON numbers or strings, exact either way."""
 
+from typing import Annotated
+
 import msgspec
 
 from events.vocabulary import Metadata, Status
 
-Amount = msgspec.Raw | msgspec.UnsetType
+# Taken as it stands: `money.parse` reads it, and says what is wrong with it.
+Number = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="A JSON number or a string that holds one; exact either way.",
+        extra_json_schema={"type": ["number", "string"]},
+    ),
+]
+Amount = Number | msgspec.UnsetType
 
 
 class PostingBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -12,7 +22,7 @@ class PostingBody(msgspec.Struct, forbid_unknown_fields=True):
 
     source_account_id: str
     destination_account_id: str
-    amount: msgspec.Raw
+    amount: Number
     currency: str | None = None
 
 
@@ -29,7 +39,7 @@ class ExchangeBody(msgspec.Struct, forbid_unknown_fields=True):
     """Into which currency, and how many units of it for one unit of the transaction's."""
 
     currency: str
-    rate: msgspec.Raw
+    rate: Number
 
 
 class ConditionBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +86,7 @@ class PartBody(msgspec.Struct, forbid_unknown_fields=True):
     """How much of posting `line` (0, 1, 2 …) of the earlier transaction."""
 
     line: int
-    amount: msgspec.Raw
+    amount: Number
     currency: str | None = None
 
 

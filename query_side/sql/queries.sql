@@ -43,3 +43,7 @@ SELECT
 FROM read.accounts AS a
 INNER JOIN read.balances AS b ON a.ledger = b.ledger AND a.account_id = b.account_id
 WHERE a.ledger = $1 AND a.account_id = $2;
+
+-- name: books
+-- No row means that the ledger's books were never closed.
+SELECT closed_before, position FROM read.books WHERE ledger = $1;

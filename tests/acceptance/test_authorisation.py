@@ -41,20 +41,32 @@ class Needs(NamedTuple):
     """
 
     scope: str
-    body: Mapping[str, Any] | None = None
+    body: Any = None
     query: str = ""
 
 
-OPEN = {"GET /health", "GET /ready", "GET /metrics"}
+OPEN = {"GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"}
 PAYMENT = {"source_account_id": "external:usd", "destination_account_id": "{account_id}"}
 NEEDS = {
     "POST /transactions": Needs(
         "write", {"transaction": {**PAYMENT, "amount": "1.00"}, "idempotencyKey": "{key}"}
     ),
-    "POST /transactions/{transaction_id}/refund": Needs("write", {"idempotencyKey": "r{key}"}),
+    "POST /transactions/batch": Needs(
+        "write", [{"transaction": {**PAYMENT, "amount": "1.00"}, "idempotencyKey": "b{key}"}]
+    ),
+    **{
+        f"POST /transactions/{{transaction_id}}/{verb}": Needs(
+            "write", {"idempotencyKey": f"{verb}-{{key}}"}
+        )
+        for verb in ("refund", "capture", "void", "cancel")
+    },
     "POST /accounts": Needs("write", {"account_id": "{account_id}"}),
     "PATCH /accounts/{account_id}": Needs("write", {"status": "frozen"}),
+    "POST /books/close": Needs("admin", {"closed_before": "2020-01-01"}),
+    "GET /books": Needs("read"),
     "GET /transactions": Needs("read"),
+    "GET /entries": Needs("read"),
+    "GET /accounts": Needs("read"),
     "GET /transactions/{transaction_id}": Needs("read"),
     "GET /transactions/status/{key}": Needs("read"),
     "POST /transactions/{transaction_id}/verify-double-entry": Needs("read", {}),

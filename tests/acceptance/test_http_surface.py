@@ -38,6 +38,10 @@ RESULT = {
     "status",
     "description",
     "metadata",
+    "postings",
+    "rate",
+    "reference",
+    "effective_at",
     "refund_of",
     "position",
     "created_at",
@@ -177,7 +181,8 @@ async def test_poll_is_processing_until_projected(ledger: Ledger, service: Servi
     result = polled["result"]
     assert set(result) == RESULT
     assert isinstance(result["amount"], Number)
-    assert moment(result.pop("created_at")) <= datetime.now(UTC)
+    created_at = result.pop("created_at")
+    assert moment(created_at) <= datetime.now(UTC)
     assert result == {
         "id": accepted.json()["messageId"],
         "kind": "transfer",
@@ -189,6 +194,18 @@ async def test_poll_is_processing_until_projected(ledger: Ledger, service: Servi
         "status": "COMPLETED",
         "description": None,
         "metadata": None,
+        "postings": [
+            {
+                "source_account_id": "external:usd",
+                "destination_account_id": "wallet",
+                "amount": "100.00",
+                "amount_minor": "10000",
+                "currency": "USD",
+            }
+        ],
+        "rate": None,
+        "reference": None,
+        "effective_at": created_at,
         "refund_of": None,
         "position": int(accepted.headers["Daybook-Position"]),
     }
@@ -324,7 +341,7 @@ async def test_nothing_is_written_with_the_currencys_decimals(
 async def test_transaction_is_found_by_its_id(ledger: Ledger) -> None:
     """The same as the poll's result; unknown and malformed ids are 404."""
     result = await ledger.posted("k", description="Lunch", metadata={"table": 4})
-    assert await ledger.get(f"/transactions/{result['id']}") == result
+    assert await ledger.get(f"/transactions/{result['id']}") == result | {"related": []}
     for unknown in (UNKNOWN_ID, "not-a-uuid"):
         answer = await ledger.http.get(f"{API}/transactions/{unknown}")
         problem(answer, 404, "transaction_not_found")
@@ -334,7 +351,7 @@ async def test_transactions_page_newest_first_each_once(ledger: Ledger) -> None:
     """Pages of two, by cursor, show every transaction once, also when new ones come meanwhile."""
     ids = [(await ledger.posted(amount=b"1"))["id"] for _ in range(5)]
     page = await ledger.get("/transactions?limit=2")
-    assert set(page) == {"items", "next"}
+    assert set(page) == {"items", "next", "previous"}
     assert [set(item) for item in page["items"]] == [RESULT, RESULT]
     await ledger.posted(amount=b"1")
     seen = [item["id"] for item in page["items"]]
@@ -421,10 +438,18 @@ async def test_double_entry_is_shown_and_verified(ledger: Ledger) -> None:
     assert await ledger.post(f"/transactions/{result['id']}/verify-double-entry") == {
         "transaction_id": result["id"],
         "balanced": True,
-        "totals": [{"currency": "USD", "debits_minor": "1234", "credits_minor": "1234"}],
+        "totals": [
+            {
+                "kind": "posted",
+                "currency": "USD",
+                "debits_minor": "1234",
+                "credits_minor": "1234",
+            }
+        ],
         "entries": [
             {
                 "account_id": account_id,
+                "kind": "posted",
                 "side": side,
                 "amount_minor": "1234",
                 "currency": "USD",
@@ -501,6 +526,11 @@ async def test_ledger_shows_each_entry_with_the_balance_after_it(ledger: Ledger)
     (newest,) = page["items"]
     assert moment(newest.pop("recorded_at")) <= datetime.now(UTC)
     assert newest == {
+        "account_id": "wallet",
+        "kind": "posted",
+        "available": "70.00",
+        "available_minor": "7000",
+        "effective_at": second["created_at"],
         "position": second["position"],
         "line": newest["line"],
         "transaction_id": second["id"],
@@ -596,6 +626,8 @@ SUMMARY = {
     "actual_balance",
     "difference",
     "difference_minor",
+    "expected_counters",
+    "actual_counters",
     "eventsRead",
     "entriesCompared",
     "discrepancyCount",

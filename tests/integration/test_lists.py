@@ -12,6 +12,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from command_side.commands import Command, OpenAccount
+from events import shown
 from events.vocabulary import AccountType, Kind, Side, Stage, Status, transaction_id
 from query_side import filters, lists, views
 from query_side.app import ROLE
@@ -333,7 +334,7 @@ def _check_figures(list_: Asking, pages: list[Page], expected: list[naive_lists.
     for row, item in zip(rows, expected, strict=True):
         match list_.name:
             case "transactions":
-                view = views.transaction(row, SCHEMA)
+                view = shown.transaction(row, SCHEMA)
                 assert (view["status"], view["kind"]) == (item.status, item.kind)
                 assert view["effective_at"] == item.effective_at
                 amounts: dict[str, int] = {}
