@@ -70,8 +70,6 @@ NEEDS = {
     "GET /transactions/{transaction_id}": Needs("read"),
     "GET /transactions/status/{key}": Needs("read"),
     "POST /transactions/{transaction_id}/verify-double-entry": Needs("read", {}),
-    "GET /entries": Needs("read"),
-    "GET /accounts": Needs("read"),
     "GET /accounts/{account_id}": Needs("read"),
     "GET /accounts/{account_id}/balance": Needs("read"),
     "GET /accounts/{account_id}/balance-difference": Needs("read"),

@@ -623,6 +623,8 @@ SUMMARY = {
     "actual_balance",
     "difference",
     "difference_minor",
+    "expected_counters",
+    "actual_counters",
     "eventsRead",
     "entriesCompared",
     "discrepancyCount",
