@@ -36,7 +36,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """One transaction that must exist, as its first event said it.
 
     Source and destination are those that all its postings share; the amount is the sum in the
-    first posting's currency; `postings` are only shown if there are several.
+    first posting's currency; `postings` are only shown if that does not say it all.
     """
 
     transaction_id: UUID

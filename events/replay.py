@@ -254,8 +254,8 @@ def _outcome(recorded: Recorded, event: TransactionEvent) -> Outcome:
     elif isinstance(event, TransferScheduled):
         due_at = event.due_at
     source = destination = amount = currency = None
-    if postings:
-        first = postings[0]
+    first = postings[0] if postings else None
+    if first is not None:
         source, destination, currency = first.debit, first.credit, first.currency
         amount = int(first.amount)
     if len(postings) > 1:
@@ -277,7 +277,7 @@ def _outcome(recorded: Recorded, event: TransactionEvent) -> Outcome:
         destination,
         amount,
         currency,
-        _json(postings) if len(postings) > 1 else None,
+        _json(postings) if len(postings) > 1 or (first and first.line) else None,
         event.description,
         event.reference,
         _json(event.metadata),

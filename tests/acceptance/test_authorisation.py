@@ -193,8 +193,9 @@ async def test_token_of_several_ledgers_must_name_one_of_them(
     open_ledger: OpenLedger, database: Database, route: Route
 ) -> None:
     """None is 400; a foreign one is 403, in the same words whether it exists or not."""
-    there, one = await open_ledger(), await open_ledger()
-    both = await open_ledger(SCOPES, one.name, ("another-ledger",))
+    scopes = (*SCOPES, NEEDS[str(route)].scope)
+    there, one = await open_ledger(), await open_ledger(scopes)
+    both = await open_ledger(scopes, one.name, ("another-ledger",))
     position = await head_position(database)
     problem(await ask(route, both.http), 400, "ledger_missing")
     for caller in (one, both):
