@@ -42,6 +42,10 @@ up: $(VENV)/.runtime ## Run the whole service on port 3000 (PORT=), data in .day
 walk: ## Do the README's curl walk against a running `make up`, and print what comes back
 	@bash -v docs/curl-walk.sh 2>&1
 
+.PHONY: examples
+examples: $(VENV)/.dev ## Write the answers of the OpenAPI document's examples anew
+	@DAYBOOK_WRITE_EXAMPLES=1 $(PY) -m pytest -q tests/acceptance/test_openapi.py -k every_example
+
 ##
 ## Prove it
 ##

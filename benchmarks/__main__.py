@@ -3,13 +3,17 @@
     1  pgbench TPC-B              the same PostgreSQL, the same settings, a database of its own
     2  HTTP, a transfer a request 64 connections; durable before each 202; Valkey, relay, SQS API
                                   and projection all on; the load generator on the same cores
-    3  engine                     batches of 500 commands, appended and projected at the same time
-    4  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
+    3  HTTP, batches              500 and 5,000 transfers a request, from the first byte sent until
+                                  the last one is published and readable; 500 a request between
+                                  10,000 accounts and between 2
+    4  engine                     batches of 500 commands, appended and projected at the same time
+    5  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
 
 Nothing is asserted: the figures are what they are.
 """
 
 import asyncio
+import functools
 import os
 import platform
 import random
@@ -29,6 +33,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import batches as batch_load
 from benchmarks.lag import Lag, percentiles, watching
 from benchmarks.load import Outcome
 from daybook import cluster
@@ -41,7 +46,21 @@ ACCOUNTS = 10_000
 ENGINE_BATCH = 500
 TPCB_CLIENTS = 16
 TPCB_SCALE = 10
+BATCH_CONNECTIONS = 4
+OPENINGS = 3  # Transfers for each account: only one in twenty is then still to be opened.
+BATCHES = (
+    ("HTTP, 5,000 a request", 5_000, ACCOUNTS),
+    ("HTTP, 500 a request", 500, ACCOUNTS),
+    ("  between 2 accounts", 500, 1),
+)
 ENGINE_DATABASE, TPCB_DATABASE = "bench_engine", "bench_tpcb"
+
+
+PAUSE_S = 0.005
+ALL_READ = """
+SELECT bool_and(c.position >= h.position)
+FROM events.head AS h CROSS JOIN events.checkpoints AS c
+"""
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -50,10 +69,11 @@ class Sizes(msgspec.Struct, frozen=True):
     seconds: int
     warm_up_s: int
     engine_transfers: int
+    batch_transfers: int
 
 
-FULL = Sizes(seconds=20, warm_up_s=5, engine_transfers=200_000)
-QUICK = Sizes(seconds=6, warm_up_s=2, engine_transfers=30_000)
+FULL = Sizes(seconds=20, warm_up_s=5, engine_transfers=200_000, batch_transfers=100_000)
+QUICK = Sizes(seconds=6, warm_up_s=2, engine_transfers=30_000, batch_transfers=20_000)
 
 
 class Row(msgspec.Struct):
@@ -100,6 +120,11 @@ async def _measure(sizes: Sizes) -> list[Row]:
         bench = _Bench(service, sizes)
         tpcb = [await _shown(console, "pgbench TPC-B", bench.tpcb)]
         http, lag = await _shown(console, "HTTP, a transfer a request", bench.http)
+        await _shown(console, "opening accounts", bench.open_accounts)
+        batches = [
+            await _shown(console, name, functools.partial(bench.batches, name, size, accounts))
+            for name, size, accounts in BATCHES
+        ]
         engine = await _shown(console, "engine", bench.engine)
         tpcb.append(await _shown(console, "pgbench TPC-B again", bench.tpcb))
     base = (tpcb[0].per_second + tpcb[1].per_second) / 2
@@ -121,8 +146,12 @@ async def _measure(sizes: Sizes) -> list[Row]:
         f"{CONNECTIONS} connections; {http.failures} failures",
     )
     lag_row = Row("  its projection lag", None, None, lag.p50_ms, lag.p99_ms, "commit → readable")
-    engine.ratio = engine.per_second / base
-    return [tpcb_row, http_row, lag_row, engine]
+    for row in (*batches, engine):
+        assert row.per_second is not None
+        row.ratio = row.per_second / base
+    spread, hot = (row.per_second for row in batches[-2:])
+    batches[-1].note += f"; {hot / spread:.2f} x that between 10,000"
+    return [tpcb_row, http_row, lag_row, *batches, engine]
 
 
 async def _shown(console: Console, name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
@@ -163,6 +192,48 @@ class _Bench:
         async with watching(self._service.database_url) as lags:
             outcome = await self._load(self._sizes.seconds, "load")
         return outcome, lags.summary()
+
+    async def batches(self, name: str, size: int, accounts: int) -> Row:
+        """Return transfers a second, from the first byte sent to the last one readable.
+
+        The latencies are those of a request. The process that sends prepares everything first.
+        """
+        transfers = self._sizes.batch_transfers
+        outcome = await self._batch_load(transfers, size, accounts, f"{size}-{accounts}")
+        elapsed = time.time() - outcome.started
+        note = f"{BATCH_CONNECTIONS} connections, everything on; latency of a request"
+        return Row(name, transfers / elapsed, None, outcome.p50_ms, outcome.p99_ms, note)
+
+    async def open_accounts(self) -> None:
+        """Let the batches' accounts be there, as those of the single transfers are."""
+        await self._batch_load(OPENINGS * ACCOUNTS, ENGINE_BATCH, ACCOUNTS, "open")
+
+    async def _batch_load(
+        self, transfers: int, size: int, accounts: int, prefix: str
+    ) -> batch_load.Outcome:
+        service = self._service
+        arguments = [service.url, service.token, BATCH_CONNECTIONS, transfers, size]
+        text = await _output(
+            sys.executable,
+            "-m",
+            "benchmarks.batches",
+            *(str(argument) for argument in (*arguments, accounts, prefix)),
+        )
+        outcome = msgspec.json.decode(text, type=batch_load.Outcome)
+        assert outcome.accepted == transfers, f"{outcome.accepted} of {transfers} were accepted"
+        await self._everybody_at_the_head()
+        return outcome
+
+    async def _everybody_at_the_head(self) -> None:
+        """Return once everything in the log has been published and projected."""
+        connection = await database.connect(self._service.database_url)
+        try:
+            while True:
+                if await connection.fetchval(ALL_READ):
+                    return
+                await asyncio.sleep(PAUSE_S)
+        finally:
+            await connection.close()
 
     async def engine(self) -> Row:
         """Return transfers a second, from the first append to the last one projected.

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 import uvloop
 
 from benchmarks.lag import percentiles
-from command_side.batch import Memory, append_batch
+from command_side.batch import append_batch
 from command_side.commands import Transfer
+from command_side.store import Memory
 from command_side.writer import ROLE as WRITER
 from events import checkpoints
 from events import schema as schemas
+from events.vocabulary import Posting
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
@@ -35,10 +37,7 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         Transfer(
             ledger="engine",
             key=f"engine-{number}",
-            source="world",
-            destination=f"account-{chosen.randrange(accounts)}",
-            amount=1234,
-            currency="USD",
+            postings=(Posting("world", f"account-{chosen.randrange(accounts)}", "1234", "USD"),),
         )
         for number in range(transfers)
     ]

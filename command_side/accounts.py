@@ -1,5 +1,6 @@
 """The account state that deciding needs, and how an event changes it. Pure."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
@@ -7,11 +8,21 @@ import msgspec
 from events.vocabulary import (
     AccountChanged,
     AccountOpened,
+    AccountType,
+    BooksClosed,
     Event,
+    HoldExpired,
+    HoldPlaced,
+    HoldVoided,
+    Kind,
+    Metadata,
+    Posting,
     Side,
     Status,
+    TransferCancelled,
     TransferPosted,
     TransferRejected,
+    TransferScheduled,
 )
 
 AccountKey = tuple[str, str]
@@ -23,9 +34,11 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     ledger: str
     account_id: str
     account_class: str
+    account_type: AccountType
     currency: str
     normal_side: Side
     overdraft_limit: int | None
+    metadata: Metadata | None = None
     status: Status = Status.OPEN
     version: int = 1
     debits_posted: int = 0
@@ -54,24 +67,22 @@ def evolve(accounts: dict[AccountKey, Account], event: Event) -> None:
     """Apply `event` to the accounts that it concerns, all of which must be there."""
     match event:
         case TransferPosted():
-            for posting in event.postings:
-                amount = posting.amount_minor
-                debited = accounts[event.ledger, posting.debit]
-                accounts[event.ledger, posting.debit] = msgspec.structs.replace(
-                    debited, debits_posted=debited.debits_posted + amount
-                )
-                credited = accounts[event.ledger, posting.credit]
-                accounts[event.ledger, posting.credit] = msgspec.structs.replace(
-                    credited, credits_posted=credited.credits_posted + amount
-                )
+            released = -1 if event.kind is Kind.CAPTURE else 0
+            _move(accounts, event.ledger, event.postings, 1, released)
+        case HoldPlaced():
+            _move(accounts, event.ledger, event.postings, 0, 1)
+        case HoldVoided() | HoldExpired():
+            _move(accounts, event.ledger, event.postings, 0, -1)
         case AccountOpened():
             accounts[event.ledger, event.account_id] = Account(
                 event.ledger,
                 event.account_id,
                 event.account_class,
+                event.account_type,
                 event.currency,
                 event.normal_side,
                 None if event.overdraft_limit is None else int(event.overdraft_limit),
+                event.metadata,
             )
         case AccountChanged():
             account = accounts[event.ledger, event.account_id]
@@ -81,9 +92,34 @@ def evolve(accounts: dict[AccountKey, Account], event: Event) -> None:
                 overdraft_limit=(
                     None if event.overdraft_limit is None else int(event.overdraft_limit)
                 ),
+                metadata=event.metadata,
                 version=account.version + 1,
             )
-        case TransferRejected():
+        case TransferRejected() | TransferScheduled() | TransferCancelled() | BooksClosed():
             pass
         case _:
             assert_never(event)
+
+
+def _move(
+    accounts: dict[AccountKey, Account],
+    ledger: str,
+    postings: Sequence[Posting],
+    posts: int,
+    holds: int,
+) -> None:
+    """Add each posting's amount, times `posts` and times `holds`, to the four counters."""
+    for posting in postings:
+        amount = posting.amount_minor
+        debited = accounts[ledger, posting.debit]
+        accounts[ledger, posting.debit] = msgspec.structs.replace(
+            debited,
+            debits_posted=debited.debits_posted + posts * amount,
+            debits_pending=debited.debits_pending + holds * amount,
+        )
+        credited = accounts[ledger, posting.credit]
+        accounts[ledger, posting.credit] = msgspec.structs.replace(
+            credited,
+            credits_posted=credited.credits_posted + posts * amount,
+            credits_pending=credited.credits_pending + holds * amount,
+        )

@@ -1,16 +1,26 @@
 """What a client gets back for a command: rebuilt from the event, so a retry gets the same again."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from command_side.accounts import Account
-from command_side.batch import Done
-from events import money
+from command_side.batch import Done, Outcome, refusal, rejected
+from command_side.commands import CloseBooks
+from events import money, shown
 from events.schema import Schema
-from events.vocabulary import Recorded, TransferPosted, TransferRejected
+from events.vocabulary import (
+    Recorded,
+    TransactionEvent,
+    TransferRejected,
+    due_at,
+    summary_of,
+)
 from runtime.http import ENCODER, Answer
-from runtime.problems import Rejected
+from runtime.problems import Invalid, Problem, Rejected
 
 POSITION = "Daybook-Position"
 REPLAYED = "Idempotent-Replayed"
@@ -27,7 +37,7 @@ def accepted(done: Done, recorded: Recorded, result_ttl_s: int) -> Answer:
         "pollUrl": STATUS_PATH + quote(event.key, safe=""),
         "expiresAt": event.recorded_at + timedelta(seconds=result_ttl_s),
     }
-    return Answer(ENCODER.encode(body), 202, _headers(done))
+    return Answer(ENCODER.encode(body), 202, headers(done))
 
 
 def completed(done: Done, recorded: Recorded, schema: Schema) -> Answer:
@@ -38,17 +48,17 @@ def completed(done: Done, recorded: Recorded, schema: Schema) -> Answer:
         "idempotencyKey": event.key,
         "result": _result(recorded, schema),
     }
-    return Answer(ENCODER.encode(body), 200, _headers(done))
+    return Answer(ENCODER.encode(body), 200, headers(done))
 
 
 def refused(done: Done, recorded: Recorded) -> Rejected:
-    """422: decided, kept in the log, and the same for every retry."""
+    """422 (or 409): decided, kept in the log, and the same for every retry."""
     event = _transaction(recorded)
     assert isinstance(event, TransferRejected)
-    return Rejected(
+    return rejected(
         event.code,
         event.detail,
-        headers=_headers(done),
+        headers=headers(done),
         idempotencyKey=event.key,
         transactionId=recorded.originator_id,
         pollUrl=STATUS_PATH + quote(event.key, safe=""),
@@ -57,48 +67,122 @@ def refused(done: Done, recorded: Recorded) -> Rejected:
 
 def account_policy(done: Done, account: Account, schema: Schema, status: int) -> Answer:
     """Return an account's policy as it stands after the command."""
+    body = _policy(account, schema) | {"position": done.position}
+    return Answer(ENCODER.encode(body), status, headers(done))
+
+
+def books(done: Done, command: CloseBooks, status: int) -> Answer:
+    """Return until when a ledger's books are closed."""
+    body = {"closed_before": command.closed_before, "position": done.position}
+    return Answer(ENCODER.encode(body), status, headers(done))
+
+
+def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
+    """200: what would be decided of each, and what accounts that would leave; nothing was done."""
+    body = {
+        "dryRun": True,
+        "results": [_decision(outcome, schema) for outcome in outcomes],
+        "accounts": [_policy(account, schema) | _counters(account, schema) for account in accounts],
+    }
+    return Answer(ENCODER.encode(body))
+
+
+def without_effect(problem: Problem) -> dict[str, Any]:
+    """Return why one of many commands has no effect: refused, not readable, or to be repeated."""
+    match problem:
+        case Rejected():
+            status = "REFUSED"
+        case Invalid():
+            status = "INVALID"
+        case _:
+            status = "UNAVAILABLE"
+    return {"status": status, "code": problem.code, "detail": problem.detail}
+
+
+def headers(done: Done) -> dict[str, str]:
+    """Return the headers that every answer to a command has."""
+    made = {POSITION: str(done.position)}
+    if done.replayed:
+        made[REPLAYED] = "true"
+    return made
+
+
+def _transaction(recorded: Recorded) -> TransactionEvent:
+    assert isinstance(recorded.event, TransactionEvent)
+    return recorded.event
+
+
+def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
+    problem = refusal(outcome)
+    if problem is not None:
+        return without_effect(problem)
+    assert isinstance(outcome, Done)
+    made: dict[str, Any] = {"status": "ACCEPTED"}
+    if outcome.replayed:
+        made["replayed"] = True
+    if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
+        made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
+    return made
+
+
+def _policy(account: Account, schema: Schema) -> dict[str, Any]:
     decimals = schema.decimals(account.currency)
     limit = account.overdraft_limit
-    body = {
+    return {
         "account_id": account.account_id,
         "class": account.account_class,
+        "type": account.account_type,
         "currency": account.currency,
         "normal_side": account.normal_side,
         "overdraft": "unlimited" if limit is None else money.to_text(limit, decimals),
         "status": account.status,
-        "position": done.position,
+        "metadata": account.metadata,
+        "version": account.version,
     }
-    return Answer(ENCODER.encode(body), status, _headers(done))
 
 
-def _transaction(recorded: Recorded) -> TransferPosted | TransferRejected:
-    assert isinstance(recorded.event, TransferPosted | TransferRejected)
-    return recorded.event
-
-
-def _headers(done: Done) -> dict[str, str]:
-    headers = {POSITION: str(done.position)}
-    if done.replayed:
-        headers[REPLAYED] = "true"
-    return headers
+def _counters(account: Account, schema: Schema) -> dict[str, Any]:
+    decimals = schema.decimals(account.currency)
+    shown: dict[str, Any] = {}
+    for name in (
+        *("balance", "available"),
+        *("debits_posted", "credits_posted", "debits_pending", "credits_pending"),
+    ):
+        minor = getattr(account, name)
+        shown[name] = money.to_json(minor, decimals)
+        shown[f"{name}_minor"] = str(minor)
+    return shown
 
 
 def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
+    """Return the transaction as the query side shows it, as long as nothing follows it."""
     event = _transaction(recorded)
-    posting = event.postings[0]
-    decimals = schema.decimals(posting.currency)
-    return {
-        "id": recorded.originator_id,
-        "kind": "transfer" if event.refund_of is None else "refund",
-        "source_account_id": posting.debit,
-        "destination_account_id": posting.credit,
-        "amount": money.to_json(posting.amount_minor, decimals),
-        "amount_minor": posting.amount,
-        "currency": posting.currency,
-        "status": "COMPLETED",
+    summary = summary_of(event.postings)
+    row: dict[str, Any] = {
+        "transaction_id": recorded.originator_id,
+        "kind": event.kind,
+        "status": event.stage,
+        "source_account_id": summary.source,
+        "destination_account_id": summary.destination,
+        "amount": None if summary.amount is None else int(summary.amount),
+        "currency": summary.currency,
+        "postings": _text(event.postings),
         "description": event.description,
-        "metadata": event.metadata,
-        "refund_of": event.refund_of,
+        "reference": event.reference,
+        "metadata": None if event.metadata is None else _text(event.metadata),
+        "rate": None if event.rate is None else _text(event.rate),
+        "about": event.about,
+        "due_at": due_at(event),
+        "effective_at": event.effective_at,
+        "recorded_at": event.recorded_at,
         "position": recorded.position,
-        "created_at": event.recorded_at,
+        "used": None,
+        "code": None,
+        "detail": None,
+        "changed_at": None,
     }
+    return shown.transaction(row, schema)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Litestar
 
 from command_side.idempotency import PREFIX, Idempotency
+from command_side.sweeper import Sweeper
 from command_side.writer import ROLE, Writer
 from events import checkpoints
 from events import schema as schemas
@@ -44,6 +45,8 @@ async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
         stack.push_async_callback(cache.close)
         idempotency = Idempotency(cache, settings.claim_lease_s, settings.result_ttl_s)
         writer = await stack.enter_async_context(Writer(settings, schema, idempotency).running())
+        sweeper = Sweeper(pool, writer, settings.sweep_interval_s)
+        await stack.enter_async_context(sweeper.running())
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )

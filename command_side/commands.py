@@ -2,16 +2,19 @@
 
 import hashlib
 import re
+from datetime import datetime
 from functools import cached_property
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
 from events.schema import ACCOUNT_ID, Schema
-from events.vocabulary import Metadata, Status, transaction_id
+from events.vocabulary import Kind, Metadata, Posting, Rate, Status, transaction_id
 from runtime.problems import Invalid
 
 KEY_CHARACTERS_MAX = 255
+REFERENCE_CHARACTERS_MAX = 255
 # A client drops these from a path before it asks for the status.
 UNPOLLABLE = (".", "..")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -19,8 +22,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class _Keyed(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """A command whose idempotency key is its identity; both digests are computed once."""
+
+    kind: ClassVar[Kind]
 
     ledger: str
     key: str
@@ -36,25 +41,111 @@ class _Keyed(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return hashlib.blake2b(_ENCODER.encode(self), digest_size=16).hexdigest()
 
 
-class Transfer(_Keyed, frozen=True, kw_only=True, tag="transfer"):
-    """Move `amount` minor units from source (debited) to destination (credited)."""
+class Attached(Request, frozen=True, kw_only=True):
+    """What a client may attach to anything with a key."""
 
-    source: str
-    destination: str
+    description: str | None = None
+    reference: str | None = None
+    metadata: Metadata | None = None
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What must hold of an account: its policy's version; its posted balance afterwards."""
+
+    account_id: str
+    version: int | None = None
+    balance_min: int | None = None
+    balance_max: int | None = None
+
+
+class _Movement(Attached, frozen=True, kw_only=True):
+    postings: tuple[Posting, ...]
+    rate: Rate | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class Transfer(_Movement, frozen=True, kw_only=True, tag="transfer"):
+    """Post `postings`, dated `effective_at` (None: now)."""
+
+    kind: ClassVar[Kind] = Kind.TRANSFER
+
+    effective_at: datetime | None = None
+
+
+class Hold(_Movement, frozen=True, kw_only=True, tag="hold"):
+    """Reserve `postings` until captured, voided, or `expires_at` (None: for ever)."""
+
+    kind: ClassVar[Kind] = Kind.HOLD
+
+    expires_at: datetime | None = None
+
+
+class Schedule(_Movement, frozen=True, kw_only=True, tag="schedule"):
+    """Decide and post `postings` at `due_at`."""
+
+    kind: ClassVar[Kind] = Kind.TRANSFER
+
+    due_at: datetime
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`amount` minor units of posting `line` of an earlier transaction.
+
+    `currency` is what the client said it is in, to be checked against the posting's.
+    """
+
+    line: int
     amount: int
-    currency: str
-    description: str | None = None
-    metadata: Metadata | None = None
-
-
-class Refund(_Keyed, frozen=True, kw_only=True, tag="refund"):
-    """Reverse `amount` minor units (of `currency`) of `refund_of`, or all that is left of it."""
-
-    refund_of: UUID
-    amount: int | None = None
     currency: str | None = None
-    description: str | None = None
-    metadata: Metadata | None = None
+
+
+class _FollowUp(Attached, frozen=True, kw_only=True):
+    """About the earlier transaction `about`."""
+
+    about: UUID
+
+
+class Refund(_FollowUp, frozen=True, kw_only=True, tag="refund"):
+    """Reverse `parts` of a completed transaction, or (None) all that is left of it."""
+
+    kind: ClassVar[Kind] = Kind.REFUND
+
+    parts: tuple[Part, ...] | None = None
+    effective_at: datetime | None = None
+
+
+class Capture(_FollowUp, frozen=True, kw_only=True, tag="capture"):
+    """Post `parts` of a hold, or (None) all that is left of it."""
+
+    kind: ClassVar[Kind] = Kind.CAPTURE
+
+    parts: tuple[Part, ...] | None = None
+    effective_at: datetime | None = None
+
+
+class Void(_FollowUp, frozen=True, kw_only=True, tag="void"):
+    """Release all that is left of a hold."""
+
+    kind: ClassVar[Kind] = Kind.VOID
+
+
+class Cancel(_FollowUp, frozen=True, kw_only=True, tag="cancel"):
+    """Cancel a scheduled transfer."""
+
+    kind: ClassVar[Kind] = Kind.CANCELLATION
+
+
+class Atomic(msgspec.Struct, frozen=True, kw_only=True, tag="atomic"):
+    """All of these, in order, or none."""
+
+    ledger: str
+    commands: tuple["Movement", ...]
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
+    """The sweeper's: a hold expires, or a scheduled transfer is due."""
+
+    about: UUID
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account"):
@@ -64,32 +155,58 @@ class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account")
     account_id: str
     currency: str
     overdraft_limit: int | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | None = None
 
 
 class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_account"):
-    """Change an account's policy; what is UNSET stays. `currency` is the overdraft limit's."""
+    """Change an account's policy; what is UNSET stays. `currency` is the overdraft limit's.
+
+    If `expected_version` is not the policy's version, somebody else was faster.
+    """
 
     ledger: str
     account_id: str
     status: Status | msgspec.UnsetType = msgspec.UNSET
     overdraft_limit: int | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType | None = msgspec.UNSET
     currency: str
+    expected_version: int | None = None
 
 
-Keyed = Transfer | Refund
+class CloseBooks(msgspec.Struct, frozen=True, kw_only=True, tag="close_books"):
+    """Let nothing be dated before `closed_before` from here on."""
+
+    ledger: str
+    closed_before: datetime
+
+
+Movement = Transfer | Hold | Schedule
+FollowUp = Refund | Capture | Void | Cancel
+Keyed = Movement | FollowUp
 AccountCommand = OpenAccount | ChangeAccount
-Command = Keyed | AccountCommand
+Command = Keyed | Atomic | Settle | AccountCommand | CloseBooks
 
 
-def accounts_of(command: Command) -> tuple[str, ...]:
-    """Return the ids of the accounts that `command` itself names."""
+def weight(command: Command) -> int:
+    """Return how many transactions `command` may make."""
+    return len(command.commands) if isinstance(command, Atomic) else 1
+
+
+def accounts_of(command: Command) -> set[tuple[str, str]]:
+    """Return the (ledger, id) of the accounts that `command` itself names."""
     match command:
-        case Transfer():
-            return (command.source, command.destination)
+        case Transfer() | Hold() | Schedule():
+            return {
+                (command.ledger, account_id)
+                for posting in command.postings
+                for account_id in (posting.debit, posting.credit)
+            }
         case OpenAccount() | ChangeAccount():
-            return (command.account_id,)
-        case Refund():
-            return ()
+            return {(command.ledger, command.account_id)}
+        case Atomic():
+            return {key for inner in command.commands for key in accounts_of(inner)}
+        case Refund() | Capture() | Void() | Cancel() | Settle() | CloseBooks():
+            return set()
 
 
 def check_account_id(account_id: str, field: str) -> str:
@@ -118,23 +235,32 @@ def check_key(in_body: str | None, in_header: str | None) -> str:
     return key
 
 
-def check_attachments(description: str | None, metadata: Metadata | None, schema: Schema) -> None:
-    """Raise Invalid unless description and metadata keep within the schema's limits."""
+def check_attachments(
+    description: str | None, reference: str | None, metadata: Metadata | None, schema: Schema
+) -> None:
+    """Raise Invalid unless a transaction's attachments keep within the schema's limits."""
     limits = schema.limits
     if description is not None:
         if len(description) > limits.description_characters_max:
             detail = f"`description` has over {limits.description_characters_max} characters."
             raise Invalid("description_too_long", detail, field="description")
         _check_text(description, "description")
+    if reference is not None:
+        if not 1 <= len(reference) <= REFERENCE_CHARACTERS_MAX:
+            detail = f"`reference` must have 1 to {REFERENCE_CHARACTERS_MAX} characters."
+            raise Invalid("reference_invalid", detail, field="reference")
+        _check_text(reference, "reference")
     missing = [key for key in limits.metadata_required if key not in (metadata or {})]
     if missing:
         detail = f"The accounting schema requires the metadata keys {', '.join(missing)}."
         raise Invalid("metadata_required", detail, field="metadata")
-    if metadata is not None:
-        _check_metadata(metadata, schema)
+    check_metadata(metadata, schema)
 
 
-def _check_metadata(metadata: Metadata, schema: Schema) -> None:
+def check_metadata(metadata: Metadata | None, schema: Schema) -> None:
+    """Raise Invalid unless metadata keeps within the schema's limits."""
+    if metadata is None:
+        return
     limits = schema.limits
     size = len(_ENCODER.encode(metadata))
     if len(metadata) > limits.metadata_keys_max or size > limits.metadata_bytes_max:

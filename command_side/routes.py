@@ -1,5 +1,8 @@
-"""HTTP ↔ command: what a client may send. Every shape is checked before the writer sees it."""
+"""HTTP ↔ command. Shapes are checked before the writer sees them; `?dry_run=true` only decides."""
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -7,188 +10,178 @@ from litestar import patch, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from command_side import answers
+from command_side import answers, batches
+from command_side.accounts import Account
 from command_side.app import CommandSide
-from command_side.batch import Done
+from command_side.batch import Done, Outcome, refusal, rehearse
 from command_side.commands import (
-    ChangeAccount,
+    AccountCommand,
+    CloseBooks,
+    Command,
+    FollowUp,
     Keyed,
-    OpenAccount,
-    Refund,
-    Transfer,
-    check_account_id,
-    check_attachments,
+    Movement,
     check_key,
 )
-from events import freshness, log, money
-from events.schema import NONE, UNLIMITED, Schema
-from events.vocabulary import Metadata, Status, TransferPosted, TransferRejected
-from runtime.auth import Principal
+from command_side.requests import accounts, followups, movements
+from command_side.requests.shapes import (
+    ChangeBody,
+    CloseBody,
+    EndBody,
+    FollowUpBody,
+    OpenBody,
+    SubmitBody,
+)
+from events import access, freshness, log
+from events.schema import Schema
+from events.vocabulary import TransactionEvent, TransferRejected
 from runtime.http import HttpRequest, decode, read_body
-from runtime.problems import Invalid
+from runtime.problems import Invalid, Problem
 
-
-class TransferBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` in units: a JSON number or a string, exact either way."""
-
-    source_account_id: str
-    destination_account_id: str
-    amount: msgspec.Raw
-    currency: str | None = None
-    description: str | None = None
-    metadata: Metadata | None = None
-
-
-class SubmitBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /transactions`."""
-
-    transaction: TransferBody
-    idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
-
-
-class RefundBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /transactions/{id}/refund`; without an amount, all that is left."""
-
-    amount: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    currency: str | None = None
-    description: str | None = None
-    metadata: Metadata | None = None
-    idempotencyKey: str | None = None  # noqa: N815
-
-
-class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /accounts`; `overdraft` is "none", "unlimited" or an amount in units."""
-
-    account_id: str
-    currency: str | None = None
-    overdraft: str | None = None
-
-
-class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`PATCH /accounts/{id}`; what is left out stays. An amount is in units of `currency`."""
-
-    status: Status | None = None
-    overdraft: str | None = None
-    currency: str | None = None
-
+Body = TypeVar("Body", FollowUpBody, EndBody)
+Amend = Callable[[str, str, UUID, TransactionEvent | None, FollowUpBody, Schema], FollowUp]
+End = Callable[[str, str, UUID, EndBody, Schema], FollowUp]
 
 _SUBMIT = msgspec.json.Decoder(SubmitBody)
-_REFUND = msgspec.json.Decoder(RefundBody)
+_FOLLOW_UP = msgspec.json.Decoder(FollowUpBody)
+_END = msgspec.json.Decoder(EndBody)
 _OPEN = msgspec.json.Decoder(OpenBody)
 _CHANGE = msgspec.json.Decoder(ChangeBody)
+_CLOSE = msgspec.json.Decoder(CloseBody)
 
 
 @post("/transactions", status_code=202)
 async def submit(request: HttpRequest) -> ASGIApp:
-    """Submit a transfer: 202 once it is durable; with `Prefer: wait=S`, 200 once readable."""
+    """Submit a transfer, a hold or a scheduled transfer.
+
+    202 once it is durable; with `Prefer: wait=S`, 200 once it is readable.
+    """
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await access.caller(request.headers, side.tokens, "write")
     body = decode(await read_body(request, side.settings.body_bytes_max), _SUBMIT)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    command = transfer(principal.tenant, key, body.transaction, side.schema)
+    command = movements.movement(caller.ledger, key, body.transaction, side.schema)
     return await _submitted(request, side, command)
+
+
+@post("/transactions/batch", status_code=202)
+async def submit_batch(request: HttpRequest) -> ASGIApp:
+    """Submit up to 10,000 at once, each alone or (`mode=atomic`) all or none.
+
+    202 once they are durable; with `Prefer: wait=S`, 200 once they are readable.
+    """
+    side: CommandSide = request.app.state.command_side
+    caller = await access.caller(request.headers, side.tokens, "write")
+    wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
+    asked = batches.Batch(request, caller.ledger, side.schema, side.settings)
+    if is_rehearsal(request):
+        if asked.atomic:
+            return await _rehearsed(side, await asked.together())
+        return await _rehearsed_each(side, await asked.items())
+    if asked.atomic:
+        results = await batches.submit_together(asked, side.writer)
+    else:
+        results = await batches.submit_each(asked, side.writer)
+    readable = wait_s is not None and await side.projected.reached(results.position, wait_s)
+    return results.answer(200 if readable else 202)
 
 
 @post("/transactions/{transaction_id:str}/refund", status_code=202)
 async def refund(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Give back all or part of a transaction; answered like a submission."""
-    side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
-    raw = await read_body(request, side.settings.body_bytes_max)
-    body = decode(raw or b"{}", _REFUND)
-    key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    refund_of = _uuid(transaction_id)
-    currency = await _currency_of(side, refund_of)
-    command = reversal(principal.tenant, key, refund_of, currency, body, side.schema)
-    return await _submitted(request, side, command)
+    return await _amend(request, transaction_id, followups.refund)
+
+
+@post("/transactions/{transaction_id:str}/capture", status_code=202)
+async def capture(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
+    """Post all or part of a hold; answered like a submission."""
+    return await _amend(request, transaction_id, followups.capture)
+
+
+@post("/transactions/{transaction_id:str}/void", status_code=202)
+async def void(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
+    """Release what is left of a hold; answered like a submission."""
+    return await _end(request, transaction_id, followups.void)
+
+
+@post("/transactions/{transaction_id:str}/cancel", status_code=202)
+async def cancel(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
+    """Cancel a scheduled transfer; answered like a submission."""
+    return await _end(request, transaction_id, followups.cancel)
 
 
 @post("/accounts", status_code=201)
 async def open_account(request: HttpRequest) -> ASGIApp:
     """Open an account: 201; 200 if it is there already with the same policy."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await access.caller(request.headers, side.tokens, "write")
     body = decode(await read_body(request, side.settings.body_bytes_max), _OPEN)
-    currency = _currency(body.currency, side.schema)
-    command = OpenAccount(
-        ledger=principal.tenant,
-        account_id=check_account_id(body.account_id, "account_id"),
-        currency=currency,
-        overdraft_limit=_overdraft_limit(body.overdraft, currency, side.schema),
-    )
-    side.schema.decimals(currency)
-    done = await side.writer.submit(command)
-    return _policy(done, side, 200 if done.recorded is None else 201)
+    command = accounts.open_account(caller.ledger, body, side.schema)
+    return await _decided(request, side, command, 201)
 
 
 @patch("/accounts/{account_id:str}")
 async def change_account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """Freeze, open again, close (at zero), or give another overdraft limit."""
+    """Freeze, open again, close (at zero), or give another overdraft limit or metadata."""
     side: CommandSide = request.app.state.command_side
-    principal = await _may_write(request, side)
+    caller = await access.caller(request.headers, side.tokens, "write")
     body = decode(await read_body(request, side.settings.body_bytes_max), _CHANGE)
-    currency = _currency(body.currency, side.schema)
-    command = ChangeAccount(
-        ledger=principal.tenant,
-        account_id=check_account_id(account_id, "account_id"),
-        status=msgspec.UNSET if body.status is None else body.status,
-        overdraft_limit=_overdraft_limit(body.overdraft, currency, side.schema),
-        currency=currency,
-    )
-    return _policy(await side.writer.submit(command), side, 200)
+    command = accounts.change_account(caller.ledger, account_id, body, side.schema)
+    return await _decided(request, side, command, 200)
 
 
-ROUTES = [submit, refund, open_account, change_account]
+@post("/books/close", status_code=200)
+async def close_books(request: HttpRequest) -> ASGIApp:
+    """Let nothing be dated before a moment that has passed, from here on."""
+    side: CommandSide = request.app.state.command_side
+    caller = await access.caller(request.headers, side.tokens, "admin")
+    body = decode(await read_body(request, side.settings.body_bytes_max), _CLOSE)
+    return await _decided(request, side, accounts.close_books(caller.ledger, body), 200)
 
 
-def transfer(ledger: str, key: str, body: TransferBody, schema: Schema) -> Transfer:
-    """Return the command that `body` asks for. Raises Invalid."""
-    currency = _currency(body.currency, schema)
-    source = check_account_id(body.source_account_id, "source_account_id")
-    destination = check_account_id(body.destination_account_id, "destination_account_id")
-    if source == destination:
-        raise Invalid("same_account", "Source and destination are the same account.")
-    check_attachments(body.description, body.metadata, schema)
-    return Transfer(
-        ledger=ledger,
-        key=key,
-        source=source,
-        destination=destination,
-        amount=_minor(body.amount, currency, schema),
-        currency=currency,
-        description=body.description,
-        metadata=body.metadata,
-    )
+ROUTES = [
+    submit,
+    submit_batch,
+    refund,
+    capture,
+    void,
+    cancel,
+    open_account,
+    change_account,
+    close_books,
+]
 
 
-def reversal(
-    ledger: str, key: str, refund_of: UUID, currency: str, body: RefundBody, schema: Schema
-) -> Refund:
-    """Return the refund that `body` asks for, in `currency` if it names none. Raises Invalid."""
-    check_attachments(body.description, body.metadata, schema)
-    amount, named = None, body.currency
-    if named is not None:
-        schema.decimals(named)  # Checked here: a refusal puts it into the log as it is.
-    if body.amount is not msgspec.UNSET:
-        named = named or currency
-        amount = _minor(body.amount, named, schema)
-    return Refund(
-        ledger=ledger,
-        key=key,
-        refund_of=refund_of,
-        amount=amount,
-        currency=named,
-        description=body.description,
-        metadata=body.metadata,
-    )
+async def _amend(request: HttpRequest, text: str, build: Amend) -> ASGIApp:
+    """Do what says how much of an earlier transaction: amounts are read in its currencies."""
+    side: CommandSide = request.app.state.command_side
+    ledger, key, body = await _keyed(request, side, _FOLLOW_UP)
+    about = _uuid(text)
+    earlier = await _earlier(side, ledger, about)
+    return await _submitted(request, side, build(ledger, key, about, earlier, body, side.schema))
 
 
-async def _may_write(request: HttpRequest, side: CommandSide) -> Principal:
-    principal = await side.tokens.principal(request.headers.get("authorization"))
-    return principal.require("write")
+async def _end(request: HttpRequest, text: str, build: End) -> ASGIApp:
+    """Do what ends an earlier transaction."""
+    side: CommandSide = request.app.state.command_side
+    ledger, key, body = await _keyed(request, side, _END)
+    return await _submitted(request, side, build(ledger, key, _uuid(text), body, side.schema))
+
+
+async def _keyed(
+    request: HttpRequest, side: CommandSide, decoder: msgspec.json.Decoder[Body]
+) -> tuple[str, str, Body]:
+    """Return the ledger, the idempotency key and the body; an empty one is `{}`."""
+    caller = await access.caller(request.headers, side.tokens, "write")
+    raw = await read_body(request, side.settings.body_bytes_max)
+    body = decode(raw or b"{}", decoder)
+    key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
+    return caller.ledger, key, body
 
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:
+    if is_rehearsal(request):
+        return await _rehearsed(side, command)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     done = await side.writer.submit(command)
     assert done.recorded is not None
@@ -199,45 +192,66 @@ async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) ->
     return answers.accepted(done, done.recorded, side.settings.result_ttl_s)
 
 
-def _currency(text: str | None, schema: Schema) -> str:
-    """Return the currency asked for; only one that is not named at all is the default."""
-    return schema.defaults.currency if text is None else text
-
-
-def _minor(amount: msgspec.Raw, currency: str, schema: Schema) -> int:
-    return money.to_minor(money.parse(bytes(amount)), schema.decimals(currency), currency)
-
-
-async def _currency_of(side: CommandSide, transaction_id: UUID) -> str:
-    """Return the currency of a transaction, to read an amount in; it never changes.
-
-    For a transaction that isn't there any currency will do: the refund is refused anyway.
-    """
-    async with side.pool.acquire() as connection:
-        found = await log.find(connection, [transaction_id])
-    event = found[transaction_id].event if found else None
-    if isinstance(event, TransferPosted | TransferRejected) and event.postings:
-        return event.postings[0].currency
-    return side.schema.defaults.currency
-
-
-def _policy(done: Done, side: CommandSide, status: int) -> ASGIApp:
+async def _decided(
+    request: HttpRequest, side: CommandSide, command: AccountCommand | CloseBooks, changed: int
+) -> ASGIApp:
+    if is_rehearsal(request):
+        return await _rehearsed(side, command)
+    done = await side.writer.submit(command)
+    status = 200 if done.recorded is None else changed
+    if isinstance(command, CloseBooks):
+        return answers.books(done, command, status)
     assert done.account is not None
     return answers.account_policy(done, done.account, side.schema, status)
 
 
-def _overdraft_limit(
-    text: str | None, currency: str, schema: Schema
-) -> int | msgspec.UnsetType | None:
-    match text:
-        case None:
-            return msgspec.UNSET
-        case str() if text == UNLIMITED:
-            return None
-        case str() if text == NONE:
-            return 0
-    amount = money.parse(f'"{text}"'.encode(), "overdraft")
-    return money.to_minor(amount, schema.decimals(currency), currency, "overdraft") if amount else 0
+async def _rehearsed(side: CommandSide, command: Command) -> ASGIApp:
+    """Answer what would become of one command, which may hold many. Raises its refusal."""
+    (outcome,), accounts = await _rehearse(side, [command])
+    problem = refusal(outcome)
+    if problem is not None:
+        problem.extensions["dryRun"] = True
+        raise problem
+    assert isinstance(outcome, Done)
+    return answers.rehearsed(outcome.parts or (outcome,), accounts, side.schema)
+
+
+async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
+    """Answer what would become of each of many, in its place."""
+    commands = [item for item in items if not isinstance(item, Problem)]
+    outcomes, accounts = await _rehearse(side, commands)
+    decided = iter(outcomes)
+    each = [item if isinstance(item, Problem) else next(decided) for item in items]
+    return answers.rehearsed(each, accounts, side.schema)
+
+
+async def _rehearse(
+    side: CommandSide, commands: Sequence[Command]
+) -> tuple[list[Outcome], list[Account]]:
+    async with side.pool.acquire() as connection:
+        return await rehearse(connection, commands, side.schema, datetime.now(UTC))
+
+
+def is_rehearsal(request: HttpRequest) -> bool:
+    """Return whether the request only asks what would be decided. Raises Invalid."""
+    match request.query_params.get("dry_run"):
+        case None | "false":
+            return False
+        case "true":
+            return True
+        case _:
+            raise Invalid("dry_run_invalid", "`dry_run` is true or false.", field="dry_run")
+
+
+async def _earlier(side: CommandSide, ledger: str, transaction_id: UUID) -> TransactionEvent | None:
+    """Return the first event of the transaction, to read amounts in its currencies.
+
+    It never changes. Another ledger's transaction is none.
+    """
+    async with side.pool.acquire() as connection:
+        found = await log.find(connection, [transaction_id])
+    event = found[transaction_id].event if found else None
+    return event if isinstance(event, TransactionEvent) and event.ledger == ledger else None
 
 
 def _uuid(text: str) -> UUID:

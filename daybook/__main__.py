@@ -20,7 +20,7 @@ from daybook.serve import serve as serve_side
 from events.schema import SchemaError
 from runtime import loop, settings, telemetry
 from runtime.migrate import MigrationError
-from runtime.problems import Problem
+from runtime.problems import Invalid, Problem
 from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
@@ -96,16 +96,32 @@ def migrate(as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("ledger")
+@click.argument("ledger", required=False)
+@click.option("--ledger", "more", multiple=True, help="Another ledger that the token is for.")
 @click.option("--scope", "scopes", multiple=True, default=SCOPES, show_default=True)
 @click.option("--label", default="", help="Whose token it is.")
+@click.option("--revoke", metavar="TOKEN", help="Revoke TOKEN instead of making one.")
 @as_json
-def token(ledger: str, scopes: tuple[str, ...], label: str, as_json: bool) -> None:
+def token(
+    ledger: str | None,
+    more: tuple[str, ...],
+    scopes: tuple[str, ...],
+    label: str,
+    revoke: str | None,
+    as_json: bool,
+) -> None:
     """Make a bearer token for LEDGER; it is shown this once, and only its digest is kept."""
     from daybook import admin  # noqa: PLC0415
 
-    made = _run(lambda given: admin.token(given, ledger, scopes, label))
-    _say(as_json, {"token": made, "ledger": ledger, "scopes": list(scopes)}, made)
+    ledgers = list(dict.fromkeys((ledger, *more) if ledger else more))
+    if revoke is None:
+        made = _run(lambda given: admin.token(given, ledgers, scopes, label))
+        _say(as_json, {"token": made, "ledgers": ledgers, "scopes": list(scopes)}, made)
+        return
+    if ledgers:
+        raise Invalid("ledger_unexpected", "--revoke takes no ledger: the token loses them all.")
+    label = _run(lambda given: admin.revoke(given, revoke))
+    _say(as_json, {"revoked": True, "label": label}, f"revoked: {label}")
 
 
 @cli.command()

@@ -1,12 +1,12 @@
-"""What an administrator does once: migrate, create the queue, make a token."""
+"""What an administrator does once: migrate, create the queue, make or revoke a token."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from runtime import auth, database
 from runtime import migrate as migrations
 from runtime import queue as queues
-from runtime.problems import Invalid
+from runtime.problems import Invalid, NotFound
 from runtime.settings import Settings
 
 _LEDGER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -20,9 +20,14 @@ async def migrate(settings: Settings) -> list[str]:
     return applied
 
 
-async def token(settings: Settings, ledger: str, scopes: Sequence[str], label: str) -> str:
-    """Return a fresh token for `ledger`. Raises Invalid."""
-    if not _LEDGER.fullmatch(ledger):
+async def token(
+    settings: Settings, ledgers: Collection[str], scopes: Collection[str], label: str
+) -> str:
+    """Return a fresh token for `ledgers`. Raises Invalid."""
+    if not ledgers:
+        raise Invalid("ledger_missing", "Name the ledger that the token is for.")
+    # Nothing else: ids are made of "ledger|key" and cache keys of "ledger:key", without escapes.
+    if not all(_LEDGER.fullmatch(ledger) for ledger in ledgers):
         raise Invalid("ledger_invalid", "A ledger's name is 1 to 63 of a-z, 0-9 and -.")
     unknown = set(scopes) - set(auth.SCOPES)
     if unknown:
@@ -33,7 +38,19 @@ async def token(settings: Settings, ledger: str, scopes: Sequence[str], label: s
     made = auth.new_token()
     connection = await database.connect(settings.database_url)
     try:
-        await auth.add_token(connection, made, ledger, scopes, label)
+        await auth.add_token(connection, made, set(ledgers), scopes, label)
     finally:
         await connection.close()
     return made
+
+
+async def revoke(settings: Settings, token: str) -> str:
+    """Revoke `token`, and return its label. Raises NotFound."""
+    connection = await database.connect(settings.database_url)
+    try:
+        label = await auth.revoke_token(connection, token)
+    finally:
+        await connection.close()
+    if label is None:
+        raise NotFound("token_unknown", "There is no such token.")
+    return label

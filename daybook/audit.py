@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from events import log, money
 from events import schema as schemas
+from events.period import moment
 from events.replay import Books
 from projections.compare import Scope
-from projections.period import moment
 from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from runtime import database
 from runtime.problems import Invalid, NotFound
@@ -95,15 +95,15 @@ async def trial_balance(settings: Settings, ledger: str | None, until: int | Non
     for (account_ledger, account_id), tally in sorted(books.accounts.items()):
         if ledger is not None and account_ledger != ledger:
             continue
-        for side, amount in (("debit", tally.debits), ("credit", tally.credits)):
+        for side, amount in (("debit", tally.debits_posted), ("credit", tally.credits_posted)):
             totals[tally.currency][side] += amount
         accounts.append(
             {
                 "ledger": account_ledger,
                 "account_id": account_id,
                 "currency": tally.currency,
-                "debits": money.to_text(tally.debits, decimals(tally.currency)),
-                "credits": money.to_text(tally.credits, decimals(tally.currency)),
+                "debits": money.to_text(tally.debits_posted, decimals(tally.currency)),
+                "credits": money.to_text(tally.credits_posted, decimals(tally.currency)),
                 "balance": money.to_text(tally.balance, decimals(tally.currency)),
             }
         )

@@ -5,10 +5,11 @@ was expected and what came, and makes the exit code 1.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from daybook.up import embedded
 
 API = "/api/v1"
 POLL_S_MAX = 10.0
+READABLE = {"Prefer": f"wait={POLL_S_MAX:.0f}"}
 
 
 class StepFailed(AssertionError):
@@ -45,6 +47,8 @@ class Demo:
         _check("balance", after, before - 100)
         _check("balance of account-456", await self._balance("account-456", "The other side"), 100)
         await self._ledger()
+        await self._hold()
+        _check("balance", await self._balance("account-123", "25.00 are gone"), before - 125)
         await self._reconcile()
 
     async def _ready(self) -> None:
@@ -83,27 +87,47 @@ class Demo:
         entries = answer.json()["items"]
         _check("entries", [entry["side"] for entry in entries], ["debit", "credit"])
 
+    async def _hold(self) -> None:
+        answer = await self._transfer("Hold 40.00 USD", "demo-3", "40.00", pending=True)
+        path = f"{API}/transactions/{answer.json()['result']['id']}"
+        _check("status", answer.json()["result"]["status"], "PENDING")
+        body = {"amount": "25.00", "idempotencyKey": "demo-4"}
+        answer = await self._call("Capture 25.00 of it", "POST", f"{path}/capture", body, READABLE)
+        _check("status", answer.json()["status"], "COMPLETED")
+        body = {"idempotencyKey": "demo-5"}
+        answer = await self._call("Release the rest", "POST", f"{path}/void", body, READABLE)
+        _check("status", answer.json()["status"], "COMPLETED")
+
     async def _reconcile(self) -> None:
         path = f"{API}/accounts/account-123/reconcile"
         answer = await self._call("Replay the log, compare", "POST", path, {})
         _check("status", answer.json()["status"], "CLEAN")
 
-    async def _transfer(self, title: str, key: str, amount: str) -> httpx.Response:
+    async def _transfer(
+        self, title: str, key: str, amount: str, *, pending: bool = False
+    ) -> httpx.Response:
         body = {
             "transaction": {
                 "source_account_id": "account-123",
                 "destination_account_id": "account-456",
                 "amount": amount,
                 "currency": "USD",
+                "pending": pending,
             },
             "idempotencyKey": key,
         }
-        return await self._call(title, "POST", f"{API}/transactions", body)
+        headers = READABLE if pending else {}
+        return await self._call(title, "POST", f"{API}/transactions", body, headers)
 
     async def _call(
-        self, title: str, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        title: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Response:
-        answer = await self._client.request(method, path, json=body)
+        answer = await self._client.request(method, path, json=body, headers=headers)
         self._show(title, method, path, answer)
         return answer
 

@@ -8,6 +8,7 @@ from command_side.commands import Transfer
 from command_side.writer import ROLE
 from events import money
 from events import schema as schemas
+from events.vocabulary import Posting
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import auth, database
@@ -23,17 +24,15 @@ async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
     schema = schemas.load(schema_file)
     admin = await database.connect(database_url)
     try:
-        await auth.add_token(admin, TOKEN, LEDGER, ["admin"], "embedded demo")
+        await auth.add_token(admin, TOKEN, {LEDGER}, ["admin"], "embedded demo")
     finally:
         await admin.close()
     currency = schema.defaults.currency
+    amount = money.to_minor(FUNDING_UNITS, schema.decimals(currency), currency)
     funding = Transfer(
         ledger=LEDGER,
         key="demo-funding",
-        source="world",
-        destination="account-123",
-        amount=money.to_minor(FUNDING_UNITS, schema.decimals(currency), currency),
-        currency=currency,
+        postings=(Posting("world", "account-123", str(amount), currency),),
         description="Opening funds of the demo ledger",
     )
     writer = await database.connect(database_url, ROLE)

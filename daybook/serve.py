@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
-from litestar import Litestar, Router
-from litestar.types import ControllerRouterHandler
+from litestar import Litestar, Router, get
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 import command_side.app
 import command_side.routes
@@ -14,12 +14,14 @@ import projections.app
 import projections.routes
 import query_side.app
 import query_side.routes
+import query_side.statements.routes
 from daybook import __version__
+from daybook.openapi import document
 from events import schema as schemas
 from runtime import database, health
 from runtime import queue as queues
 from runtime.cache import Cache
-from runtime.http import EXCEPTION_HANDLERS
+from runtime.http import EXCEPTION_HANDLERS, Answer
 from runtime.settings import Settings
 
 API_PATH = "/api/v1"
@@ -33,6 +35,12 @@ class Side(StrEnum):
     ALL = "all"
 
 
+@get("/openapi.json")
+async def openapi() -> ASGIApp:
+    """Describe the whole API, also those routes that another process serves."""
+    return Answer(document.encoded())
+
+
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
@@ -44,10 +52,14 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += command_side.routes.ROUTES
         lifespans.append(command_side.app.lifespan)
     if side in (Side.QUERY, Side.ALL):
-        routes += [*query_side.routes.ROUTES, *projections.routes.ROUTES]
+        routes += [
+            *query_side.routes.ROUTES,
+            *query_side.statements.routes.ROUTES,
+            *projections.routes.ROUTES,
+        ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(
-        [Router(API_PATH, route_handlers=routes), *health.ROUTES],
+        [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],
         lifespan=lifespans,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,

@@ -5,15 +5,41 @@ it carries `"class_version"`, and the class has static methods `upcast_v1_v2(sta
 an older dictionary up to date in place, one version at a time.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from events.vocabulary import EVENT_TYPES, Event, Recorded
 from runtime.sql import Row
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-_TYPES: dict[str, type[Event]] = {kind.topic: kind for kind in EVENT_TYPES}
-_DECODERS = {kind.topic: msgspec.json.Decoder(kind) for kind in EVENT_TYPES}
 _VERSION_MARK = b'"class_version"'
+
+
+class Form(NamedTuple):
+    """How events of a type are stored.
+
+    The version ends the state, so that the current one is recognised without reading the rest;
+    version 1 is not written at all.
+    """
+
+    kind: type[Event]
+    decoder: msgspec.json.Decoder[Event]
+    ending: bytes
+
+    def is_current(self, state: bytes) -> bool:
+        """Return whether `state` is of the newest version."""
+        return state.endswith(self.ending) if self.ending else _VERSION_MARK not in state
+
+
+def form(kind: type[Event]) -> Form:
+    """Return how events of type `kind` are stored."""
+    version = kind.class_version
+    ending = b',"class_version":%d}' % version if version > 1 else b""
+    return Form(kind, msgspec.json.Decoder(kind), ending)
+
+
+_FORMS = {kind.topic: form(kind) for kind in EVENT_TYPES}
 
 
 class UnreadableEventError(ValueError):
@@ -23,21 +49,19 @@ class UnreadableEventError(ValueError):
 def encode(event: Event) -> bytes:
     """Return the state bytes of `event`; the same event gives the same bytes."""
     state = _ENCODER.encode(event)
-    if event.class_version == 1:
-        return state
-    fields = msgspec.json.decode(state)
-    return _ENCODER.encode(fields | {"class_version": event.class_version})
+    ending = _FORMS[event.topic].ending
+    return state[:-1] + ending if ending else state
 
 
 def decode(topic: str, state: bytes) -> Event:
     """Return the event of `topic` in `state`, upcast if it is old. Raises UnreadableEventError."""
-    decoder = _DECODERS.get(topic)
-    if decoder is None:
+    known = _FORMS.get(topic)
+    if known is None:
         raise UnreadableEventError(f"unknown topic {topic!r}: a newer Daybook wrote this event")
     try:
-        if _TYPES[topic].class_version == 1 and _VERSION_MARK not in state:
-            return decoder.decode(state)
-        return _upcast(_TYPES[topic], msgspec.json.decode(state, type=dict[str, object]))
+        if known.is_current(state):
+            return known.decoder.decode(state)
+        return _upcast(known.kind, msgspec.json.decode(state, type=dict[str, object]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEventError(
             f"the state of a {topic!r} event cannot be read: {error}"

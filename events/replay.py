@@ -3,81 +3,61 @@
 It shares no code with what it audits (the command side's accounts, the projections' folds), on
 purpose: a mistake would have to be made twice, in two ways, to go unnoticed. It goes on where an
 event is missing: whoever reads it has noticed the gap, and wants to know about the rest, too.
+
+    event                                        its lines    counters of each line's account
+    transfer.posted                              posted       posted +
+    transfer.posted, a capture                   posted       posted +, pending -
+    hold.placed                                  held         pending +
+    hold.voided, hold.expired                    released     pending -
+    transfer.rejected, .scheduled, .cancelled    none: the accounts are only mentioned
+
+It remembers a tally per account, and a standing per transaction that changed or may still change:
+not the plain transfers, which are most of a log.
 """
 
-from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple, assert_never
 from uuid import UUID
 
 import msgspec
 
+from events.expected import Closing, Line, Mention, Moment, Outcome, Standing, Tally
 from events.vocabulary import (
+    FIRST_VERSION,
     AccountChanged,
     AccountOpened,
-    Metadata,
+    BooksClosed,
+    HoldExpired,
+    HoldPlaced,
+    HoldVoided,
+    Kind,
+    Posting,
     Recorded,
-    Side,
+    Stage,
+    TransactionEvent,
+    TransferCancelled,
     TransferPosted,
     TransferRejected,
+    TransferScheduled,
 )
 
 AccountKey = tuple[str, str]
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One entry that must exist. Amounts in minor units; `balance` is the account's after it."""
+class Movement(NamedTuple):
+    """What a posting does to the counters of its two accounts: add (1), nothing, take off (-1)."""
 
-    ledger: str
-    account_id: str
-    position: int
-    line: int
-    transaction_id: UUID
-    side: str
-    amount: int
-    currency: str
-    balance: int
-    recorded_at: datetime
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One transaction that must exist, and how it must have ended."""
-
-    transaction_id: UUID
-    ledger: str
-    position: int
-    idempotency_key: str
     kind: str
-    status: str
-    code: str | None
-    source_account_id: str | None
-    destination_account_id: str | None
-    amount: int | None
-    currency: str | None
-    description: str | None
-    metadata: Metadata | None
-    refund_of: UUID | None
-    recorded_at: datetime
+    posted: int
+    pending: int
 
 
-class Tally(msgspec.Struct):
-    """One account's books: totals per side, in minor units, and the policy in force."""
-
-    currency: str
-    account_class: str = ""
-    normal_side: str = "credit"
-    overdraft_limit: int | None = None
-    status: str = "open"
-    version: int = 1
-    debits: int = 0
-    credits: int = 0
-    last_position: int = 0
-    last_at: datetime | None = None
-
-    @property
-    def balance(self) -> int:
-        """Signed by the account's normal side."""
-        net = self.credits - self.debits
-        return net if self.normal_side == "credit" else -net
+_POSTED = Movement("posted", 1, 0)
+_CAPTURED = Movement("posted", 1, -1)
+_HELD = Movement("held", 0, 1)
+_RELEASED = Movement("released", 0, -1)
 
 
 class Books:
@@ -85,96 +65,230 @@ class Books:
 
     def __init__(self, only: AccountKey | None = None) -> None:
         self.accounts: dict[AccountKey, Tally] = {}
-        self.refunded: dict[UUID, int] = defaultdict(int)
+        self.standings: dict[UUID, Standing] = {}
+        self.closings: dict[str, Closing] = {}
         self._only = only
 
     def take(self, recorded: Recorded) -> tuple[list[Line], Outcome | None]:
-        """Post one event; return the entries and the transaction that it must have made."""
+        """Book one event; return the entries and the transaction that it must have made."""
         event = recorded.event
-        if isinstance(event, AccountOpened | AccountChanged):
-            if self._keeps((event.ledger, event.account_id)):
-                self._set_policy(recorded.position, event)
-            return [], None
-        outcome = _outcome(recorded, event)
-        if isinstance(event, TransferRejected):
-            return [], outcome
-        if event.refund_of is not None:
-            self.refunded[event.refund_of] += int(event.postings[0].amount)
-        return self._post(recorded, event), outcome
+        lines: list[Line] = []
+        match event:
+            case TransferPosted():
+                lines = self._post(recorded, event)
+            case TransferRejected():
+                if recorded.version > FIRST_VERSION:
+                    self._end(
+                        recorded, recorded.originator_id, Stage.FAILED, event.code, event.detail
+                    )
+            case HoldPlaced():
+                self._begin(recorded, event, Stage.PENDING, event.expires_at)
+                lines = self._move(recorded, event.postings, _HELD)
+            case HoldVoided():
+                self._end(recorded, event.about, Stage.VOIDED)
+                lines = self._move(recorded, event.postings, _RELEASED)
+            case HoldExpired():
+                self._end(recorded, recorded.originator_id, Stage.EXPIRED)
+                return self._move(recorded, event.postings, _RELEASED), None
+            case TransferScheduled():
+                self._begin(recorded, event, Stage.SCHEDULED, event.due_at)
+            case TransferCancelled():
+                self._end(recorded, event.about, Stage.CANCELLED)
+            case AccountOpened() | AccountChanged():
+                self._set_policy(recorded, event)
+                return [], None
+            case BooksClosed():
+                self.closings[event.ledger] = Closing(
+                    event.closed_before, recorded.version, recorded.position
+                )
+                return [], None
+            case _:
+                assert_never(event)
+        return lines, _outcome(recorded, event) if recorded.version == FIRST_VERSION else None
 
-    def _keeps(self, key: AccountKey) -> bool:
-        return self._only is None or self._only == key
-
-    def _set_policy(self, position: int, event: AccountOpened | AccountChanged) -> None:
-        limit = None if event.overdraft_limit is None else int(event.overdraft_limit)
+    def _set_policy(self, recorded: Recorded, event: AccountOpened | AccountChanged) -> None:
         key = (event.ledger, event.account_id)
+        if self._only is not None and self._only != key:
+            return
         if isinstance(event, AccountOpened):
-            self.accounts[key] = Tally(
+            tally = self.accounts[key] = Tally(
                 event.currency,
                 event.account_class,
-                "credit" if event.normal_side is Side.CREDIT else "debit",
-                limit,
-                last_position=position,
+                event.account_type,
+                event.normal_side,
+                opened_at=event.recorded_at,
+                last_position=recorded.position,
                 last_at=event.recorded_at,
             )
         else:
             tally = self.accounts.setdefault(key, Tally(""))
-            tally.status, tally.overdraft_limit = str(event.status), limit
-            tally.version += 1
+            tally.status = event.status
+        limit = event.overdraft_limit
+        tally.overdraft_limit = None if limit is None else int(limit)
+        tally.metadata = _json(event.metadata)
+        tally.version, tally.policy_position = recorded.version, recorded.position
 
     def _post(self, recorded: Recorded, event: TransferPosted) -> list[Line]:
-        touched: list[tuple[int, str, str, int, Tally]] = []
-        for index, posting in enumerate(event.postings):
+        if recorded.version > FIRST_VERSION:
+            self._end(recorded, recorded.originator_id, Stage.COMPLETED)
+        elif len(event.postings) > 1:
+            self._begin(recorded, event, Stage.COMPLETED)
+        if event.about is not None:
+            self._use(recorded, event.about, event)
+        movement = _CAPTURED if event.kind is Kind.CAPTURE else _POSTED
+        return self._move(recorded, event.postings, movement, event.effective_at)
+
+    def _move(
+        self,
+        recorded: Recorded,
+        postings: Sequence[Posting],
+        movement: Movement,
+        effective_at: datetime | None = None,
+    ) -> list[Line]:
+        ledger, at, only = recorded.event.ledger, recorded.event.recorded_at, self._only
+        lines: list[Line] = []
+        for index, posting in enumerate(postings):
+            amount = int(posting.amount)
+            posted, pending = movement.posted * amount, movement.pending * amount
             for number, account_id, side in (
                 (2 * index, posting.debit, "debit"),
                 (2 * index + 1, posting.credit, "credit"),
             ):
-                key = (event.ledger, account_id)
-                if not self._keeps(key):
+                key = (ledger, account_id)
+                if only is not None and only != key:
                     continue
                 tally = self.accounts.get(key)
                 if tally is None:
                     tally = self.accounts[key] = Tally(posting.currency)
-                amount = int(posting.amount)
                 if side == "debit":
-                    tally.debits += amount
+                    tally.debits_posted += posted
+                    tally.debits_pending += pending
                 else:
-                    tally.credits += amount
-                tally.last_position, tally.last_at = recorded.position, event.recorded_at
-                touched.append((number, account_id, side, amount, tally))
-        return [
-            Line(
-                event.ledger,
-                account_id,
-                recorded.position,
-                number,
-                recorded.originator_id,
-                side,
-                amount,
-                tally.currency,
-                tally.balance,
-                event.recorded_at,
-            )
-            for number, account_id, side, amount, tally in touched
-        ]
+                    tally.credits_posted += posted
+                    tally.credits_pending += pending
+                tally.last_position, tally.last_at = recorded.position, at
+                lines.append(
+                    Line(
+                        ledger,
+                        account_id,
+                        recorded.position,
+                        number,
+                        recorded.originator_id,
+                        movement.kind,
+                        side,
+                        amount,
+                        posting.currency,
+                        tally.debits_posted,
+                        tally.credits_posted,
+                        tally.debits_pending,
+                        tally.credits_pending,
+                        at,
+                        effective_at,
+                    )
+                )
+        return lines
+
+    def _begin(
+        self,
+        recorded: Recorded,
+        event: TransactionEvent,
+        stage: Stage,
+        due_at: datetime | None = None,
+    ) -> None:
+        """Remember a transaction that may change in a way that its later events don't tell."""
+        self.standings[recorded.originator_id] = Standing(
+            stage, [0] * len(event.postings), recorded.position, due_at=due_at
+        )
+
+    def _use(self, recorded: Recorded, about: UUID, event: TransferPosted) -> None:
+        """Count what is refunded of a completed transaction, or captured of a hold."""
+        was = Stage.PENDING if event.kind is Kind.CAPTURE else Stage.COMPLETED
+        standing = self.standings.setdefault(about, Standing(was, [0]))
+        for posting in event.postings:
+            missing = posting.line + 1 - len(standing.used)
+            standing.used += [0] * missing  # None, unless the first event is missing.
+            standing.used[posting.line] += int(posting.amount)
+        standing.position, standing.changed_at = recorded.position, event.recorded_at
+        if event.completes:
+            standing.stage, standing.due_at = Stage.CAPTURED, None
+
+    def _end(
+        self,
+        recorded: Recorded,
+        transaction_id: UUID | None,
+        stage: Stage,
+        code: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Say how a transaction ended; of one that is not named, there is nothing to say."""
+        if transaction_id is None:
+            return
+        standing = self.standings.setdefault(transaction_id, Standing(stage, [0]))
+        standing.stage, standing.code, standing.detail = stage, code, detail
+        standing.due_at = None
+        standing.position, standing.changed_at = recorded.position, recorded.event.recorded_at
 
 
-def _outcome(recorded: Recorded, event: TransferPosted | TransferRejected) -> Outcome:
-    first = event.postings[0] if event.postings else None
+def mentions(recorded: Recorded) -> list[Mention]:
+    """Return the accounts of an event that made no entry."""
+    event = recorded.event
+    if not isinstance(event, TransferRejected | TransferScheduled | TransferCancelled):
+        return []
+    named = {account for posting in event.postings for account in (posting.debit, posting.credit)}
+    return [Mention(event.ledger, account_id, recorded.position) for account_id in sorted(named)]
+
+
+def moments(events: Sequence[Recorded]) -> list[Moment]:
+    """Return the recorded times of consecutive events, each with its last position."""
+    last = {recorded.event.recorded_at: recorded.position for recorded in events}
+    return [Moment(recorded_at, position) for recorded_at, position in last.items()]
+
+
+def _outcome(recorded: Recorded, event: TransactionEvent) -> Outcome:
+    postings = event.postings
+    code = detail = due_at = None
+    if isinstance(event, TransferRejected):
+        code, detail = event.code, event.detail
+    elif isinstance(event, HoldPlaced):
+        due_at = event.expires_at
+    elif isinstance(event, TransferScheduled):
+        due_at = event.due_at
+    source = destination = amount = currency = None
+    first = postings[0] if postings else None
+    if first is not None:
+        source, destination, currency = first.debit, first.credit, first.currency
+        amount = int(first.amount)
+    if len(postings) > 1:
+        source = source if {posting.debit for posting in postings} == {source} else None
+        destination = (
+            destination if {posting.credit for posting in postings} == {destination} else None
+        )
+        amount = sum(int(posting.amount) for posting in postings if posting.currency == currency)
     return Outcome(
-        transaction_id=recorded.originator_id,
-        ledger=event.ledger,
-        position=recorded.position,
-        idempotency_key=event.key,
-        kind="refund" if event.refund_of else "transfer",
-        status="FAILED" if isinstance(event, TransferRejected) else "COMPLETED",
-        code=event.code if isinstance(event, TransferRejected) else None,
-        source_account_id=first.debit if first else None,
-        destination_account_id=first.credit if first else None,
-        amount=int(first.amount) if first else None,
-        currency=first.currency if first else None,
-        description=event.description,
-        metadata=event.metadata,
-        refund_of=event.refund_of,
-        recorded_at=event.recorded_at,
+        recorded.originator_id,
+        event.ledger,
+        recorded.position,
+        event.key,
+        event.kind,
+        event.stage,
+        code,
+        detail,
+        source,
+        destination,
+        amount,
+        currency,
+        _json(postings) if len(postings) > 1 or (first and first.line) else None,
+        event.description,
+        event.reference,
+        _json(event.metadata),
+        _json(event.rate),
+        event.about,
+        due_at,
+        event.effective_at,
+        event.recorded_at,
     )
+
+
+def _json(value: object) -> str | None:
+    """Return `value` as the views keep it."""
+    return None if value is None else _ENCODER.encode(value).decode()

@@ -8,7 +8,6 @@ carries the standard's table; here they are only merged with the file's own.
 import re
 import tomllib
 from decimal import Decimal
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import iso4217
 import msgspec
 
 from events import money
-from events.vocabulary import Side
+from events.vocabulary import AccountType, Side
 from runtime.problems import Invalid
 
 DEFAULT_FILE = Path(__file__).with_name("schema.toml")
@@ -32,23 +31,6 @@ _CLASS_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 class SchemaError(ValueError):
     """The schema cannot be used; the message names the key."""
-
-
-class AccountType(StrEnum):
-    """The five types of accounts in double entry: what is owned, owed, left, earned and spent."""
-
-    ASSET = "asset"
-    LIABILITY = "liability"
-    EQUITY = "equity"
-    REVENUE = "revenue"
-    EXPENSE = "expense"
-
-    @property
-    def normal_side(self) -> Side:
-        """The side that increases such an account, unless it is a contra account."""
-        if self in (AccountType.ASSET, AccountType.EXPENSE):
-            return Side.DEBIT
-        return Side.CREDIT
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

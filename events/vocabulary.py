@@ -1,25 +1,33 @@
 """What can happen. Each event is a frozen struct with a stable topic, never an import path.
 
-    account.opened ──▶ account.changed*          one stream per account
-    transfer.posted | transfer.rejected          one stream per command, version 1
+    account.opened ──▶ account.changed*                       one stream per account
+    books.closed*                                             one stream per ledger
+    transfer.posted | transfer.rejected                       one stream per command
+    hold.placed ──▶ hold.expired?
+    transfer.scheduled ──▶ (transfer.posted | transfer.rejected)?
+    hold.voided, transfer.cancelled                           about an earlier transaction
 
 A transaction is an atomic set of postings; a posting debits one account and credits another by
 the same amount, so an event cannot be unbalanced by construction. Amounts travel as decimal
 strings of integer minor units (up to 38 digits), safe for every reader of JSON. `fingerprint` is
 the digest of the whole command, so that one key with two different commands is noticed for ever.
+What nobody asked for (an expiry, a due time) is the second event of the stream it is about.
 (No struct here can be part of a cycle, so none is tracked by the garbage collector.)
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 TRANSACTIONS = uuid.UUID("3f1f0b5e-6c0d-5d0e-9a43-0d1d7a9f2b10")
 ACCOUNTS = uuid.UUID("8a0f3d52-0f3c-5c0c-8f55-3a8b6c1e7d21")
+BOOKS = uuid.UUID("5c7e9d14-2b61-5f0a-b3c8-6e4f1a0d9b32")
 FIRST_VERSION = 1
+SECOND_VERSION = 2
 
 Metadata = dict[str, str | int | bool | None]
 
@@ -31,21 +39,69 @@ class Side(StrEnum):
     CREDIT = "credit"
 
 
+class AccountType(StrEnum):
+    """The five types of accounts in double entry: what is owned, owed, left, earned and spent."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    EQUITY = "equity"
+    REVENUE = "revenue"
+    EXPENSE = "expense"
+
+    @property
+    def normal_side(self) -> Side:
+        """The side that increases such an account, unless it is a contra account."""
+        if self in (AccountType.ASSET, AccountType.EXPENSE):
+            return Side.DEBIT
+        return Side.CREDIT
+
+
 class Status(StrEnum):
-    """What an account allows: everything, nothing for now, nothing ever again."""
+    """What an account allows: everything, no money in, none out, neither, nothing ever again."""
 
     OPEN = "open"
+    FROZEN_IN = "frozen_in"
+    FROZEN_OUT = "frozen_out"
     FROZEN = "frozen"
     CLOSED = "closed"
 
 
-class Posting(msgspec.Struct, frozen=True, gc=False):
-    """`amount` in minor units of `currency`, as a decimal string."""
+class Kind(StrEnum):
+    """What was asked for."""
+
+    TRANSFER = "transfer"
+    HOLD = "hold"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+    CANCELLATION = "cancellation"
+
+
+class Stage(StrEnum):
+    """How a transaction stands."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    PENDING = "PENDING"  # A hold, of which something may be captured.
+    CAPTURED = "CAPTURED"
+    VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
+    SCHEDULED = "SCHEDULED"
+    CANCELLED = "CANCELLED"
+
+
+class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`amount` in minor units of `currency`, as a decimal string.
+
+    In a refund, capture, void or expiry `line` says which posting of the earlier transaction (0, 1,
+    2 …) this one reverses, moves or releases.
+    """
 
     debit: str
     credit: str
     amount: str
     currency: str
+    line: int = 0
 
     @property
     def amount_minor(self) -> int:
@@ -53,19 +109,35 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
         return int(self.amount)
 
 
+class Rate(msgspec.Struct, frozen=True, gc=False):
+    """One unit of currency `sold` was exchanged for `rate` units of `bought` (a decimal string)."""
+
+    sold: str
+    bought: str
+    rate: str
+
+
 class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An account exists from here on. `overdraft_limit` None means unlimited."""
 
     topic: ClassVar[str] = "account.opened"
-    class_version: ClassVar[int] = 1
+    class_version: ClassVar[int] = 2
 
     ledger: str
     account_id: str
     account_class: str
+    account_type: AccountType
     currency: str
     normal_side: Side
     overdraft_limit: str | None
     recorded_at: datetime
+    metadata: Metadata | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Before there were types, what a debit increased was an asset."""
+        debit = state["normal_side"] == Side.DEBIT
+        state["account_type"] = AccountType.ASSET if debit else AccountType.LIABILITY
 
 
 class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -79,48 +151,137 @@ class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     status: Status
     overdraft_limit: str | None
     recorded_at: datetime
+    metadata: Metadata | None = None
 
 
-class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Money moved. `refund_of` is the transaction that this one reverses, in part or whole."""
+class BooksClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """From here on nothing may be dated before `closed_before`."""
+
+    topic: ClassVar[str] = "books.closed"
+    class_version: ClassVar[int] = 1
+
+    ledger: str
+    closed_before: datetime
+    recorded_at: datetime
+
+
+class TransactionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a command about money became: the base of six events.
+
+    `stage` is how the transaction stands, if this is its last event. `about` is the earlier
+    transaction that this one refunds, captures, voids or cancels. `effective_at` None means as
+    recorded.
+    """
+
+    topic: ClassVar[str]
+    class_version: ClassVar[int] = 1
+    stage: ClassVar[Stage] = Stage.COMPLETED
+
+    ledger: str
+    key: str
+    fingerprint: str
+    postings: tuple[Posting, ...]
+    recorded_at: datetime
+    kind: Kind = Kind.TRANSFER
+    about: uuid.UUID | None = None
+    effective_at: datetime | None = None
+    description: str | None = None
+    reference: str | None = None
+    metadata: Metadata | None = None
+    rate: Rate | None = None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """The first version of two of them knew transfers and refunds only."""
+        if "refund_of" in state:
+            state["kind"], state["about"] = Kind.REFUND, state.pop("refund_of")
+
+
+class TransferPosted(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Money moved. `completes`: a capture after which nothing is held any more."""
 
     topic: ClassVar[str] = "transfer.posted"
-    class_version: ClassVar[int] = 1
+    class_version: ClassVar[int] = 2
 
-    ledger: str
-    key: str
-    fingerprint: str
-    postings: tuple[Posting, ...]
-    recorded_at: datetime
-    description: str | None = None
-    metadata: Metadata | None = None
-    refund_of: uuid.UUID | None = None
+    completes: bool = False
 
 
-class TransferRejected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A transfer was refused, for `code`; no money moved. Retries get this same answer."""
+class TransferRejected(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A command was refused, for `code`; no money moved. Retries get this same answer."""
 
     topic: ClassVar[str] = "transfer.rejected"
+    class_version: ClassVar[int] = 2
+    stage: ClassVar[Stage] = Stage.FAILED
+
+    code: str
+    detail: str
+
+
+class HoldPlaced(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Money is reserved until captured, voided, or `expires_at` (None: for ever)."""
+
+    topic: ClassVar[str] = "hold.placed"
+    stage: ClassVar[Stage] = Stage.PENDING
+
+    expires_at: datetime | None = None
+
+
+class HoldVoided(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What was left of the hold `about` is free again: `postings`."""
+
+    topic: ClassVar[str] = "hold.voided"
+
+
+class TransferScheduled(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The transfer is to be decided and posted at `due_at`."""
+
+    topic: ClassVar[str] = "transfer.scheduled"
+    stage: ClassVar[Stage] = Stage.SCHEDULED
+
+    due_at: datetime
+
+
+class TransferCancelled(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The scheduled transfer `about`, of `postings`, will not happen."""
+
+    topic: ClassVar[str] = "transfer.cancelled"
+
+
+class HoldExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The hold of this stream came to its time; what was left of it is free again: `postings`."""
+
+    topic: ClassVar[str] = "hold.expired"
     class_version: ClassVar[int] = 1
 
     ledger: str
     key: str
-    fingerprint: str
     postings: tuple[Posting, ...]
     recorded_at: datetime
-    code: str
-    detail: str
-    description: str | None = None
-    metadata: Metadata | None = None
-    refund_of: uuid.UUID | None = None
 
 
-Event = AccountOpened | AccountChanged | TransferPosted | TransferRejected
+Event = (
+    AccountOpened
+    | AccountChanged
+    | BooksClosed
+    | TransferPosted
+    | TransferRejected
+    | HoldPlaced
+    | HoldVoided
+    | HoldExpired
+    | TransferScheduled
+    | TransferCancelled
+)
 EVENT_TYPES: tuple[type[Event], ...] = (
     AccountOpened,
     AccountChanged,
+    BooksClosed,
     TransferPosted,
     TransferRejected,
+    HoldPlaced,
+    HoldVoided,
+    HoldExpired,
+    TransferScheduled,
+    TransferCancelled,
 )
 
 
@@ -143,6 +304,54 @@ def account_stream_id(ledger: str, account_id: str) -> uuid.UUID:
     return uuid.uuid5(ACCOUNTS, f"{ledger}|{account_id}")
 
 
-def opposite(side: Side) -> Side:
-    """Return the other side."""
-    return Side.CREDIT if side is Side.DEBIT else Side.DEBIT
+def books_stream_id(ledger: str) -> uuid.UUID:
+    """Return the id of the stream of a ledger's closings."""
+    return uuid.uuid5(BOOKS, ledger)
+
+
+def accounts_of(postings: Sequence[Posting]) -> list[str]:
+    """Return the ids of the accounts of `postings`, each once, in order."""
+    return list(
+        dict.fromkeys(
+            account_id for posting in postings for account_id in (posting.debit, posting.credit)
+        )
+    )
+
+
+class Summary(NamedTuple):
+    """What all postings of a transaction have in common: None, where they differ.
+
+    The amount is that of all postings in the first one's currency, as text of minor units.
+    """
+
+    source: str | None
+    destination: str | None
+    amount: str | None
+    currency: str | None
+
+
+def summary_of(postings: Sequence[Posting]) -> Summary:
+    """Return what `postings` have in common; of none, nothing."""
+    if not postings:
+        return Summary(None, None, None, None)
+    first = postings[0]
+    if len(postings) == 1:
+        return Summary(first.debit, first.credit, first.amount, first.currency)
+    amount = sum(p.amount_minor for p in postings if p.currency == first.currency)
+    return Summary(
+        first.debit if len({p.debit for p in postings}) == 1 else None,
+        first.credit if len({p.credit for p in postings}) == 1 else None,
+        str(amount),
+        first.currency,
+    )
+
+
+def due_at(event: TransactionEvent) -> datetime | None:
+    """Return when what `event` began comes to its time, if ever."""
+    match event:
+        case HoldPlaced():
+            return event.expires_at
+        case TransferScheduled():
+            return event.due_at
+        case _:
+            return None

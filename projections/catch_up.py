@@ -4,7 +4,7 @@
     1   BEGIN
     2   lock checkpoint     two workers take turns; the later one finds its events old
     3   read the log        a page of it
-    4   balances            of every account of the page
+    4   what is known       of the accounts and transactions that the page changes, if any
     5   add / put rows      one statement a table, however many rows
     6   move checkpoint
     7   COMMIT              rows and checkpoint, or neither
@@ -14,19 +14,15 @@ nothing: a message only says that there is something to read.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
-import msgspec
-
 from events import checkpoints, log
-from events.vocabulary import AccountChanged, AccountOpened, Recorded, Side, Status, TransferPosted
-from projections import balances, entries, transactions
+from events.vocabulary import AccountType, Recorded, Side, Stage, Status
+from projections import page as pages
 from projections.balances import AccountKey, Balance
-from projections.entries import Entry
-from projections.transactions import Transaction
+from projections.page import Account, Page
+from projections.standings import Standing
 from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.sql import as_rows, queries
@@ -38,30 +34,6 @@ SQL = queries("projections")
 
 class PoisonEventError(RuntimeError):
     """An event cannot be applied. The line stands until a person looks; nothing is skipped."""
-
-
-class OpenedAccount(msgspec.Struct, frozen=True):
-    """A row of `read.accounts`, field by column."""
-
-    ledger: str
-    account_id: str
-    account_class: str
-    currency: str
-    normal_side: Side
-    overdraft_limit: str | None
-    opened_at: datetime
-    status: Status = Status.OPEN
-
-
-class Page(msgspec.Struct):
-    """The rows that some consecutive events make."""
-
-    balances: dict[AccountKey, Balance]
-    opened: list[OpenedAccount] = msgspec.field(default_factory=list)
-    changed: dict[AccountKey, AccountChanged] = msgspec.field(default_factory=dict)
-    entries: list[Entry] = msgspec.field(default_factory=list)
-    transactions: list[Transaction] = msgspec.field(default_factory=list)
-    refunded: dict[UUID, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
 async def catch_up(connection: Executor, events_max: int) -> int:
@@ -88,7 +60,8 @@ async def _apply_page(connection: Executor, events_max: int) -> int:
         events = await log.read_after(connection, position, events_max)
         if not events:
             return 0
-        page = fold(events, await _balances(connection, events))
+        page = await _known(connection, events)
+        pages.fold(events, page)
         await _write(connection, page)
         await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
     telemetry.POISONED.set(0)
@@ -97,56 +70,44 @@ async def _apply_page(connection: Executor, events_max: int) -> int:
     return len(events)
 
 
-def fold(events: Sequence[Recorded], known: dict[AccountKey, Balance]) -> Page:
-    """Return the rows that `events` make, on top of the `known` balances. Pure."""
-    page = Page(known)
-    for recorded in events:
-        _fold_one(page, recorded)
-    return page
+async def _known(connection: Executor, events: Sequence[Recorded]) -> Page:
+    return Page(
+        await _accounts(connection, pages.changed_accounts(events)),
+        await _balances(connection, pages.moved_accounts(events)),
+        await _standings(connection, pages.changed_transactions(events)),
+    )
 
 
-def _fold_one(page: Page, recorded: Recorded) -> None:
-    event = recorded.event
-    balances.fold(page.balances, recorded)
-    page.entries += entries.fold(recorded, page.balances)
-    transaction = transactions.fold(recorded)
-    if transaction is not None:
-        page.transactions.append(transaction)
-    if isinstance(event, TransferPosted) and event.refund_of is not None:
-        page.refunded[event.refund_of] += event.postings[0].amount_minor
-    if isinstance(event, AccountOpened):
-        page.opened.append(
-            OpenedAccount(
-                event.ledger,
-                event.account_id,
-                event.account_class,
-                event.currency,
-                event.normal_side,
-                event.overdraft_limit,
-                event.recorded_at,
-            )
-        )
-    if isinstance(event, AccountChanged):
-        page.changed[event.ledger, event.account_id] = event
-
-
-async def _balances(connection: Executor, events: Sequence[Recorded]) -> dict[AccountKey, Balance]:
-    wanted = {
-        (event.ledger, account_id)
-        for event in (recorded.event for recorded in events)
-        if isinstance(event, TransferPosted)
-        for posting in event.postings
-        for account_id in (posting.debit, posting.credit)
-    }
+async def _accounts(connection: Executor, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
     if not wanted:
         return {}
-    ledgers, account_ids = zip(*wanted, strict=True)
-    rows = await connection.fetch(SQL["balances"], ledgers, account_ids)
+    rows = await connection.fetch(SQL["accounts"], *zip(*wanted, strict=True))
+    return {
+        (row["ledger"], row["account_id"]): Account(
+            row["ledger"],
+            row["account_id"],
+            row["account_class"],
+            AccountType(row["account_type"]),
+            row["currency"],
+            Side(row["normal_side"]),
+            row["overdraft_limit"],
+            row["metadata"],
+            row["opened_at"],
+            Status(row["status"]),
+            row["version"],
+        )
+        for row in rows
+    }
+
+
+async def _balances(connection: Executor, wanted: set[AccountKey]) -> dict[AccountKey, Balance]:
+    if not wanted:
+        return {}
+    rows = await connection.fetch(SQL["balances"], *zip(*wanted, strict=True))
     return {
         (row["ledger"], row["account_id"]): Balance(
             row["ledger"],
             row["account_id"],
-            Side(row["normal_side"]),
             row["position"],
             row["as_of"],
             row["debits_posted"],
@@ -158,17 +119,35 @@ async def _balances(connection: Executor, events: Sequence[Recorded]) -> dict[Ac
     }
 
 
+async def _standings(connection: Executor, wanted: set[UUID]) -> dict[UUID, Standing]:
+    if not wanted:
+        return {}
+    rows = await connection.fetch(SQL["standings"], list(wanted))
+    return {
+        row["transaction_id"]: Standing(
+            row["transaction_id"],
+            Stage(row["stage"]),
+            row["used"],
+            row["code"],
+            row["detail"],
+            row["position"],
+            row["changed_at"],
+        )
+        for row in rows
+    }
+
+
 async def _write(connection: Executor, page: Page) -> None:
     # In the order of their keys, as everywhere.
-    balances_by_key = [balance for _, balance in sorted(page.balances.items())]
-    refunded = [{"transaction_id": key, "refunded": minor} for key, minor in page.refunded.items()]
     for query, rows in (
-        (SQL["add_accounts"], page.opened),
-        (SQL["change_accounts"], list(page.changed.values())),
-        (SQL["put_balances"], balances_by_key),
+        (SQL["put_accounts"], [account for _, account in sorted(page.accounts.items())]),
+        (SQL["put_balances"], [balance for _, balance in sorted(page.balances.items())]),
+        (SQL["put_standings"], [standing for _, standing in sorted(page.standings.items())]),
+        (SQL["put_books"], [books for _, books in sorted(page.books.items())]),
+        (SQL["put_moments"], list(page.moments.values())),
         (SQL["add_entries"], page.entries),
         (SQL["add_transactions"], page.transactions),
-        (SQL["add_refunded"], refunded),
+        (SQL["add_mentions"], page.mentions),
     ):
         if rows:
             await connection.execute(query, as_rows(rows))

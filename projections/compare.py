@@ -1,21 +1,19 @@
-"""What the log says, beside what a view shows: entries, transactions, counters."""
+"""What the log says, beside what a view shows: a page of a journal, or a whole register."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
-from events.replay import AccountKey, Books, Line, Outcome, Tally
+from events.expected import Line, Mention, Moment, Outcome
+from events.replay import Books
 from projections import discrepancies
-from projections.discrepancies import Findings, Kind
+from projections.audited import Columns, Journal, Register
+from projections.discrepancies import Findings
 from runtime.database import Executor
-from runtime.sql import Row, queries
 
-SQL = queries("projections")
 PAGE_ROWS_MAX = 5_000
-NO_ID = UUID(int=0)
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,17 +29,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
 
-class View(NamedTuple):
-    """A table with a row for each account: its query, its kind of discrepancy, what it must hold.
-
-    The query takes the key after which to go on (ledger, account id), and how many rows.
-    """
-
-    query: str
-    kind: Kind
-    columns: Callable[[Tally], dict[str, Any]]
-
-
 class Run:
     """One reconciliation under way: the auditor's books, and what was found so far."""
 
@@ -51,132 +38,93 @@ class Run:
         self.books = books
         self.findings = Findings()
         self.events_read = 0
-        self.entries_compared = 0
-        self.balances_compared = 0
+        self.compared: dict[str, int] = {}
+
+    def count(self, table: str, rows: int) -> None:
+        """Count rows that were compared."""
+        self.compared[table] = self.compared.get(table, 0) + rows
 
 
-async def entries(run: Run, after: int, until: int, expected: Iterable[Line]) -> None:
-    """Compare the entries at positions in (after, until] with what the log says."""
-    scope = run.scope
+async def journal(
+    run: Run,
+    view: Journal,
+    after: int,
+    until: int,
+    expected: Iterable[Line | Outcome | Mention | Moment],
+) -> None:
+    """Compare a journal's rows at positions in (after, until] with what the log says."""
+    key, scope = view.key, run.scope
     if scope.account_id is None:
-        rows = await run.connection.fetch(SQL["entries_between"], after, until)
+        rows = await run.connection.fetch(view.query, after, until)
     else:
+        period = (scope.start, scope.end) if view.dated else ()
         rows = await run.connection.fetch(
-            SQL["account_entries_between"],
-            after,
-            until,
-            scope.ledger,
-            scope.account_id,
-            scope.start,
-            scope.end,
+            view.account_query, after, until, scope.ledger, scope.account_id, *period
         )
-    actual = {(row["position"], row["line"], row["ledger"], row["account_id"]): row for row in rows}
-    for line in expected:
-        key = (line.position, line.line, line.ledger, line.account_id)
-        row = actual.pop(key, None)
-        run.entries_compared += 1
-        found = discrepancies.of_entry(line, None if row is None else _line(row))
-        if found is not None:
-            run.findings.add(found)
-    for row in actual.values():
-        found = discrepancies.of_entry(None, _line(row))
-        assert found is not None
-        run.findings.add(found)
+    actual = {key(shown): shown for shown in (view.row(*row) for row in rows)}
+    compared = 0
+    for made in expected:
+        compared += 1
+        shown = actual.pop(key(made), None)
+        if shown != made:
+            _found(run, view, made, shown)
+    for shown in actual.values():
+        _found(run, view, None, shown)
+    run.count(view.table, compared)
 
 
-async def transactions(run: Run, after: int, until: int, expected: Iterable[Outcome]) -> None:
-    """Compare the transactions at positions in (after, until] with what the log says."""
-    rows = await run.connection.fetch(SQL["transactions_between"], after, until)
-    actual = {row["transaction_id"]: _outcome(row) for row in rows}
-    for outcome in expected:
-        found = discrepancies.of_transaction(outcome, actual.pop(outcome.transaction_id, None))
-        if found is not None:
-            run.findings.add(found)
-    for outcome in actual.values():
-        found = discrepancies.of_transaction(None, outcome)
-        assert found is not None
-        run.findings.add(found)
-
-
-async def accounts(run: Run, view: View, position: int) -> None:
-    """Compare a view's row of every account with the auditor's tally, key by key."""
-    unseen = set(run.books.accounts)
-    after = ("", "")
+async def register(run: Run, view: Register, position: int) -> None:
+    """Compare all of a register, as of `position`, with the auditor's books, key by key."""
+    booked = view.booked(run.books)
+    unseen = {key for key, entry in booked.items() if view.columns(entry) is not None}
+    after = view.start
     while rows := await run.connection.fetch(view.query, *after, PAGE_ROWS_MAX):
         for row in rows:
-            after = (row["ledger"], row["account_id"])
-            unseen.discard(after)
-            run.balances_compared += 1
-            booked = run.books.accounts.get(after)
-            if booked is None:
-                run.findings.add(discrepancies.of_unknown_account(view.kind, after, position))
-            else:
-                tally(run, after, booked, row, view)
+            after = tuple(row[name] for name in view.key)
+            key = after if len(after) > 1 else after[0]
+            unseen.discard(key)
+            _registered(run, view, key, booked.get(key), dict(row), position)
+        run.count(view.table, len(rows))
     for key in sorted(unseen):
-        tally(run, key, run.books.accounts[key], None, view)
+        _registered(run, view, key, booked[key], None, position)
 
 
-def tally(run: Run, key: AccountKey, booked: Tally, row: Row | None, view: View) -> None:
-    """Compare one account's row in a view with the auditor's tally."""
-    expected = view.columns(booked)
-    actual = None if row is None else {name: row[name] for name in expected}
-    if actual != expected:
-        first = run.findings.first_position(*key) or booked.last_position
-        run.findings.add(discrepancies.of_account(view.kind, key, first, expected, actual))
+async def account(run: Run, view: Register, key: tuple[str, str]) -> Columns | None:
+    """Compare one account's row in a register, and return it."""
+    found = await run.connection.fetchrow(view.account_query, *key)
+    row = None if found is None else dict(found)
+    _registered(run, view, key, run.books.accounts[key], row, 0)
+    run.count(view.table, 1)
+    return row
 
 
-async def refunded(run: Run, query: str, position: int) -> None:
-    """Compare the refunded totals of a view with the auditor's."""
-    expected = dict(run.books.refunded)
-    after = NO_ID
-    while rows := await run.connection.fetch(query, after, PAGE_ROWS_MAX):
-        for row in rows:
-            after = row["transaction_id"]
-            booked = expected.pop(after, 0)
-            if booked != row["refunded"]:
-                run.findings.add(
-                    discrepancies.of_refunded(after, position, booked, row["refunded"])
-                )
-    for transaction_id, booked in expected.items():
-        run.findings.add(discrepancies.of_refunded(transaction_id, position, booked, 0))
+def _found(run: Run, view: Journal, expected: Any, actual: Any) -> None:  # noqa: ANN401 - any row
+    made = None if expected is None else msgspec.structs.asdict(expected)
+    shown = None if actual is None else msgspec.structs.asdict(actual)
+    if shown is None:
+        kind = view.missing
+    elif made is None:
+        kind = view.unexpected
+    else:
+        kind = view.differs(set(discrepancies.differing(made, shown)))
+    position = (expected or actual).position
+    run.findings.add(discrepancies.of_row(kind, view.title, position, made, shown))
 
 
-def counters(booked: Tally) -> dict[str, Any]:
-    """Return the totals under the names that the views give them."""
-    return {"debits_posted": booked.debits, "credits_posted": booked.credits}
-
-
-def _policy(booked: Tally) -> dict[str, Any]:
-    return {
-        "account_class": booked.account_class,
-        "currency": booked.currency,
-        "normal_side": booked.normal_side,
-        "overdraft_limit": booked.overdraft_limit,
-        "status": booked.status,
-    }
-
-
-def _balance(booked: Tally) -> dict[str, Any]:
-    pending = {"debits_pending": 0, "credits_pending": 0}
-    as_of = {"position": booked.last_position, "as_of": booked.last_at}
-    return counters(booked) | pending | {"normal_side": booked.normal_side} | as_of
-
-
-def _command_account(booked: Tally) -> dict[str, Any]:
-    pending = {"debits_pending": 0, "credits_pending": 0}
-    return counters(booked) | pending | _policy(booked) | {"version": booked.version}
-
-
-BALANCES = View(SQL["all_balances"], Kind.BALANCE_DRIFT, _balance)
-ACCOUNTS = View(SQL["all_accounts"], Kind.POLICY_MISMATCH, _policy)
-COMMAND_ACCOUNTS = View(SQL["all_command_accounts"], Kind.COMMAND_DRIFT, _command_account)
-
-
-def _outcome(row: Row) -> Outcome:
-    names = (field for field in Outcome.__struct_fields__ if field != "metadata")
-    metadata = None if row["metadata"] is None else msgspec.json.decode(row["metadata"])
-    return Outcome(metadata=metadata, **{name: row[name] for name in names})
-
-
-def _line(row: Row) -> Line:
-    return Line(*(row[name] for name in Line.__struct_fields__))
+def _registered(
+    run: Run,
+    view: Register,
+    key: Any,  # noqa: ANN401 - a ledger, an account's key, a transaction's id
+    entry: Any,  # noqa: ANN401 - what the register's books keep
+    actual: Columns | None,
+    position: int,
+) -> None:
+    """Compare one row with what is booked; one that should not be there is found at `position`."""
+    expected: Columns | None = None if entry is None else view.columns(entry)
+    if expected is not None:
+        expected |= zip(view.key, key if isinstance(key, tuple) else (key,), strict=True)
+    if expected != actual:
+        if expected is not None:
+            first = run.findings.first_entry(*key) if view.of_entries else None
+            position = first or view.position(entry)
+        run.findings.add(discrepancies.of_row(view.kind, view.title, position, expected, actual))

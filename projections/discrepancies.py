@@ -1,14 +1,13 @@
 """A named difference between the log and a view of it, with a sentence a bookkeeper understands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from events.replay import AccountKey, Line, Outcome
-
 KEPT_MAX = 1_000
+IDENTITY = ("ledger", "account_id", "transaction_id")
 
 
 class Kind(StrEnum):
@@ -23,16 +22,47 @@ class Kind(StrEnum):
     UNEXPECTED_TRANSACTION = "unexpected_transaction"
     STATUS_MISMATCH = "transaction_status_mismatch"
     TRANSACTION_MISMATCH = "transaction_mismatch"
-    REFUNDED_DRIFT = "refunded_drift"
+    MISSING_MENTION = "missing_mention"
+    UNEXPECTED_MENTION = "unexpected_mention"
+    MISSING_MOMENT = "missing_moment"
+    UNEXPECTED_MOMENT = "unexpected_moment"
+    MOMENT_MISMATCH = "moment_mismatch"
     POLICY_MISMATCH = "account_policy_mismatch"
     BALANCE_DRIFT = "balance_drift"
+    STANDING_MISMATCH = "standing_mismatch"
+    BOOKS_MISMATCH = "books_mismatch"
     COMMAND_DRIFT = "command_account_drift"
+    COMMAND_STANDING_DRIFT = "command_standing_drift"
+    COMMAND_BOOKS_DRIFT = "command_books_drift"
 
 
-ROWS = {
-    Kind.BALANCE_DRIFT: "balance",
-    Kind.POLICY_MISMATCH: "policy",
-    Kind.COMMAND_DRIFT: "command side's row",
+OF_ENTRIES = {
+    Kind.MISSING_ENTRY,
+    Kind.UNEXPECTED_ENTRY,
+    Kind.AMOUNT_MISMATCH,
+    Kind.BALANCE_MISMATCH,
+}
+SENTENCES = {
+    Kind.MISSING_ENTRY: "The log says there is an {row}; it is missing.",
+    Kind.UNEXPECTED_ENTRY: "No event of the log made the {row}.",
+    Kind.AMOUNT_MISMATCH: "The {row} is not the one that was made.",
+    Kind.BALANCE_MISMATCH: "The counters after the {row} are not the sum of the entries up to it.",
+    Kind.MISSING_TRANSACTION: "The log says there is a {row}; it is missing.",
+    Kind.UNEXPECTED_TRANSACTION: "No event of the log made {row}.",
+    Kind.STATUS_MISMATCH: "The {row} is not shown as it was decided.",
+    Kind.TRANSACTION_MISMATCH: "The {row} is not shown as it was submitted.",
+    Kind.MISSING_MENTION: "The log has a {row}; it is missing.",
+    Kind.UNEXPECTED_MENTION: "No event of the log made the {row}.",
+    Kind.MISSING_MOMENT: "Something was recorded at {row}; that time is missing.",
+    Kind.UNEXPECTED_MOMENT: "Nothing was recorded last at {row}.",
+    Kind.MOMENT_MISMATCH: "What was recorded at {row} ended at another position.",
+    Kind.POLICY_MISMATCH: "The {row} is not what its events make.",
+    Kind.BALANCE_DRIFT: "The {row} is not the sum of its entries.",
+    Kind.STANDING_MISMATCH: "The {row} is not what became of it.",
+    Kind.BOOKS_MISMATCH: "The {row} is not the one that was asked for last.",
+    Kind.COMMAND_DRIFT: "The {row} is not what its events make.",
+    Kind.COMMAND_STANDING_DRIFT: "The {row} is not what became of it.",
+    Kind.COMMAND_BOOKS_DRIFT: "The {row} is not the one that was asked for last.",
 }
 
 
@@ -55,21 +85,20 @@ class Findings:
     def __init__(self) -> None:
         self.count = 0
         self.kept: list[Discrepancy] = []
+        self._first_entries: dict[tuple[str | None, str | None], int] = {}
 
     def add(self, discrepancy: Discrepancy) -> None:
         """Count it, and keep it if there is room."""
         self.count += 1
         if len(self.kept) < KEPT_MAX:
             self.kept.append(discrepancy)
+            if discrepancy.kind in OF_ENTRIES:
+                key = (discrepancy.ledger, discrepancy.account_id)
+                self._first_entries.setdefault(key, discrepancy.position)
 
-    def first_position(self, ledger: str, account_id: str) -> int | None:
-        """Return the first position at which this account differs, if any is kept."""
-        positions = [
-            found.position
-            for found in self.kept
-            if (found.ledger, found.account_id) == (ledger, account_id)
-        ]
-        return min(positions, default=None)
+    def first_entry(self, ledger: str, account_id: str) -> int | None:
+        """Return the position of the first entry of this account that differs, if any is kept."""
+        return self._first_entries.get((ledger, account_id))
 
 
 def gap(after: int, found: int) -> Discrepancy:
@@ -83,132 +112,41 @@ def gap(after: int, found: int) -> Discrepancy:
     )
 
 
-def of_entry(expected: Line | None, actual: Line | None) -> Discrepancy | None:
-    """Compare an entry with what the log says; None if they are the same."""
-    if expected == actual:
-        return None
-    line = expected or actual
-    assert line is not None
-    where = f"account {line.account_id}, position {line.position}, line {line.line}"
-    if actual is None:
-        kind, text = (
-            Kind.MISSING_ENTRY,
-            f"The log says there is an entry in {where}; it is missing.",
-        )
-    elif expected is None:
-        kind, text = Kind.UNEXPECTED_ENTRY, f"No event of the log made the entry in {where}."
-    elif _entry_itself(expected) != _entry_itself(actual):
-        kind, text = Kind.AMOUNT_MISMATCH, f"The entry in {where} is not the one that was posted."
-    else:
-        kind = Kind.BALANCE_MISMATCH
-        text = f"The running balance in {where} is not the sum of the entries up to it."
-    return Discrepancy(
-        kind=kind,
-        position=line.position,
-        expected=_show(expected),
-        actual=_show(actual),
-        explanation=text,
-        ledger=line.ledger,
-        account_id=line.account_id,
-        transaction_id=line.transaction_id,
-    )
-
-
-def of_transaction(expected: Outcome | None, actual: Outcome | None) -> Discrepancy | None:
-    """Compare a transaction with what the log says; None if they are the same."""
-    if expected == actual:
-        return None
-    either = expected or actual
-    assert either is not None
-    which = f"transaction {either.transaction_id}"
-    if actual is None:
-        kind, text = Kind.MISSING_TRANSACTION, f"The log says there is a {which}; it is missing."
-    elif expected is None:
-        kind, text = Kind.UNEXPECTED_TRANSACTION, f"No event of the log made {which}."
-    elif (expected.status, expected.position) != (actual.status, actual.position):
-        kind, text = Kind.STATUS_MISMATCH, f"The {which} did not end as it is shown."
-    else:
-        kind, text = Kind.TRANSACTION_MISMATCH, f"The {which} is not shown as it was submitted."
-    return Discrepancy(
-        kind=kind,
-        position=either.position,
-        expected=_show_transaction(expected, actual),
-        actual=_show_transaction(actual, expected),
-        explanation=text,
-        ledger=either.ledger,
-        transaction_id=either.transaction_id,
-    )
-
-
-def of_account(
+def of_row(
     kind: Kind,
-    key: AccountKey,
+    row: str,
     position: int,
-    expected: Mapping[str, object],
+    expected: Mapping[str, object] | None,
     actual: Mapping[str, object] | None,
 ) -> Discrepancy:
-    """Name an account's row that is not what its events make, with the columns that differ."""
-    names = [name for name in expected if actual is None or actual[name] != expected[name]]
-    shown = "nothing" if actual is None else _show_columns(actual, names)
+    """Name a row that differs, and show the columns in which it does.
+
+    `row` says which one it is, with its own columns in braces. None is a row that is not there.
+    """
+    columns = expected or actual
+    assert columns is not None
+    identity = {name: columns.get(name) for name in IDENTITY}
     return Discrepancy(
         kind=kind,
         position=position,
-        expected=_show_columns(expected, names),
-        actual=shown,
-        explanation=f"The {ROWS[kind]} of account {key[1]} is not what its events make.",
-        ledger=key[0],
-        account_id=key[1],
+        expected=_shown(expected, actual),
+        actual=_shown(actual, expected),
+        explanation=SENTENCES[kind].format(row=row.format_map(columns)),
+        **identity,  # type: ignore[arg-type]  # Each is of its column's type.
     )
 
 
-def of_unknown_account(kind: Kind, key: AccountKey, position: int) -> Discrepancy:
-    """Name a row of an account that the log never opened."""
-    return Discrepancy(
-        kind=kind,
-        position=position,
-        expected="no such account",
-        actual="a row",
-        explanation=f"There is a {ROWS[kind]} of account {key[1]}, which the log never opened.",
-        ledger=key[0],
-        account_id=key[1],
-    )
+def differing(expected: Mapping[str, object], actual: Mapping[str, object]) -> list[str]:
+    """Return the names of the columns whose values differ."""
+    return [name for name in expected if actual[name] != expected[name]]
 
 
-def of_refunded(transaction_id: UUID, position: int, expected: int, actual: int) -> Discrepancy:
-    """Name a refunded total that is not the sum of the transaction's refunds."""
-    return Discrepancy(
-        kind=Kind.REFUNDED_DRIFT,
-        position=position,
-        expected=str(expected),
-        actual=str(actual),
-        explanation=f"What was refunded of {transaction_id} is not the sum of its refunds.",
-        transaction_id=transaction_id,
-    )
-
-
-def _show_columns(columns: Mapping[str, object], names: Iterable[str]) -> str:
-    return ", ".join(f"{name} {columns[name]}" for name in names)
-
-
-def _show_transaction(outcome: Outcome | None, other: Outcome | None) -> str:
-    if outcome is None:
+def _shown(row: Mapping[str, object] | None, other: Mapping[str, object] | None) -> str:
+    """Return what differs from `other`; all there is to say, if there is no other."""
+    if row is None:
         return "nothing"
-    shown = f"{outcome.status} at position {outcome.position}"
-    if other is None:
-        return shown
-    differing = [
-        f"{name} {getattr(outcome, name)}"
-        for name in Outcome.__struct_fields__
-        if name not in ("status", "position") and getattr(outcome, name) != getattr(other, name)
-    ]
-    return ", ".join([shown, *differing])
-
-
-def _entry_itself(line: Line) -> tuple[object, ...]:
-    return (line.transaction_id, line.side, line.amount, line.currency, line.recorded_at)
-
-
-def _show(line: Line | None) -> str:
-    if line is None:
-        return "nothing"
-    return f"{line.side} {line.amount} {line.currency}, balance {line.balance}"
+    if other is not None:
+        names = differing(row, other)
+    else:
+        names = [name for name in row if name not in IDENTITY and row[name] is not None]
+    return ", ".join(f"{name} {row[name]}" for name in names)

@@ -1,24 +1,26 @@
 """The log against every view of it: replay independently, compare, name each difference.
 
 Everything is read in one snapshot, so writes and projections go on meanwhile and cannot be mistaken
-for differences. Memory is bounded by a page of events and the auditor's tally per account.
+for differences. Memory is bounded by a page of events and the auditor's books.
 
     #   read                              compared with
-    1   log after 0, to the checkpoint    entries, transactions: page by page
-    2                                     balances, accounts, refunded: key by key
-    3   log from there to the head        the command side's own rows
+    1   log after 0, to the checkpoint    the journals: page by page
+    2                                     the read side's registers: key by key
+    3   log from there to the head        the command side's registers
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
 from events import checkpoints, log
-from events.replay import Books, Line, Outcome
+from events.expected import Line, Mention, Moment, Outcome
+from events.replay import Books, mentions, moments
 from events.vocabulary import Recorded
-from projections import compare, discrepancies
+from projections import audited, compare, discrepancies
+from projections.audited import ENTRIES, MENTIONS, MOMENTS, TRANSACTIONS
 from projections.compare import Run, Scope
 from projections.discrepancies import Discrepancy
 from runtime.database import Executor
@@ -26,6 +28,7 @@ from runtime.sql import queries
 
 SQL = queries("projections")
 ROLE = "daybook_auditor"
+WITH_BALANCES = (audited.BALANCES, audited.COMMAND_ACCOUNTS)
 
 Progress = Callable[[int, int], None]
 
@@ -62,32 +65,19 @@ async def reconcile_all(
         run = Run(connection, Scope(), Books())
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
         head = (await log.head(connection)).position
-        last = 0
-        async for page, first in _pages(connection, 0, checkpoint):
-            lines, outcomes = _take(run, page, first)
-            last = page[-1].position
-            await compare.entries(run, first, last, lines)
-            await compare.transactions(run, first, last, outcomes)
-            if progress is not None:
-                progress(last, head)
-        if last < checkpoint:
-            run.findings.add(discrepancies.gap(last, checkpoint + 1))
-        # Nothing may stand in the read models beyond the checkpoint, or where the log is cut off.
-        await compare.entries(run, last, log.NO_END, ())
-        await compare.transactions(run, last, log.NO_END, ())
-        await compare.accounts(run, compare.BALANCES, checkpoint)
-        await compare.accounts(run, compare.ACCOUNTS, checkpoint)
-        await compare.refunded(run, SQL["all_refunded"], checkpoint)
+        await _journals(run, checkpoint, lambda done: progress and progress(done, head))
+        for view in audited.READ_SIDE:
+            await compare.register(run, view, checkpoint)
         last = checkpoint
-        async for page, first in _pages(connection, checkpoint, head):
-            _take(run, page, first)
+        async for page in log.pages(connection, checkpoint, head):
+            _fold(run, page, last)
             last = page[-1].position
             if progress is not None:
                 progress(last, head)
         if last < head:
             run.findings.add(discrepancies.gap(last, head + 1))
-        await compare.accounts(run, compare.COMMAND_ACCOUNTS, head)
-        await compare.refunded(run, SQL["all_command_refunded"], head)
+        for view in audited.COMMAND_SIDE:
+            await compare.register(run, view, head)
     return _report(run, reconciliation_id, checkpoint, started)
 
 
@@ -96,8 +86,8 @@ async def reconcile_account(
 ) -> Report | None:
     """Compare one account with its events; None if the log doesn't know it.
 
-    Every event of the account is folded (a running balance needs them all); entries are compared
-    in the scope's period, the balance as it stands.
+    Every event of the account is folded (a counter needs them all); entries are compared in the
+    scope's period, mentions, policy and balance as they stand.
     """
     assert scope.ledger is not None
     assert scope.account_id is not None
@@ -108,27 +98,24 @@ async def reconcile_account(
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
         after = 0
         async for page in log.pages(connection, 0, checkpoint, mentioning=scope.account_id):
-            lines = _account_lines(run, page)
+            made = _fold_account(run, page)
             last = page[-1].position
-            await compare.entries(run, after, last, lines)
+            await compare.journal(run, ENTRIES, after, last, made.lines)
+            await compare.journal(run, MENTIONS, after, last, made.mentions)
             after = last
-        await compare.entries(run, after, log.NO_END, ())
+        await compare.journal(run, ENTRIES, after, log.NO_END, ())
+        await compare.journal(run, MENTIONS, after, log.NO_END, ())
         tally = run.books.accounts.get(key)
         if tally is None:
             return None
-        row = await connection.fetchrow(SQL["account_balance"], *key)
-        compare.tally(run, key, tally, row, compare.BALANCES)
-        run.balances_compared = 1
+        await compare.account(run, audited.ACCOUNTS, key)
+        row = await compare.account(run, audited.BALANCES, key)
     report = _report(run, reconciliation_id, checkpoint, started)
     report.currency = tally.currency
-    report.expected = compare.counters(tally) | {"balance": tally.balance}
+    report.expected = _with_balance(audited.counters(tally), tally.normal_side)
     if row is not None:
-        debits, credits_ = row["debits_posted"], row["credits_posted"]
-        report.actual = {
-            "debits_posted": debits,
-            "credits_posted": credits_,
-            "balance": credits_ - debits if tally.normal_side == "credit" else debits - credits_,
-        }
+        shown = {name: row[name] for name in audited.COUNTERS}
+        report.actual = _with_balance(shown, tally.normal_side)
     return report
 
 
@@ -152,40 +139,83 @@ async def record(connection: Executor, report: Report) -> None:
     )
 
 
-async def _pages(
-    connection: Executor, after: int, until: int
-) -> AsyncIterator[tuple[list[Recorded], int]]:
-    """Yield pages of the log with the position before each."""
-    async for page in log.pages(connection, after, until):
-        yield page, after
-        after = page[-1].position
+class Made(msgspec.Struct):
+    """The rows that a page of events must have made."""
+
+    lines: list[Line]
+    outcomes: list[Outcome]
+    mentions: list[Mention]
 
 
-def _take(run: Run, page: list[Recorded], before: int) -> tuple[list[Line], list[Outcome]]:
+async def _journals(run: Run, checkpoint: int, progress: Callable[[int], object]) -> None:
+    """Fold the log up to the checkpoint, and compare every journal with it, page by page.
+
+    The last time of a page may go on in the next one, so it is compared with that.
+    """
+    last = settled = 0
+    open_times: list[Moment] = []
+    async for page in log.pages(run.connection, 0, checkpoint):
+        made = _fold(run, page, last)
+        first, last = last, page[-1].position
+        await compare.journal(run, ENTRIES, first, last, made.lines)
+        await compare.journal(run, TRANSACTIONS, first, last, made.outcomes)
+        await compare.journal(run, MENTIONS, first, last, made.mentions)
+        times = moments(page)
+        if open_times and open_times[0].recorded_at != times[0].recorded_at:
+            times = open_times + times
+        *ended, going_on = times
+        if ended:
+            await compare.journal(run, MOMENTS, settled, ended[-1].position, ended)
+            settled = ended[-1].position
+        open_times = [going_on]
+        progress(last)
+    if last < checkpoint:
+        run.findings.add(discrepancies.gap(last, checkpoint + 1))
+    # Nothing may stand in the read models beyond the checkpoint, or where the log is cut off.
+    for journal in (ENTRIES, TRANSACTIONS, MENTIONS):
+        await compare.journal(run, journal, last, log.NO_END, ())
+    await compare.journal(run, MOMENTS, settled, log.NO_END, open_times)
+
+
+def _fold(run: Run, page: list[Recorded], before: int) -> Made:
     """Fold a page; note every gap in its positions."""
-    lines: list[Line] = []
-    outcomes: list[Outcome] = []
+    made = Made([], [], [])
     for recorded in page:
         if recorded.position != before + 1:
             run.findings.add(discrepancies.gap(before, recorded.position))
         before = recorded.position
-        made, outcome = run.books.take(recorded)
-        lines += made
+        lines, outcome = run.books.take(recorded)
+        made.lines += lines
+        made.mentions += mentions(recorded)
         if outcome is not None:
-            outcomes.append(outcome)
+            made.outcomes.append(outcome)
     run.events_read += len(page)
-    return lines, outcomes
+    return made
 
 
-def _account_lines(run: Run, page: list[Recorded]) -> list[Line]:
-    """Fold the events of one account; return its entries of the period."""
-    run.events_read += len(page)
-    return [
-        line
-        for recorded in page
-        for line in run.books.take(recorded)[0]
-        if run.scope.covers(recorded.event.recorded_at)
-    ]
+def _fold_account(run: Run, page: list[Recorded]) -> Made:
+    """Fold the events of one account: its entries of the period, and all its mentions.
+
+    The page may hold events of an account of the same name in another ledger. They are not even
+    counted: the number would tell what happens there.
+    """
+    made = Made([], [], [])
+    for recorded in page:
+        if recorded.event.ledger != run.scope.ledger:
+            continue
+        run.events_read += 1
+        lines, _ = run.books.take(recorded)
+        if run.scope.covers(recorded.event.recorded_at):
+            made.lines += lines
+        made.mentions += [
+            mention for mention in mentions(recorded) if mention.account_id == run.scope.account_id
+        ]
+    return made
+
+
+def _with_balance(counters: dict[str, int], normal_side: str) -> dict[str, int]:
+    net = counters["credits_posted"] - counters["debits_posted"]
+    return counters | {"balance": net if normal_side == "credit" else -net}
 
 
 def _report(run: Run, reconciliation_id: UUID, position: int, started: datetime) -> Report:
@@ -194,8 +224,8 @@ def _report(run: Run, reconciliation_id: UUID, position: int, started: datetime)
         scope=run.scope,
         position=position,
         events_read=run.events_read,
-        entries_compared=run.entries_compared,
-        balances_compared=run.balances_compared,
+        entries_compared=run.compared.get(ENTRIES.table, 0),
+        balances_compared=sum(run.compared.get(view.table, 0) for view in WITH_BALANCES),
         discrepancy_count=run.findings.count,
         discrepancies=run.findings.kept,
         started_at=started,

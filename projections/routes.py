@@ -8,12 +8,13 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import checkpoints, freshness, money
+from events import access, checkpoints, freshness, money
+from events.access import Caller
+from events.period import moment
+from projections import audited
 from projections.app import AuditSide
 from projections.compare import Scope
-from projections.period import moment
 from projections.reconcile import Report, reconcile_account, record
-from runtime.auth import Principal
 from runtime.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
 from runtime.problems import Invalid, NotFound
 from runtime.sql import Row, queries
@@ -36,10 +37,10 @@ _PERIOD = msgspec.json.Decoder(PeriodBody)
 @post("/accounts/{account_id:str}/reconcile", status_code=200)
 async def reconcile(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Replay the log for one account and compare; what was found is kept."""
-    side, principal = await _may_reconcile(request, "reconcile")
+    side, caller = await _may_reconcile(request, "reconcile")
     body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _PERIOD)
     scope = Scope(
-        ledger=principal.tenant,
+        ledger=caller.ledger,
         account_id=account_id,
         start=moment(body.startDate, "startDate", whole_day=False),
         end=moment(body.endDate, "endDate", whole_day=True),
@@ -55,31 +56,30 @@ async def reconcile(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
 @get("/accounts/{account_id:str}/reconciliation-difference")
 async def difference(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Compare the account's balance with its events as of now; nothing is kept."""
-    side, principal = await _may_reconcile(request, "read")
-    report = await _run(side, Scope(ledger=principal.tenant, account_id=account_id))
+    side, caller = await _may_reconcile(request, "read")
+    report = await _run(side, Scope(ledger=caller.ledger, account_id=account_id))
     return _answer(_summary(report, side), report.position)
 
 
 @get("/accounts/{account_id:str}/reconciliation-history")
 async def history(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's latest reconciliations, newest first."""
-    side, principal = await _may_reconcile(request, "read")
+    side, caller = await _may_reconcile(request, "read")
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        rows = await connection.fetch(SQL["history"], principal.tenant, account_id, HISTORY_MAX)
+        rows = await connection.fetch(SQL["history"], caller.ledger, account_id, HISTORY_MAX)
     return _answer({"items": [_kept(row) for row in rows]}, position)
 
 
 ROUTES = [reconcile, difference, history]
 
 
-async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, Principal]:
+async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
     side: AuditSide = request.app.state.audit_side
-    principal = await side.tokens.principal(request.headers.get("authorization"))
+    caller = await access.caller(request.headers, side.tokens, scope)
     check_path(request)
-    principal.require(scope)
     await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
-    return side, principal
+    return side, caller
 
 
 async def _run(side: AuditSide, scope: Scope) -> Report:
@@ -107,12 +107,28 @@ def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
         "actual_balance": None if actual is None else money.to_json(actual, decimals),
         "difference": money.to_json(difference_minor, decimals),
         "difference_minor": str(difference_minor),
+        "expected_counters": _counters(report.expected, decimals),
+        "actual_counters": _counters(report.actual, decimals),
         "eventsRead": report.events_read,
         "entriesCompared": report.entries_compared,
         "discrepancyCount": report.discrepancy_count,
         "discrepancies": report.discrepancies,
         "position": report.position,
         "timestamp": report.finished_at,
+    }
+
+
+def _counters(counters: dict[str, int] | None, decimals: int) -> dict[str, Any] | None:
+    """Return the four counters in units and in minor units; None if the row is missing."""
+    if counters is None:
+        return None
+    return {
+        name + suffix: shown
+        for name in audited.COUNTERS
+        for suffix, shown in (
+            ("", money.to_json(counters[name], decimals)),
+            ("_minor", str(counters[name])),
+        )
     }
 
 

@@ -1,62 +1,94 @@
-"""Fold: one row per submitted transaction, refused ones included. Pure."""
+"""Fold: one row per submitted transaction as its first event says it, refused ones too. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from events.vocabulary import Recorded, TransferPosted, TransferRejected
+from events.vocabulary import (
+    FIRST_VERSION,
+    Kind,
+    Posting,
+    Recorded,
+    Stage,
+    TransactionEvent,
+    TransferRejected,
+    due_at,
+    summary_of,
+)
 
-COMPLETED, FAILED = "COMPLETED", "FAILED"
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Transaction(msgspec.Struct, frozen=True, gc=False):
-    """A row of `read.transactions`, field by column; `amount` is text of minor units."""
+    """A row of `read.transactions`, field by column; `amount` is text of minor units.
+
+    Source and destination are there if all postings share them; the amount is that of all postings
+    in the first one's currency.
+    """
 
     transaction_id: UUID
     ledger: str
     position: int
     idempotency_key: str
-    kind: str
-    status: str
+    kind: Kind
+    stage: Stage
     code: str | None
     detail: str | None
     source_account_id: str | None
     destination_account_id: str | None
     amount: str | None
     currency: str | None
+    postings: str | None
     description: str | None
+    reference: str | None
     metadata: str | None
-    refund_of: UUID | None
+    rate: str | None
+    about: UUID | None
+    due_at: datetime | None
+    effective_at: datetime | None
     recorded_at: datetime
 
 
 def fold(recorded: Recorded) -> Transaction | None:
-    """Return the transaction that `recorded` is, or None if it is about something else.
+    """Return the transaction that `recorded` begins, or None if it begins none.
 
-    A refund that was refused before its original was found names no accounts and no amount.
+    A refusal that came before the accounts were known names no accounts and no amount.
     """
     event = recorded.event
-    if not isinstance(event, TransferPosted | TransferRejected):
+    if not isinstance(event, TransactionEvent) or recorded.version != FIRST_VERSION:
         return None
     refused = event if isinstance(event, TransferRejected) else None
-    first = event.postings[0] if event.postings else None
+    summary = summary_of(event.postings)
     return Transaction(
         recorded.originator_id,
         event.ledger,
         recorded.position,
         event.key,
-        "transfer" if event.refund_of is None else "refund",
-        COMPLETED if refused is None else FAILED,
+        event.kind,
+        event.stage,
         None if refused is None else refused.code,
         None if refused is None else refused.detail,
-        None if first is None else first.debit,
-        None if first is None else first.credit,
-        None if first is None else first.amount,
-        None if first is None else first.currency,
+        *summary,
+        _beyond_summary(event.postings),
         event.description,
-        None if event.metadata is None else _ENCODER.encode(event.metadata).decode(),
-        event.refund_of,
+        event.reference,
+        None if event.metadata is None else _text(event.metadata),
+        None if event.rate is None else _text(event.rate),
+        event.about,
+        due_at(event),
+        event.effective_at,
         event.recorded_at,
     )
+
+
+def _beyond_summary(postings: Sequence[Posting]) -> str | None:
+    """Return postings that the summary does not say it all of: several, or one of a later line."""
+    if len(postings) > 1 or any(posting.line for posting in postings):
+        return _text(postings)
+    return None
+
+
+def _text(value: object) -> str:
+    return _ENCODER.encode(value).decode()

@@ -1,36 +1,60 @@
-"""Opaque keyset cursors: where the last page ended, never how many rows were skipped."""
+"""Opaque keyset cursors: a place in a list, never how many rows were skipped.
+
+A cut lies between two neighbouring keys of a list: the rows below it have lesser keys, those above
+it have its own or greater ones. A cursor is a cut and the direction in which to go on from it, so
+going on and going back from the same cut share no row and leave none out.
+"""
 
 import base64
 import binascii
+import re
+from typing import Any, NamedTuple
 
 import msgspec
 
 from runtime.problems import Invalid
 
+# Integers or text, as the list's key; which of them is known only where the list is.
+Cut = tuple[Any, ...]
+
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(tuple[int, ...])
+_DECODER = msgspec.json.Decoder(tuple[str, bool, tuple[int | str, ...]])
+_TEXT = re.compile(r"[ -~]{0,130}", re.ASCII)
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
 LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 BIGGEST = 2**63 - 1
+LINE_MAX = 2**15 - 1
 
 
-def encode(*key: int) -> str:
-    """Return the cursor that continues after `key`."""
-    return base64.urlsafe_b64encode(_ENCODER.encode(key)).decode().rstrip("=")
+class Cursor(NamedTuple):
+    """Go on from `cut`: `up`, to greater keys, or down."""
+
+    up: bool
+    cut: Cut
 
 
-def decode(cursor: str | None, length: int) -> tuple[int, ...]:
-    """Return the key in `cursor`; without one, the key before every row. Raises Invalid."""
-    if cursor is None:
-        return (BIGGEST,) * length
+def encode(name: str, cursor: Cursor) -> str:
+    """Return `cursor` of the list `name`, as text that needs no escape in a URL."""
+    return base64.urlsafe_b64encode(_ENCODER.encode((name, *cursor))).decode().rstrip("=")
+
+
+def decode(text: str, name: str, example: Cut) -> Cursor:
+    """Return the cursor in `text`; its cut has parts like those of `example`. Raises Invalid."""
     try:
-        key = _DECODER.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+        named, up, cut = _DECODER.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
         raise _not_ours() from error
-    if len(key) != length or not all(0 <= part <= BIGGEST for part in key):
+    if named != name or [*map(type, cut)] != [*map(type, example)] or not all(map(_sound, cut)):
         raise _not_ours()
-    return key
+    return Cursor(up, cut)
+
+
+def above(key: Cut) -> Cut:
+    """Return the lowest cut above the row of `key`."""
+    *parts, last = key
+    # No id holds a space, and every character that an id may hold is greater.
+    return (*parts, last + 1 if isinstance(last, int) else last + " ")
 
 
 def limit(text: str | None) -> int:
@@ -43,7 +67,15 @@ def limit(text: str | None) -> int:
     return int(text)
 
 
+def _sound(part: int | str) -> bool:
+    if isinstance(part, str):
+        return _TEXT.fullmatch(part) is not None
+    return 0 <= part <= BIGGEST
+
+
 def _not_ours() -> Invalid:
     return Invalid(
-        "cursor_invalid", "`cursor` must be a `next` that this list gave.", field="cursor"
+        "cursor_invalid",
+        "`cursor` must be a `next` or `previous` that this list gave.",
+        field="cursor",
     )

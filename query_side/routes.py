@@ -4,7 +4,7 @@ A client that must see its own write sends `Daybook-Min-Position: N`, and `Prefe
 long it would wait; if the projection is not there in time, the answer is 503 with `Retry-After`.
 """
 
-from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -14,14 +14,18 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import freshness
+from events import access, codec, freshness, shown
+from events.access import Caller
 from events.vocabulary import transaction_id as id_of_key
-from query_side import cursors, queries, views
+from query_side import filters, lists, queries, views
 from query_side.app import QuerySide
+from query_side.filters import Asked
+from query_side.parameters import Parameters
 from query_side.queries import Read
-from runtime.auth import Principal
+from query_side.views import View
 from runtime.http import ENCODER, Answer, HttpRequest, check_path
 from runtime.problems import NotFound, Unavailable
+from runtime.sql import Row
 
 POSITION = "Daybook-Position"
 CACHE_PREFIX = "daybook:"
@@ -30,16 +34,16 @@ CACHE_PREFIX = "daybook:"
 @get("/transactions/status/{key:path}")
 async def status(request: HttpRequest) -> ASGIApp:
     """Poll a submission: 202 until it is projected, then 200 with its result."""
-    side, principal = await _may_read(request)
+    side, caller = await _may_read(request)
     # As it was sent: the framework normalises the decoded path, so that a//b would be a/b.
     idempotency_key = unquote(request.scope["raw_path"].decode().partition("/status/")[2])
-    transaction_id = id_of_key(principal.tenant, idempotency_key)
-    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
+    transaction_id = id_of_key(caller.ledger, idempotency_key)
+    found = await queries.read(side.pool, "transaction", transaction_id, caller.ledger)
     if found.row is not None:
-        return _answer(views.polled(found.row, side.schema), found)
+        return _answer(views.polled(found.row, side.schema), found.position)
     if await queries.submitted(side.pool, transaction_id):
         body = {"status": "PROCESSING", "idempotencyKey": idempotency_key}
-        return _answer(body, found, 202)
+        return _answer(body, found.position, 202)
     raise NotFound(
         "transaction_not_found",
         f"Nothing was submitted with the idempotency key {idempotency_key!r}.",
@@ -48,104 +52,87 @@ async def status(request: HttpRequest) -> ASGIApp:
 
 @get("/transactions/{transaction_id:str}")
 async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
-    """Return one transaction."""
-    side, principal = await _may_read(request)
-    found = await _transaction(side, principal, transaction_id)
-    assert found.row is not None
-    return _answer(views.transaction(found.row, side.schema), found)
+    """Return one transaction, and what refers to it."""
+    side, caller = await _may_read(request)
+    found, related = await queries.transaction(
+        side.pool, _transaction_id(transaction_id), caller.ledger
+    )
+    if found.row is None:
+        raise _no_transaction(transaction_id)
+    return _answer(shown.transaction(found.row, side.schema, related), found.position)
 
 
 @get("/transactions")
 async def transactions(request: HttpRequest) -> ASGIApp:
     """List transactions, newest first."""
-    side, principal = await _may_read(request)
-    cursor, limit = _paging(request)
-    found = await queries.transactions(side.pool, principal.tenant, cursor, limit)
-    items = [views.transaction(row, side.schema) for row in found.rows]
-    return _answer(views.page(items, found.next_cursor), found)
+    side, caller = await _may_read(request)
+    asked = filters.transactions(_parameters(request), caller.ledger, side.schema)
+    return await _listed(side, asked, lambda row: shown.transaction(row, side.schema))
 
 
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
 async def verify_double_entry(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
     """Show a transaction's entries, and that debits equal credits in each currency."""
-    side, principal = await _may_read(request)
-    found = await _transaction(side, principal, transaction_id)
-    row = found.row
-    assert row is not None
-    accounts = [row["source_account_id"], row["destination_account_id"]]
-    entries = await queries.read(
-        side.pool, "transaction_entries", principal.tenant, accounts, row["position"]
+    side, caller = await _may_read(request)
+    found, entries = await queries.transaction_entries(
+        side.pool, _transaction_id(transaction_id), caller.ledger
     )
-    totals: dict[str, dict[str, int]] = defaultdict(lambda: {"debit": 0, "credit": 0})
-    for entry in entries.rows:
-        totals[entry["currency"]][entry["side"]] += entry["amount"]
-    expected = 0 if row["status"] == "FAILED" else row["amount"]
-    balanced = all(
-        total["debit"] == total["credit"] == expected for total in totals.values()
-    ) and bool(totals) == (expected > 0)
-    body = {
-        "transaction_id": row["transaction_id"],
-        "balanced": balanced,
-        "totals": [
-            {
-                "currency": currency,
-                "debits_minor": str(t["debit"]),
-                "credits_minor": str(t["credit"]),
-            }
-            for currency, t in totals.items()
-        ],
-        "entries": [
-            {
-                "account_id": entry["account_id"],
-                "side": entry["side"],
-                "amount_minor": str(entry["amount"]),
-                "currency": entry["currency"],
-            }
-            for entry in entries.rows
-        ],
-    }
-    return _answer(body, entries)
+    if found.row is None:
+        raise _no_transaction(transaction_id)
+    return _answer(views.verification(found.row, entries), found.position)
+
+
+@get("/entries")
+async def entries(request: HttpRequest) -> ASGIApp:
+    """List a ledger's entries, newest first, each with its account's balance after it."""
+    side, caller = await _may_read(request)
+    asked = filters.entries(_parameters(request), caller.ledger, side.schema)
+    return await _listed(side, asked, lambda row: views.entry(row, side.schema))
+
+
+@get("/accounts")
+async def accounts(request: HttpRequest) -> ASGIApp:
+    """List accounts by id, each with its policy and its balance."""
+    side, caller = await _may_read(request)
+    asked = filters.accounts(_parameters(request), caller.ledger, side.schema)
+    return await _listed(
+        side, asked, lambda row: views.account(row, side.schema) | views.balance(row, side.schema)
+    )
 
 
 @get("/accounts/{account_id:str}")
 async def account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's policy."""
-    side, principal = await _may_read(request)
-    found = await _account(side, principal, account_id)
+    side, caller = await _may_read(request)
+    found = await _account(side, caller, account_id)
     assert found.row is not None
-    return _answer(views.account(found.row, side.schema), found)
-
-
-@get("/accounts/{account_id:str}/balance")
-async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """Return an account's four counters, balance and available balance."""
-    side, principal = await _may_read(request)
-    found = await _account(side, principal, account_id)
-    assert found.row is not None
-    return _answer(views.balance(found.row, side.schema), found)
+    return _answer(views.account(found.row, side.schema), found.position)
 
 
 @get("/accounts/{account_id:str}/ledger")
 async def ledger(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List an account's entries, newest first, each with the balance after it."""
-    side, principal = await _may_read(request)
-    cursor, limit = _paging(request)
-    await _account(side, principal, account_id)
-    found = await queries.entries(side.pool, principal.tenant, account_id, cursor, limit)
-    items = [views.entry(row, side.schema) for row in found.rows]
-    return _answer(views.page(items, found.next_cursor), found)
+    side, caller = await _may_read(request)
+    asked = filters.entries(_parameters(request), caller.ledger, side.schema, account_id)
+    await _account(side, caller, account_id)
+    return await _listed(side, asked, lambda row: views.entry(row, side.schema))
 
 
 @get("/accounts/{account_id:str}/audit-trail")
 async def audit_trail(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """List every event of the log that concerns an account, newest first, refusals included."""
-    side, principal = await _may_read(request)
-    cursor, limit = _paging(request)
-    await _account(side, principal, account_id)
-    events, found = await queries.audit_trail(
-        side.pool, principal.tenant, account_id, cursor, limit
-    )
-    return _answer(views.page([views.event(e) for e in events], found.next_cursor), found)
+    side, caller = await _may_read(request)
+    asked = filters.audit_trail(_parameters(request), caller.ledger, account_id)
+    await _account(side, caller, account_id)
+    return await _listed(side, asked, lambda row: views.event(codec.recorded(row)))
+
+
+@get("/books")
+async def books(request: HttpRequest) -> ASGIApp:
+    """Return until when the ledger's books are closed."""
+    side, caller = await _may_read(request)
+    found = await queries.read(side.pool, "books", caller.ledger)
+    return _answer(views.books(found.row), found.position)
 
 
 @get("/queue/stats")
@@ -190,39 +177,28 @@ ROUTES = [
     transaction,
     transactions,
     verify_double_entry,
+    entries,
+    accounts,
     account,
-    balance,
     ledger,
     audit_trail,
+    books,
     queue_stats,
     cache_stats,
 ]
 
 
-async def _may_read(request: HttpRequest) -> tuple[QuerySide, Principal]:
+async def _may_read(request: HttpRequest) -> tuple[QuerySide, Caller]:
     """Return the open query side and the caller, once the projection is as far as asked for."""
     side: QuerySide = request.app.state.query_side
-    principal = await side.tokens.principal(request.headers.get("authorization"))
-    principal.require("read")
+    caller = await access.caller(request.headers, side.tokens, "read")
     check_path(request)
     await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
-    return side, principal
+    return side, caller
 
 
-async def _transaction(side: QuerySide, principal: Principal, text: str) -> Read:
-    code, detail = "transaction_not_found", f"There is no transaction {text!r}."
-    try:
-        transaction_id = UUID(text)
-    except ValueError as error:
-        raise NotFound(code, detail) from error
-    found = await queries.read(side.pool, "transaction", transaction_id, principal.tenant)
-    if found.row is None:
-        raise NotFound(code, detail)
-    return found
-
-
-async def _account(side: QuerySide, principal: Principal, account_id: str) -> Read:
-    found = await queries.read(side.pool, "account", principal.tenant, account_id)
+async def _account(side: QuerySide, caller: Caller, account_id: str) -> Read:
+    found = await queries.read(side.pool, "account", caller.ledger, account_id)
     if found.row is None:
         raise NotFound(
             "account_not_found",
@@ -231,10 +207,30 @@ async def _account(side: QuerySide, principal: Principal, account_id: str) -> Re
     return found
 
 
-def _paging(request: HttpRequest) -> tuple[str | None, int]:
-    parameters = request.query_params
-    return parameters.get("cursor"), cursors.limit(parameters.get("limit"))
+def _transaction_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise _no_transaction(text) from error
 
 
-def _answer(body: object, found: Read, status_code: int = 200) -> Answer:
-    return Answer(ENCODER.encode(body), status_code, {POSITION: str(found.position)})
+def _no_transaction(text: str) -> NotFound:
+    return NotFound("transaction_not_found", f"There is no transaction {text!r}.")
+
+
+def _parameters(request: HttpRequest) -> Parameters:
+    return Parameters(request.query_params.multi_items())
+
+
+async def _listed(side: QuerySide, asked: Asked, view: Callable[[Row], View]) -> Answer:
+    page = await lists.page(side.pool, *asked)
+    body = {
+        "items": [view(row) for row in page.rows],
+        "next": page.next,
+        "previous": page.previous,
+    }
+    return _answer(body, page.position)
+
+
+def _answer(body: object, position: int, status_code: int = 200) -> Answer:
+    return Answer(ENCODER.encode(body), status_code, {POSITION: str(position)})

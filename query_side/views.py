@@ -1,103 +1,84 @@
 """What the read API answers with. Amounts go out in units (exact JSON numbers) and minor units."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from events import money
+from events import money, shown
 from events.schema import Schema
-from events.vocabulary import Recorded, Side
+from events.vocabulary import Kind, Recorded, Side, Stage
 from runtime.sql import Row
 
+View = dict[str, Any]
 
-def transaction(row: Row, schema: Schema) -> dict[str, Any]:
-    """Return a transaction, refused ones with `code` and `detail`."""
-    view = {
-        "id": row["transaction_id"],
-        "kind": row["kind"],
-        "source_account_id": row["source_account_id"],
-        "destination_account_id": row["destination_account_id"],
-        "amount": None,
-        "amount_minor": None,
-        "currency": row["currency"],
-        "status": row["status"],
-        "description": row["description"],
-        "metadata": None if row["metadata"] is None else msgspec.json.decode(row["metadata"]),
-        "refund_of": row["refund_of"],
-        "position": row["position"],
-        "created_at": row["recorded_at"],
-    }
-    if row["amount"] is not None:
-        decimals = schema.decimals(row["currency"])
-        view["amount"] = money.to_json(row["amount"], decimals)
-        view["amount_minor"] = str(row["amount"])
-        if row["refunded"]:
-            view["refunded"] = money.to_json(row["refunded"], decimals)
-            view["refunded_minor"] = str(row["refunded"])
-    if row["code"] is not None:
-        view |= {"code": row["code"], "detail": row["detail"]}
-    return view
+_COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 
 
-def polled(row: Row, schema: Schema) -> dict[str, Any]:
-    """Return a finished command as its status: COMPLETED or FAILED, and the result."""
+def polled(row: Row, schema: Schema) -> View:
+    """Return what became of a submission: FAILED if it was refused, at once or when it was due."""
+    failed = row["status"] == Stage.FAILED
     return {
-        "status": row["status"],
+        "status": Stage.FAILED if failed else Stage.COMPLETED,
         "idempotencyKey": row["idempotency_key"],
-        "result": transaction(row, schema),
+        "result": shown.transaction(row, schema),
     }
 
 
-def account(row: Row, schema: Schema) -> dict[str, Any]:
+def account(row: Row, schema: Schema) -> View:
     """Return an account's policy."""
     limit = row["overdraft_limit"]
     decimals = schema.decimals(row["currency"])
     return {
         "account_id": row["account_id"],
         "class": row["account_class"],
+        "type": row["account_type"],
         "currency": row["currency"],
         "normal_side": row["normal_side"],
         "overdraft": "unlimited" if limit is None else money.to_text(limit, decimals),
         "status": row["status"],
+        "version": row["version"],
+        "metadata": shown.parsed(row["metadata"]),
         "opened_at": row["opened_at"],
     }
 
 
-def balance(row: Row, schema: Schema) -> dict[str, Any]:
+def balance(row: Row, schema: Schema) -> View:
     """Return the four counters, the balance they make, and what of it is available."""
-    decimals = schema.decimals(row["currency"])
-    posted = row["credits_posted"] - row["debits_posted"]
-    if row["normal_side"] == Side.CREDIT:
-        minor = {"balance": posted, "available": posted - row["debits_pending"]}
-    else:
-        minor = {"balance": -posted, "available": -posted - row["credits_pending"]}
-    counters = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
-    minor |= {name: row[name] for name in counters}
-    view: dict[str, Any] = {"account_id": row["account_id"], "currency": row["currency"]}
+    minor = _balances(row) | {name: row[name] for name in _COUNTERS}
+    view: View = {"account_id": row["account_id"], "currency": row["currency"]}
     for name, value in minor.items():
-        view[name] = money.to_json(value, decimals)
-        view[f"{name}_minor"] = str(value)
+        view |= shown.amount(name, value, row["currency"], schema)
     return view | {"position": row["position"], "as_of": row["as_of"]}
 
 
-def entry(row: Row, schema: Schema) -> dict[str, Any]:
-    """Return one line of an account's ledger."""
-    decimals = schema.decimals(row["currency"])
-    return {
+def entry(row: Row, schema: Schema) -> View:
+    """Return one line of an account's ledger, with the account's balance after it."""
+    view = {
+        "account_id": row["account_id"],
         "position": row["position"],
         "line": row["line"],
         "transaction_id": row["transaction_id"],
+        "kind": row["kind"],
         "side": row["side"],
-        "amount": money.to_json(row["amount"], decimals),
-        "amount_minor": str(row["amount"]),
+        **shown.amount("amount", row["amount"], row["currency"], schema),
         "currency": row["currency"],
-        "balance": money.to_json(row["balance"], decimals),
-        "balance_minor": str(row["balance"]),
+    }
+    for name, value in _balances(row).items():
+        view |= shown.amount(name, value, row["currency"], schema)
+    return view | {
+        "effective_at": row["effective_at"] or row["recorded_at"],
         "recorded_at": row["recorded_at"],
     }
 
 
-def event(recorded: Recorded) -> dict[str, Any]:
+def books(row: Row | None) -> View:
+    """Return until when a ledger's books are closed, and where it says so; null twice if never."""
+    if row is None:
+        return {"closed_before": None, "position": None}
+    return {"closed_before": row["closed_before"], "position": row["position"]}
+
+
+def event(recorded: Recorded) -> View:
     """Return one event of the log, as it was recorded."""
     return {
         "position": recorded.position,
@@ -109,6 +90,71 @@ def event(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def page(items: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
-    """Return one page of a list; `next` is the cursor of the page after it, if there is one."""
-    return {"items": items, "next": next_cursor}
+def verification(row: Row, entries: Sequence[Row]) -> View:
+    """Return a transaction's entries, and whether they are what it should have made.
+
+    Balanced: of every kind of entry and every currency, debits = credits = what its postings say.
+    """
+    totals: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: {"debit": 0, "credit": 0})
+    for line in entries:
+        totals[line["kind"], line["currency"]][line["side"]] += line["amount"]
+    expected = _expected(row)
+    return {
+        "transaction_id": row["transaction_id"],
+        "balanced": totals.keys() == expected.keys()
+        and all(
+            total["debit"] == total["credit"] == expected[key] for key, total in totals.items()
+        ),
+        "totals": [
+            {
+                "kind": kind,
+                "currency": currency,
+                "debits_minor": str(total["debit"]),
+                "credits_minor": str(total["credit"]),
+            }
+            for (kind, currency), total in totals.items()
+        ],
+        "entries": [
+            {
+                "account_id": line["account_id"],
+                "kind": line["kind"],
+                "side": line["side"],
+                "amount_minor": str(line["amount"]),
+                "currency": line["currency"],
+            }
+            for line in entries
+        ],
+    }
+
+
+def _expected(row: Row) -> dict[tuple[str, str], int]:
+    """Return how much of each kind of entry and currency the transaction's own events made."""
+    postings = shown.postings_of(row)
+    amounts = [posting.amount_minor for posting in postings]
+    used = shown.used_of(row, postings)
+    left = [amount - gone for amount, gone in zip(amounts, used, strict=True)]
+    made: list[tuple[str, list[int]]] = []
+    match Kind(row["kind"]), Stage(row["status"]):
+        case (_, Stage.FAILED | Stage.SCHEDULED | Stage.CANCELLED) | (Kind.CANCELLATION, _):
+            pass
+        case Kind.HOLD, Stage.EXPIRED:
+            made = [("held", amounts), ("released", left)]
+        case Kind.HOLD, _:
+            made = [("held", amounts)]
+        case Kind.VOID, _:
+            made = [("released", amounts)]
+        case _:
+            made = [("posted", amounts)]
+    expected: dict[tuple[str, str], int] = defaultdict(int)
+    for kind, figures in made:
+        for posting, amount in zip(postings, figures, strict=True):
+            if amount:
+                expected[kind, posting.currency] += amount
+    return expected
+
+
+def _balances(row: Row) -> dict[str, int]:
+    posted = row["credits_posted"] - row["debits_posted"]
+    if row["normal_side"] == Side.CREDIT:
+        return {"balance": posted, "available": posted - row["debits_pending"]}
+    return {"balance": -posted, "available": -posted - row["credits_pending"]}

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token is a tenant and a set of scopes.
+"""Who is asking: a bearer token is a set of tenants and a set of scopes.
 
 Tokens are random 256-bit strings; the database holds SHA-256 digests. A process remembers a
 principal for a minute, so a revoked token works for at most that long.
@@ -7,7 +7,8 @@ principal for a minute, so a revoked token works for at most that long.
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -22,9 +23,9 @@ SCOPES = ("read", "write", "reconcile", "admin")
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A known caller. `admin` includes every other scope."""
+    """A known caller, of at least one tenant. `admin` includes every other scope."""
 
-    tenant: str
+    tenants: frozenset[str]
     scopes: frozenset[str]
 
     def require(self, scope: str) -> "Principal":
@@ -65,7 +66,7 @@ class Tokens:
         row = await self._pool.fetchrow(SQL["principal"], digest(token))
         if row is None:
             raise Unidentified("token_unknown", "The bearer token is unknown or was revoked.")
-        return Principal(row["tenant"], frozenset(row["scopes"]))
+        return Principal(frozenset(row["tenants"]), frozenset(row["scopes"]))
 
 
 def digest(token: str) -> bytes:
@@ -79,7 +80,17 @@ def new_token() -> str:
 
 
 async def add_token(
-    connection: database.Executor, token: str, tenant: str, scopes: Sequence[str], label: str
+    connection: database.Executor,
+    token: str,
+    tenants: AbstractSet[str],
+    scopes: Collection[str],
+    label: str,
 ) -> None:
-    """Store `token` for `tenant`; a token given again gets the new rights."""
-    await connection.execute(SQL["add_token"], digest(token), tenant, list(scopes), label)
+    """Store `token` for `tenants`; a token given again gets the new rights."""
+    await connection.execute(SQL["add_token"], digest(token), sorted(tenants), list(scopes), label)
+
+
+async def revoke_token(connection: database.Executor, token: str) -> str | None:
+    """Revoke `token`; return its label, or None if there is no such token."""
+    label: str | None = await connection.fetchval(SQL["revoke_token"], digest(token))
+    return label

@@ -4,8 +4,9 @@ Handlers take the raw `Request` and return an `Answer`. Measured on the machine 
 on, that serves almost twice the requests of handlers with injected bodies and `Response` objects.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +51,43 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+class Streamed:
+    """A response that is sent piece by piece, as fast as the client takes it.
+
+    An error on the way breaks the connection off: the client can tell half an answer from a whole.
+    """
+
+    __slots__ = ("chunks", "headers")
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        media_type: str = "application/json",
+    ) -> None:
+        self.chunks = chunks
+        named = {"content-type": media_type, **headers}
+        self.headers = [(name.encode(), value.encode()) for name, value in named.items()]
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, until its end or until nobody listens any more."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            async for chunk in self.chunks:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def _encoded(value: object) -> str:
     return str(value)
 
@@ -60,7 +98,7 @@ ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=_encoded)
 
 async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
     """Return the request's body. Raises TooLarge before more than `bytes_max` are kept."""
-    body = b""
+    body = bytearray()
     while True:
         message = await request.receive()
         if message["type"] != "http.request":
@@ -71,7 +109,29 @@ async def read_body(request: HttpRequest, bytes_max: int) -> bytes:
                 "body_too_large", f"The request body may have at most {bytes_max} bytes."
             )
         if not message.get("more_body"):
-            return body
+            return bytes(body)
+
+
+async def read_lines(request: HttpRequest, line_bytes_max: int) -> AsyncIterator[bytes]:
+    """Yield the request's lines, but for blank ones, as they arrive.
+
+    Raises TooLarge before more than `line_bytes_max` of a line are kept.
+    """
+    rest = b""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise Invalid("body_incomplete", "The request ended before its body did.")
+        more = message.get("more_body", False)
+        *lines, rest = (rest + message.get("body", b"")).split(b"\n")
+        if not more:
+            lines.append(rest)
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(rest) > line_bytes_max:
+            raise TooLarge("body_too_large", f"A line may have at most {line_bytes_max} bytes.")
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:

@@ -4,6 +4,7 @@
     ├── Invalid        the request's shape is wrong; nothing was appended
     │   └── TooLarge, Unidentified, NotAllowed, NotFound
     ├── Rejected       a business refusal; a *returned* value until it reaches the HTTP edge
+    │   └── Outdated     somebody else was faster
     ├── Conflict       somebody else is at it; try again, boundedly
     └── Unavailable    a backend is down or full; try again later
     Bug                an assertion: the unit of work crashes, the answer is 500
@@ -45,7 +46,7 @@ class Unidentified(Invalid):
 
 
 class NotAllowed(Invalid):
-    """The token's scopes do not cover this."""
+    """The token's scopes or tenants do not cover this."""
 
 
 class NotFound(Invalid):
@@ -54,6 +55,10 @@ class NotFound(Invalid):
 
 class Rejected(Problem):
     """A business refusal, already decided and (for keyed commands) in the log."""
+
+
+class Outdated(Rejected):
+    """A refusal because somebody else was faster: read again, then decide again."""
 
 
 class Conflict(Problem):
@@ -71,6 +76,7 @@ STATUS: dict[type[Problem], tuple[int, str]] = {
     NotAllowed: (403, "The token does not allow this"),
     NotFound: (404, "Not found"),
     Rejected: (422, "The command was refused"),
+    Outdated: (409, "The command was refused: something has changed"),
     Conflict: (409, "The request conflicts with another one"),
     Unavailable: (503, "The service cannot answer right now"),
 }

@@ -1,29 +1,36 @@
 -- name: accounts
 -- Read under the head's lock, so nobody can change them before this batch commits: no row locks.
 SELECT
-    a.ledger, a.account_id, a.account_class, a.currency, a.normal_side, a.overdraft_limit,
-    a.status, a.version, a.debits_posted, a.credits_posted, a.debits_pending, a.credits_pending
+    a.ledger, a.account_id, a.account_class, a.account_type, a.currency, a.normal_side,
+    a.overdraft_limit, a.metadata, a.status, a.version, a.debits_posted, a.credits_posted,
+    a.debits_pending, a.credits_pending
 FROM command.accounts AS a
 INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
     ON a.ledger = wanted.ledger AND a.account_id = wanted.account_id;
 
--- name: refunded
--- No row means that nothing of the transaction was refunded yet.
-SELECT transaction_id, refunded FROM command.refunds WHERE transaction_id = ANY($1::uuid[]);
+-- name: standings
+-- No row means that the transaction stands as its first event says.
+SELECT transaction_id, stage, used, due_at
+FROM command.standings WHERE transaction_id = ANY($1::uuid[]);
+
+-- name: books
+-- No row means that the ledger's books were never closed.
+SELECT ledger, closed_before, version FROM command.books WHERE ledger = ANY($1::text[]);
 
 -- name: put_accounts
 -- One statement and one parameter for any number of accounts. Policy and counters are replaced
 -- whole; what an account was opened as never changes.
 INSERT INTO command.accounts (
-    ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, version,
-    debits_posted, credits_posted, debits_pending, credits_pending
+    ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
+    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending
 )
 SELECT
-    ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, version,
-    debits_posted, credits_posted, debits_pending, credits_pending
+    ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
+    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending
 FROM json_populate_recordset(NULL::command.accounts, $1::json)
 ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     overdraft_limit = excluded.overdraft_limit,
+    metadata = excluded.metadata,
     status = excluded.status,
     version = excluded.version,
     debits_posted = excluded.debits_posted,
@@ -31,9 +38,28 @@ ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     debits_pending = excluded.debits_pending,
     credits_pending = excluded.credits_pending;
 
--- name: put_refunded
--- The new totals, decided under the head's lock.
-INSERT INTO command.refunds (transaction_id, refunded)
-SELECT transaction_id, refunded
-FROM json_populate_recordset(NULL::command.refunds, $1::json)
-ON CONFLICT ON CONSTRAINT refunds_pkey DO UPDATE SET refunded = excluded.refunded;
+-- name: put_standings
+-- Decided under the head's lock, on top of what was read.
+INSERT INTO command.standings (transaction_id, stage, used, due_at)
+SELECT transaction_id, stage, used, due_at
+FROM json_populate_recordset(NULL::command.standings, $1::json)
+ON CONFLICT ON CONSTRAINT standings_pkey DO UPDATE SET
+    stage = excluded.stage,
+    used = excluded.used,
+    due_at = excluded.due_at;
+
+-- name: put_books
+-- As above.
+INSERT INTO command.books (ledger, closed_before, version)
+SELECT ledger, closed_before, version
+FROM json_populate_recordset(NULL::command.books, $1::json)
+ON CONFLICT ON CONSTRAINT books_pkey DO UPDATE SET
+    closed_before = excluded.closed_before,
+    version = excluded.version;
+
+-- name: due
+-- What has come to its time, the oldest first.
+SELECT transaction_id FROM command.standings
+WHERE due_at <= $1
+ORDER BY due_at
+LIMIT $2;

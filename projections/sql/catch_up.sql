@@ -1,37 +1,51 @@
--- name: balances
--- Read under the checkpoint's lock, so nobody else can be writing them.
+-- name: accounts
+-- Read under the checkpoint's lock, as the two below, so nobody else can be writing them.
 SELECT
-    b.ledger, b.account_id, b.normal_side, b.debits_posted, b.credits_posted, b.debits_pending,
+    a.ledger, a.account_id, a.account_class, a.account_type, a.currency, a.normal_side,
+    a.overdraft_limit, a.status, a.version, a.metadata, a.opened_at
+FROM read.accounts AS a
+INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
+    ON a.ledger = wanted.ledger AND a.account_id = wanted.account_id;
+
+-- name: balances
+-- Of the accounts whose counters the page moves.
+SELECT
+    b.ledger, b.account_id, b.debits_posted, b.credits_posted, b.debits_pending,
     b.credits_pending, b.position, b.as_of
 FROM read.balances AS b
 INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
     ON b.ledger = wanted.ledger AND b.account_id = wanted.account_id;
 
--- name: add_accounts
--- Once an account: an account's class, currency and normal side never change.
+-- name: standings
+-- No row means that the transaction stands as its first event says.
+SELECT transaction_id, stage, used, code, detail, position, changed_at
+FROM read.standings WHERE transaction_id = ANY($1::uuid[]);
+
+-- name: put_accounts
+-- What an account was opened as never changes; its policy is replaced whole.
 INSERT INTO read.accounts (
-    ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, opened_at
+    ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
+    status, version, metadata, opened_at
 )
 SELECT
-    ledger, account_id, account_class, currency, normal_side, overdraft_limit, status, opened_at
-FROM json_populate_recordset(NULL::read.accounts, $1::json);
-
--- name: change_accounts
--- At most one row an account: the caller sends the last policy of the page.
-UPDATE read.accounts AS a
-SET status = new.status, overdraft_limit = new.overdraft_limit
-FROM json_populate_recordset(NULL::read.accounts, $1::json) AS new
-WHERE a.ledger = new.ledger AND a.account_id = new.account_id;
+    ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
+    status, version, metadata, opened_at
+FROM json_populate_recordset(NULL::read.accounts, $1::json)
+ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
+    overdraft_limit = excluded.overdraft_limit,
+    status = excluded.status,
+    version = excluded.version,
+    metadata = excluded.metadata;
 
 -- name: put_balances
 -- One statement and one parameter for every account of the page, whatever their number.
 INSERT INTO read.balances (
-    ledger, account_id, normal_side, debits_posted, credits_posted, debits_pending,
-    credits_pending, position, as_of
+    ledger, account_id, debits_posted, credits_posted, debits_pending, credits_pending, position,
+    as_of
 )
 SELECT
-    ledger, account_id, normal_side, debits_posted, credits_posted, debits_pending,
-    credits_pending, position, as_of
+    ledger, account_id, debits_posted, credits_posted, debits_pending, credits_pending, position,
+    as_of
 FROM json_populate_recordset(NULL::read.balances, $1::json)
 ON CONFLICT ON CONSTRAINT balances_pkey DO UPDATE SET
     debits_posted = excluded.debits_posted,
@@ -41,32 +55,61 @@ ON CONFLICT ON CONSTRAINT balances_pkey DO UPDATE SET
     position = excluded.position,
     as_of = excluded.as_of;
 
+-- name: put_standings
+-- Replaced whole, on top of what was read.
+INSERT INTO read.standings (transaction_id, stage, used, code, detail, position, changed_at)
+SELECT transaction_id, stage, used, code, detail, position, changed_at
+FROM json_populate_recordset(NULL::read.standings, $1::json)
+ON CONFLICT ON CONSTRAINT standings_pkey DO UPDATE SET
+    stage = excluded.stage,
+    used = excluded.used,
+    code = excluded.code,
+    detail = excluded.detail,
+    position = excluded.position,
+    changed_at = excluded.changed_at;
+
+-- name: put_books
+-- The last closing of a ledger is the one in force.
+INSERT INTO read.books (ledger, closed_before, version, position)
+SELECT ledger, closed_before, version, position
+FROM json_populate_recordset(NULL::read.books, $1::json)
+ON CONFLICT ON CONSTRAINT books_pkey DO UPDATE SET
+    closed_before = excluded.closed_before,
+    version = excluded.version,
+    position = excluded.position;
+
+-- name: put_moments
+-- A commit's events may fall into two pages: the later one moves the position.
+INSERT INTO read.moments (recorded_at, position)
+SELECT recorded_at, position FROM json_populate_recordset(NULL::read.moments, $1::json)
+ON CONFLICT ON CONSTRAINT moments_pkey DO UPDATE SET position = excluded.position;
+
 -- name: add_entries
 -- Only ever added: the checkpoint says what is here already.
 INSERT INTO read.entries (
-    ledger, account_id, position, line, transaction_id, side, amount, currency, balance,
-    recorded_at
+    ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
+    debits_posted, credits_posted, debits_pending, credits_pending, recorded_at, effective_at
 )
 SELECT
-    ledger, account_id, position, line, transaction_id, side, amount, currency, balance,
-    recorded_at
+    ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
+    debits_posted, credits_posted, debits_pending, credits_pending, recorded_at, effective_at
 FROM json_populate_recordset(NULL::read.entries, $1::json);
 
 -- name: add_transactions
--- Only ever added, but for `refunded`.
+-- Only ever added, too: what becomes of them is in read.standings.
 INSERT INTO read.transactions (
-    transaction_id, ledger, position, idempotency_key, kind, status, code, detail,
-    source_account_id, destination_account_id, amount, currency, description, metadata, refund_of,
-    recorded_at
+    transaction_id, ledger, position, idempotency_key, kind, stage, code, detail,
+    source_account_id, destination_account_id, amount, currency, postings, description, reference,
+    metadata, rate, about, due_at, effective_at, recorded_at
 )
 SELECT
-    transaction_id, ledger, position, idempotency_key, kind, status, code, detail,
-    source_account_id, destination_account_id, amount, currency, description, metadata, refund_of,
-    recorded_at
+    transaction_id, ledger, position, idempotency_key, kind, stage, code, detail,
+    source_account_id, destination_account_id, amount, currency, postings, description, reference,
+    metadata, rate, about, due_at, effective_at, recorded_at
 FROM json_populate_recordset(NULL::read.transactions, $1::json);
 
--- name: add_refunded
--- After add_transactions: original and refund may stand in one page.
-UPDATE read.transactions AS t SET refunded = t.refunded + new.refunded
-FROM json_populate_recordset(NULL::read.transactions, $1::json) AS new
-WHERE t.transaction_id = new.transaction_id;
+-- name: add_mentions
+-- As entries.
+INSERT INTO read.mentions (ledger, account_id, position)
+SELECT ledger, account_id, position
+FROM json_populate_recordset(NULL::read.mentions, $1::json);

@@ -33,8 +33,10 @@ SHARED_BUFFERS = "64MB"
 class OpenLedger(Protocol):
     """Open a ledger: a fresh one, or another token for one that is there."""
 
-    async def __call__(self, scopes: tuple[str, ...] = SCOPES, name: str | None = None) -> Ledger:
-        """Return its client."""
+    async def __call__(
+        self, scopes: tuple[str, ...] = SCOPES, name: str | None = None, also: tuple[str, ...] = ()
+    ) -> Ledger:
+        """Return its client; its token is for the ledgers in `also`, too."""
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +89,10 @@ async def open_ledger(service: Service) -> AsyncIterator[OpenLedger]:
     """Open ledgers that last for one test."""
     async with AsyncExitStack() as stack:
 
-        async def opening(scopes: tuple[str, ...] = SCOPES, name: str | None = None) -> Ledger:
-            return await stack.enter_async_context(opened_ledger(service, scopes, name))
+        async def opening(
+            scopes: tuple[str, ...] = SCOPES, name: str | None = None, also: tuple[str, ...] = ()
+        ) -> Ledger:
+            return await stack.enter_async_context(opened_ledger(service, scopes, name, also))
 
         yield opening
 

@@ -20,10 +20,13 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import msgspec
+from litestar.routes import HTTPRoute
 
 from daybook import servers
+from daybook.serve import Side, application
 from daybook.up import Service
 from runtime import auth
+from runtime.settings import Settings
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -31,6 +34,8 @@ API = "/api/v1"
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCOPES = ("read", "write", "reconcile")
 SUBMIT = f"{API}/transactions"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+NOBODY_ANSWERS = "http://127.0.0.1:9"
 READABLE = {"Prefer": "wait=20"}
 REQUEST_S_MAX = 30.0
 WAIT_S_MAX = 30.0
@@ -45,6 +50,17 @@ OUTCOMES = """
     WHERE data ->> 'ledger' = $1 AND topic LIKE 'transfer.%'
     ORDER BY notification_id
 """
+
+
+class Route(NamedTuple):
+    """A handler of the program: `GET`, and `/accounts/{account_id}` below the API or the root."""
+
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        """Return it as the documentation writes it."""
+        return f"{self.method} {self.path}"
 
 
 class Number(str):
@@ -108,6 +124,17 @@ class Finished(NamedTuple):
     err: str
 
 
+def routes() -> list[Route]:
+    """Return every route of the program, each once; a new one is in by itself."""
+    nowhere = Settings(database_url="", cache_url=NOBODY_ANSWERS, queue_url=NOBODY_ANSWERS)
+    found = set()
+    for route in application(nowhere, Side.ALL).routes:
+        assert isinstance(route, HTTPRoute)
+        path = route.path_format.removeprefix(API)
+        found |= {Route(method, path) for method in route.methods - {"OPTIONS"}}
+    return sorted(found)
+
+
 def transfer(
     source: str = "external:usd",
     destination: str = "wallet",
@@ -146,13 +173,16 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def opened_ledger(
-    service: Service, scopes: Sequence[str] = SCOPES, name: str | None = None
+    service: Service,
+    scopes: Sequence[str] = SCOPES,
+    name: str | None = None,
+    also: Sequence[str] = (),
 ) -> AsyncIterator[Ledger]:
-    """Make a token for a fresh ledger (or for `name`) and a client that sends it."""
+    """Make a token for a fresh ledger (or for `name`, or for more) and a client that sends it."""
     name, token = name or f"ledger-{uuid4().hex[:12]}", auth.new_token()
     connection = await asyncpg.connect(service.database_url)
     try:
-        await auth.add_token(connection, token, name, scopes, "acceptance test")
+        await auth.add_token(connection, token, {name, *also}, scopes, "acceptance test")
     finally:
         await connection.close()
     async with client(service.url, token) as http:

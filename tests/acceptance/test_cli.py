@@ -130,20 +130,52 @@ async def test_token_works_for_its_ledger_and_scopes(
 ) -> None:
     """The token is shown once, does what it may, and only its digest is kept."""
     made = await spoken("token", "cli-ledger", "--scope", "read", env=env)
-    assert set(made) == {"token", "ledger", "scopes"}
-    assert (made["ledger"], made["scopes"]) == ("cli-ledger", ["read"])
+    assert set(made) == {"token", "ledgers", "scopes"}
+    assert (made["ledgers"], made["scopes"]) == (["cli-ledger"], ["read"])
     async with client(service.url, made["token"]) as http:
         assert (await http.get(f"{API}/transactions")).status_code == 200
         assert (await http.post(f"{API}/transactions", json={})).status_code == 403
-    kept = await database.fetch("SELECT tenant, token_sha256 FROM runtime.tokens")
-    assert "cli-ledger" in {row["tenant"] for row in kept}
+    kept = await database.fetch("SELECT tenants, token_sha256 FROM runtime.tokens")
+    assert ["cli-ledger"] in [row["tenants"] for row in kept]
     assert made["token"].encode() not in {row["token_sha256"] for row in kept}
 
 
-@pytest.mark.parametrize("arguments", [("Bad Ledger",), ("shop", "--scope", "everything")])
-async def test_bad_token_is_refused(env: dict[str, str], arguments: tuple[str, ...]) -> None:
-    """A ledger's name and a scope are checked before anything is stored."""
-    assert "ledger" in (await refused("token", *arguments, env=env)) or "scope" in arguments[1]
+async def test_token_of_several_ledgers_works_in_each(
+    env: dict[str, str], service: Service
+) -> None:
+    """Named once or twice, as argument or option."""
+    arguments = ("token", "cli-a", "--ledger", "cli-b", "--ledger", "cli-a")
+    made = await spoken(*arguments, env=env)
+    assert made["ledgers"] == ["cli-a", "cli-b"]
+    async with client(service.url, made["token"]) as http:
+        for name, status in (("cli-a", 200), ("cli-b", 200), ("cli-c", 403)):
+            answer = await http.get(f"{API}/transactions", headers={"Daybook-Ledger": name})
+            assert answer.status_code == status, answer.text
+
+
+async def test_revoked_token_opens_nothing(env: dict[str, str], service: Service) -> None:
+    """A process that has not seen it lately refuses it; revoking it again is no error."""
+    made = await spoken("token", "--ledger", "cli-ledger", "--label", "old backend", env=env)
+    for _ in range(2):
+        revoked = await spoken("token", "--revoke", made["token"], env=env)
+        assert revoked == {"revoked": True, "label": "old backend"}
+    async with client(service.url, made["token"]) as http:
+        assert (await http.get(f"{API}/transactions")).status_code == 401
+
+
+@pytest.mark.parametrize("arguments, code", [
+    ((), "ledger_missing"),
+    (("Bad Ledger",), "ledger_invalid"),
+    (("shop", "--ledger", "a|b"), "ledger_invalid"),
+    (("shop", "--scope", "everything"), "scope_unknown"),
+    (("--revoke", "no-such-token"), "token_unknown"),
+    (("shop", "--revoke", "no-such-token"), "ledger_unexpected"),
+])  # fmt: skip
+async def test_bad_token_is_refused(
+    env: dict[str, str], arguments: tuple[str, ...], code: str
+) -> None:
+    """Ledgers' names and scopes are checked before anything is stored."""
+    assert code in await refused("token", *arguments, env=env)
 
 
 async def test_migrate_again_changes_nothing(env: dict[str, str]) -> None:

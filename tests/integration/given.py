@@ -9,17 +9,31 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
 from command_side.batch import Done, Outcome, append_batch
-from command_side.commands import ChangeAccount, Command, OpenAccount, Refund, Transfer
+from command_side.commands import (
+    Cancel,
+    Capture,
+    ChangeAccount,
+    CloseBooks,
+    Command,
+    Hold,
+    OpenAccount,
+    Part,
+    Refund,
+    Schedule,
+    Settle,
+    Transfer,
+    Void,
+)
 from command_side.idempotency import Idempotency
 from command_side.writer import ROLE, Writer
 from events import log
 from events import schema as schemas
-from events.vocabulary import Recorded, Status, transaction_id
+from events.vocabulary import EVENT_TYPES, Posting, Rate, Recorded, Status, transaction_id
 from projections.worker import ROLE as PROJECTOR_ROLE
 from projections.worker import apply
 from runtime import database
@@ -37,6 +51,10 @@ READ_MODELS = (
     "SELECT * FROM read.balances ORDER BY ledger, account_id",
     "SELECT * FROM read.entries ORDER BY ledger, account_id, position, line",
     "SELECT * FROM read.transactions ORDER BY transaction_id",
+    "SELECT * FROM read.standings ORDER BY transaction_id",
+    "SELECT * FROM read.mentions ORDER BY ledger, account_id, position",
+    "SELECT * FROM read.moments ORDER BY recorded_at",
+    "SELECT * FROM read.books ORDER BY ledger",
 )
 
 
@@ -66,10 +84,29 @@ def transfer(
     **more: Any,  # noqa: ANN401 - any field
 ) -> Transfer:
     """Return a transfer; without more said, one that cannot be refused."""
-    more.setdefault("currency", "USD")
-    return Transfer(
-        ledger=ledger, key=key, source=source, destination=destination, amount=amount, **more
+    currency = more.pop("currency", "USD")
+    postings = (Posting(source, destination, str(amount), currency),)
+    return Transfer(ledger=ledger, key=key, postings=postings, **more)
+
+
+def several(*postings: tuple[str, str, int, str]) -> tuple[Posting, ...]:
+    """Return postings of (source, destination, amount, currency)."""
+    return tuple(
+        Posting(source, destination, str(amount), currency)
+        for source, destination, amount, currency in postings
     )
+
+
+def refund(
+    key: str,
+    of: str,
+    amount: int | None = None,
+    ledger: str = "demo",
+    currency: str | None = None,
+) -> Refund:
+    """Return a refund of the transaction with the key `of`: all that is left, or of its line 0."""
+    parts = None if amount is None else (Part(0, amount, currency),)
+    return Refund(ledger=ledger, key=key, about=transaction_id(ledger, of), parts=parts)
 
 
 def rich_commands(seed: int = 1, count: int = 60) -> list[Command]:
@@ -84,9 +121,8 @@ def rich_commands(seed: int = 1, count: int = 60) -> list[Command]:
         source, destination = rng.sample(people, 2)
         key = f"r{number}"
         if number % 9 == 8:
-            original = transaction_id(ledger, f"r{number - rng.randint(1, 8)}")
             amount = rng.choice((None, 1, 10**9))
-            commands.append(Refund(ledger=ledger, key=key, refund_of=original, amount=amount))
+            commands.append(refund(key, f"r{number - rng.randint(1, 8)}", amount, ledger))
             continue
         amount = rng.choice((1, 99, 2_500, 60_000))
         note = rng.choice((None, "Grüße, 東京 🎉", 'quote " and \\ and "alice"'))
@@ -103,6 +139,7 @@ def rich_commands(seed: int = 1, count: int = 60) -> list[Command]:
         transfer("to-closed", "world", "empty", 1),
         ChangeAccount(ledger="demo", account_id="carol", overdraft_limit=5_000, currency="USD"),
         ChangeAccount(ledger="demo", account_id="carol", overdraft_limit=None, currency="USD"),
+        ChangeAccount(ledger="demo", account_id="carol", metadata={"tier": "b"}, currency="USD"),
         transfer("carol-far-below", "carol", "alice", 10**20),
     ]
     return commands
@@ -113,7 +150,6 @@ def _opening(ledger: str) -> list[Command]:
         transfer(f"fund-{who}", "world", who, 100_000, ledger)
         for who in ("alice", "bob", "carol", "bank:main")
     ]
-    original = transaction_id(ledger, "fund-alice")
     return [
         *funded,
         OpenAccount(ledger=ledger, account_id="empty", currency="USD"),
@@ -124,10 +160,74 @@ def _opening(ledger: str) -> list[Command]:
         transfer("yen", "external:bank", "tokyo", BIG, ledger, currency="JPY"),
         transfer("yen-to-dollar", "tokyo", "alice", 5, ledger, currency="JPY"),
         transfer("too-much", "alice", "bob", 10**15, ledger, metadata={"why": "refused"}),
-        Refund(ledger=ledger, key="back-1", refund_of=original, amount=1_000),
-        Refund(ledger=ledger, key="back-2", refund_of=original, amount=500, currency="USD"),
-        Refund(ledger=ledger, key="back-too-much", refund_of=original, amount=100_000),
-        Refund(ledger=ledger, key="back-of-nothing", refund_of=transaction_id(ledger, "never")),
+        refund("back-1", "fund-alice", 1_000, ledger),
+        refund("back-2", "fund-alice", 500, ledger, "USD"),
+        refund("back-too-much", "fund-alice", 100_000, ledger),
+        refund("back-of-nothing", "never", None, ledger),
+        *_depth(ledger),
+    ]
+
+
+def _depth(ledger: str) -> list[Command]:
+    """Return splits, exchange, holds, schedules and closings; `settled` ends what is due."""
+
+    def about(key: str) -> UUID:
+        return transaction_id(ledger, key)
+
+    split = several(
+        ("alice", "revenue:fees", 30, "USD"),
+        ("alice", "bob", 970, "USD"),
+        ("carol", "bob", 500, "USD"),
+    )
+    exchanged = several(
+        ("alice", "exchange:USD", 1_000, "USD"), ("exchange:EUR", "alice:eur", 920, "EUR")
+    )
+    reserved = several(("bob", "alice", 700, "USD"), ("bob", "revenue:fees", 50, "USD"))
+    rate = Rate("USD", "EUR", "0.92")
+    return [
+        Transfer(ledger=ledger, key="split", postings=split, reference="INV-1"),
+        Transfer(ledger=ledger, key="exchange", postings=exchanged, rate=rate),
+        Refund(ledger=ledger, key="split-back", about=about("split"), parts=(Part(2, 200),)),
+        refund("exchange-back", "exchange", None, ledger),
+        *(
+            Hold(ledger=ledger, key=f"hold-{what}", postings=reserved, reference="AUTH-1")
+            for what in ("open", "part", "whole", "void")
+        ),
+        Hold(
+            ledger=ledger,
+            key="hold-expiring",
+            postings=reserved,
+            expires_at=START + timedelta(hours=1),
+        ),
+        Capture(ledger=ledger, key="cap-1", about=about("hold-part"), parts=(Part(0, 300),)),
+        Capture(ledger=ledger, key="cap-2", about=about("hold-whole"), parts=(Part(1, 50),)),
+        Capture(ledger=ledger, key="cap-3", about=about("hold-whole")),
+        Capture(ledger=ledger, key="cap-4", about=about("hold-whole")),
+        refund("cap-back", "cap-3", 100, ledger),
+        Void(ledger=ledger, key="void-1", about=about("hold-void")),
+        Void(ledger=ledger, key="void-2", about=about("hold-void")),
+        *(
+            Schedule(
+                ledger=ledger,
+                key=f"later-{who}",
+                postings=several((who, "alice", 40, "USD")),
+                due_at=START + timedelta(hours=2),
+            )
+            for who in ("bob", "pauper", "carol")
+        ),
+        Cancel(ledger=ledger, key="never-mind", about=about("later-carol")),
+        transfer("late", "world", "bob", 77, ledger, effective_at=START - timedelta(days=20)),
+        CloseBooks(ledger=ledger, closed_before=START - timedelta(days=10)),
+        transfer("too-late", "world", "bob", 78, ledger, effective_at=START - timedelta(days=20)),
+    ]
+
+
+def settlements() -> list[Command]:
+    """Return what the sweeper would ask for after both times of `rich_commands` have come."""
+    return [
+        Settle(about=transaction_id(ledger, key))
+        for ledger in ("demo", "other")
+        for key in ("hold-expiring", "later-bob", "later-pauper", "later-carol", "hold-open")
     ]
 
 
@@ -158,9 +258,10 @@ async def written(
 async def rich_log(database_url: str, seed: int = 1, count: int = 60) -> int:
     """Write a log with every kind of event; return its length."""
     await written(database_url, rich_commands(seed, count))
+    await written(database_url, settlements(), now=lambda _: START + timedelta(hours=3))
     events = await whole_log(database_url)
     topics = {recorded.event.topic for recorded in events}
-    assert topics >= {"account.opened", "account.changed", "transfer.posted", "transfer.rejected"}
+    assert topics == {kind.topic for kind in EVENT_TYPES}
     return len(events)
 
 

@@ -29,6 +29,7 @@ from command_side.batch import Done, append_batch
 from command_side.commands import Transfer
 from events import log, schema
 from events.recorder import LogRecorder
+from events.vocabulary import Posting
 from runtime import database
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -110,10 +111,7 @@ async def test_both_kinds_of_writers_share_one_gapless_order(
             command = Transfer(
                 ledger="demo",
                 key=f"{name}-{number}",
-                source="world",
-                destination=name,
-                amount=1,
-                currency="USD",
+                postings=(Posting("world", name, "1", "USD"),),
             )
             (outcome,) = await append_batch(connection, [command], schema.load(), NOW)
             assert isinstance(outcome, Done)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from events import log
-from events.vocabulary import AccountOpened, Recorded, Side
+from events.vocabulary import AccountOpened, AccountType, Recorded, Side
 from runtime import database
 from tests.integration import given
 
@@ -39,11 +39,16 @@ RIGHTS = {
         WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
     },
     "command.accounts": {WRITER: "SIU", AUDITOR: "S"},
-    "command.refunds": {WRITER: "SIU", AUDITOR: "S"},
+    "command.standings": {WRITER: "SIU", AUDITOR: "S"},
+    "command.books": {WRITER: "SIU", AUDITOR: "S"},
     "read.accounts": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.balances": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.entries": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
-    "read.transactions": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.transactions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
+    "read.standings": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.mentions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
+    "read.moments": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.books": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.reconciliations": {READER: "S", AUDITOR: "SI"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
@@ -251,6 +256,7 @@ async def _append(
             ledger="demo",
             account_id="alice",
             account_class="customer",
+            account_type=AccountType.LIABILITY,
             currency="USD",
             normal_side=Side.CREDIT,
             overdraft_limit="0",

@@ -41,10 +41,18 @@ ROLES: dict[str, tuple[str | None, ...]] = {
             "entries_between",
             "account_entries_between",
             "transactions_between",
+            "mentions_between",
+            "account_mentions_between",
+            "moments_between",
             "all_balances",
+            "all_accounts",
+            "all_standings",
+            "all_books",
             "all_command_accounts",
-            "all_command_refunded",
+            "all_command_standings",
+            "all_command_books",
             "account_balance",
+            "account_policy",
             "record_reconciliation",
             "history",
         ),
@@ -103,6 +111,32 @@ async def test_a_file_changed_after_it_was_applied_is_refused(
         await migrate(database_url)
     async with given.connected(database_url) as connection:
         assert await connection.fetchval("SELECT to_regclass('read.later')") is None
+
+
+async def test_a_token_from_before_keeps_its_one_tenant(
+    admin: database.Connection,
+    postgres_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0005 makes a set of one of it; afterwards no token can be for nobody."""
+    folder = _copied(tmp_path, monkeypatch)
+    for path in sorted(folder.glob("*.sql"))[4:]:
+        path.unlink()
+    async with given.database_made(admin, None) as name:
+        url = given.beside(postgres_server, name)
+        assert len(await migrate(url)) == 4
+        async with given.connected(url) as connection:
+            await connection.execute(
+                "INSERT INTO runtime.tokens (token_sha256, tenant, scopes, label) "
+                "VALUES ('\\x00', 'acme', '{read}', 'from before')"
+            )
+            monkeypatch.undo()
+            assert "0005_tokens_of_several_ledgers" in await migrate(url)
+            assert await connection.fetchval("SELECT tenants FROM runtime.tokens") == ["acme"]
+            for nobody in ([], [None]):
+                with pytest.raises(asyncpg.CheckViolationError, match="tokens_tenants_named"):
+                    await connection.execute("UPDATE runtime.tokens SET tenants = $1", nobody)
 
 
 async def test_a_failing_migration_leaves_nothing_behind(

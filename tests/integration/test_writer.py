@@ -15,8 +15,11 @@ from command_side import batch as batches
 from command_side import writer as writers
 from command_side.batch import Done, Outcome
 from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
-from command_side.decide import Decision, State, decide
+from command_side.decide import Decidable, decide
 from command_side.idempotency import PREFIX, Claim, Idempotency
+from command_side.rules import Decision
+from command_side.state import State
+from command_side.store import Memory
 from command_side.writer import Writer
 from daybook import servers
 from events.schema import Schema
@@ -116,7 +119,7 @@ async def test_a_key_used_for_another_command_is_refused(
     source = "world" if first == "posted" else "poor"
     original = given.transfer("key", source, "alice", 5)
     others = [
-        msgspec.structs.replace(original, amount=6),
+        msgspec.structs.replace(original, postings=given.several((source, "alice", 6, "USD"))),
         msgspec.structs.replace(original, description="other"),
         msgspec.structs.replace(original, metadata={}),
     ]
@@ -234,7 +237,7 @@ async def test_terminated_backends_lose_and_double_nothing(
         total = await connection.fetchval(
             "SELECT credits_posted FROM command.accounts WHERE account_id = 'alice'"
         )
-    assert total == sum(command.amount for command in commands)
+    assert total == sum(command.postings[0].amount_minor for command in commands)
 
 
 async def test_a_database_that_is_away_is_said_to_be(cache_url: str) -> None:
@@ -253,7 +256,7 @@ async def test_a_poisonous_command_fails_alone(
 ) -> None:
     """A bug that one command meets is nobody else's."""
 
-    def deciding(command: Command, state: State, schema: Schema, at: datetime) -> Decision:
+    def deciding(command: Decidable, state: State, schema: Schema, at: datetime) -> Decision:
         if isinstance(command, Transfer) and command.key == "poison":
             raise ZeroDivisionError
         return decide(command, state, schema, at)
@@ -407,7 +410,7 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         commands: Sequence[Command],
         schema: Schema,
         now: datetime,
-        memory: batches.Memory,
+        memory: Memory,
     ) -> list[Outcome]:
         sizes.append(len(commands))
         return await original(connection, commands, schema, now, memory)

@@ -9,14 +9,23 @@ from events import schema as schemas
 from events.vocabulary import (
     AccountChanged,
     AccountOpened,
+    AccountType,
+    BooksClosed,
     Event,
+    HoldExpired,
+    HoldPlaced,
+    HoldVoided,
+    Kind,
     Metadata,
     Posting,
+    Rate,
     Recorded,
     Side,
     Status,
+    TransferCancelled,
     TransferPosted,
     TransferRejected,
+    TransferScheduled,
 )
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
@@ -58,6 +67,11 @@ pattern = "line:*"
 normal_side = "credit"
 overdraft = "50"
 [[classes]]
+name = "exchange"
+pattern = "exchange:*"
+normal_side = "credit"
+overdraft = "unlimited"
+[[classes]]
 name = "customer"
 pattern = "customer:*"
 normal_side = "credit"
@@ -68,6 +82,7 @@ OPENED = AccountOpened(
     ledger="main",
     account_id="customer:1",
     account_class="customer",
+    account_type=AccountType.LIABILITY,
     currency="USD",
     normal_side=Side.CREDIT,
     overdraft_limit="0",
@@ -96,9 +111,53 @@ REJECTED = TransferRejected(
     recorded_at=NOON,
     code="insufficient_funds",
     detail="No money.",
-    refund_of=STREAM,
+    kind=Kind.REFUND,
+    about=STREAM,
 )
-EXAMPLES: tuple[Event, ...] = (OPENED, CHANGED, POSTED, REJECTED)
+BOOKS = BooksClosed(ledger="main", closed_before=NOON, recorded_at=NOON)
+_HELD = (Posting("customer:1", "world", "500", "USD"),)
+HELD = HoldPlaced(
+    ledger="main",
+    key="key-3",
+    fingerprint="02",
+    postings=_HELD,
+    recorded_at=NOON,
+    kind=Kind.HOLD,
+    expires_at=NOON,
+    reference="AUTH-1",
+)
+VOIDED = HoldVoided(
+    ledger="main",
+    key="key-4",
+    fingerprint="03",
+    postings=_HELD,
+    recorded_at=NOON,
+    kind=Kind.VOID,
+    about=STREAM,
+)
+EXPIRED = HoldExpired(ledger="main", key="key-3", postings=_HELD, recorded_at=NOON)
+SCHEDULED = TransferScheduled(
+    ledger="main",
+    key="key-5",
+    fingerprint="04",
+    postings=_HELD,
+    recorded_at=NOON,
+    due_at=NOON,
+    rate=Rate("USD", "EUR", "0.92"),
+)
+CANCELLED = TransferCancelled(
+    ledger="main",
+    key="key-6",
+    fingerprint="05",
+    postings=_HELD,
+    recorded_at=NOON,
+    kind=Kind.CANCELLATION,
+    about=STREAM,
+)
+EXAMPLES: tuple[Event, ...] = (
+    *(OPENED, CHANGED, BOOKS, POSTED, REJECTED),
+    *(HELD, VOIDED, EXPIRED, SCHEDULED, CANCELLED),
+)
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 _MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -109,7 +168,9 @@ _METADATA: st.SearchStrategy[Metadata] = st.dictionaries(
     _TEXTS | st.integers() | st.booleans() | st.none(),
     max_size=4,
 )
-_POSTINGS = st.lists(st.builds(Posting, _TEXTS, _TEXTS, _AMOUNTS, st.just("USD")), max_size=3)
+_POSTINGS = st.lists(
+    st.builds(Posting, _TEXTS, _TEXTS, _AMOUNTS, st.just("USD"), st.integers(0, 99)), max_size=3
+)
 
 
 def events() -> st.SearchStrategy[Event]:
@@ -122,7 +183,11 @@ def events() -> st.SearchStrategy[Event]:
         "recorded_at": _MOMENTS,
         "description": st.none() | _TEXTS,
         "metadata": st.none() | _METADATA,
-        "refund_of": st.none() | st.uuids(),
+        "kind": st.sampled_from(Kind),
+        "about": st.none() | st.uuids(),
+        "effective_at": st.none() | _MOMENTS,
+        "reference": st.none() | _TEXTS,
+        "rate": st.none() | st.builds(Rate, _TEXTS, _TEXTS, _TEXTS),
     }
     return st.one_of(
         st.builds(
@@ -130,6 +195,8 @@ def events() -> st.SearchStrategy[Event]:
             ledger=_TEXTS,
             account_id=_TEXTS,
             account_class=_TEXTS,
+            account_type=st.sampled_from(AccountType),
+            metadata=st.none() | _METADATA,
             currency=_TEXTS,
             normal_side=st.sampled_from(Side),
             overdraft_limit=_LIMITS,
@@ -141,10 +208,23 @@ def events() -> st.SearchStrategy[Event]:
             account_id=_TEXTS,
             status=st.sampled_from(Status),
             overdraft_limit=_LIMITS,
+            metadata=st.none() | _METADATA,
             recorded_at=_MOMENTS,
         ),
-        st.builds(TransferPosted, **keyed),
+        st.builds(BooksClosed, ledger=_TEXTS, closed_before=_MOMENTS, recorded_at=_MOMENTS),
+        st.builds(TransferPosted, **keyed, completes=st.booleans()),
         st.builds(TransferRejected, **keyed, code=_TEXTS, detail=_TEXTS),
+        st.builds(HoldPlaced, **keyed, expires_at=st.none() | _MOMENTS),
+        st.builds(HoldVoided, **keyed),
+        st.builds(
+            HoldExpired,
+            ledger=_TEXTS,
+            key=_TEXTS,
+            postings=_POSTINGS.map(tuple),
+            recorded_at=_MOMENTS,
+        ),
+        st.builds(TransferScheduled, **keyed, due_at=_MOMENTS),
+        st.builds(TransferCancelled, **keyed),
     )
 
 

@@ -8,31 +8,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query_side import cursors
-from query_side.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX
+from query_side.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
 from runtime.problems import Invalid
 
+POSITION = (0,)
+LINE = (0, 0)
+ID = ("",)
+EXAMPLES = (POSITION, LINE, ID)
 PARTS = st.integers(0, BIGGEST)
+CUTS = (
+    PARTS.map(lambda part: (part,))
+    | st.tuples(PARTS, PARTS)
+    | st.text("".join(map(chr, range(32, 127))), max_size=130).map(lambda part: (part,))
+)
+NAMES = st.sampled_from(["transactions", "entries"])
 
 
-@given(st.lists(PARTS, min_size=1, max_size=3))
-def test_a_cursor_leads_back_to_its_key(key: list[int]) -> None:
+@given(NAMES, st.builds(Cursor, st.booleans(), CUTS))
+def test_a_cursor_leads_back_to_its_cut(name: str, cursor: Cursor) -> None:
     """And needs no escape in a URL."""
-    cursor = cursors.encode(*key)
-    assert cursors.decode(cursor, len(key)) == tuple(key)
-    assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
+    text = cursors.encode(name, cursor)
+    assert cursors.decode(text, name, cursor.cut) == cursor
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
 
 
-@given(st.lists(PARTS, min_size=1, max_size=3), st.integers(1, 3))
-def test_a_cursor_of_another_list_is_refused(key: list[int], length: int) -> None:
-    """A list's key has its own number of parts."""
-    if len(key) != length:
-        with pytest.raises(Invalid):
-            cursors.decode(cursors.encode(*key), length)
+@given(NAMES, NAMES, CUTS, st.sampled_from(EXAMPLES))
+def test_a_cursor_of_another_list_is_refused(name: str, other: str, cut: Cut, example: Cut) -> None:
+    """Its name is in it, and a list's key has its own parts."""
+    text = cursors.encode(name, Cursor(up=True, cut=cut))
+    if name == other and [*map(type, cut)] == [*map(type, example)]:
+        assert cursors.decode(text, other, example).cut == cut
+        return
+    with pytest.raises(Invalid):
+        cursors.decode(text, other, example)
 
 
-def test_without_a_cursor_a_list_starts_at_its_newest_row() -> None:
-    """Before every row there can be."""
-    assert cursors.decode(None, 2) == (BIGGEST, BIGGEST)
+@given(st.lists(PARTS.filter(lambda part: part < BIGGEST), min_size=1, max_size=2), PARTS)
+def test_nothing_is_between_a_key_and_the_cut_above_it(key: list[int], last: int) -> None:
+    """Every other key of the list is below both or above both."""
+    other = (*key[:-1], last)
+    if other != tuple(key):
+        assert (other > tuple(key)) == (other >= cursors.above(tuple(key)))
+
+
+@given(st.text("-.0:@AZ_az", min_size=1), st.text("-.0:@AZ_az", max_size=3))
+def test_no_id_is_between_an_id_and_the_cut_above_it(account_id: str, more: str) -> None:
+    """Also the ids that begin with it are above both."""
+    assert (account_id,) < cursors.above((account_id,))
+    if more:
+        assert cursors.above((account_id,)) < (account_id + more,)
 
 
 def packed(text: str) -> str:
@@ -53,16 +77,22 @@ def packed(text: str) -> str:
         packed(""),
         packed("5"),
         packed("[]"),
-        packed("[1,2]"),
-        packed("[-1]"),
-        packed(f"[{BIGGEST + 1}]"),
-        packed(f"[{'9' * 5000}]"),
-        packed("[1.5]"),
-        packed('["1"]'),
-        packed("[true]"),
-        packed("[null]"),
+        packed("[1]"),
+        packed('["entries",true,[1]]'),
+        packed('["transactions",1,[1]]'),
+        packed('["transactions",true,1]'),
+        packed('["transactions",true,[]]'),
+        packed('["transactions",true,[1,2]]'),
+        packed('["transactions",true,[1],2]'),
+        packed('["transactions",true,[-1]]'),
+        packed(f'["transactions",true,[{BIGGEST + 1}]]'),
+        packed(f'["transactions",true,[{"9" * 5000}]]'),
+        packed('["transactions",true,[1.5]]'),
+        packed('["transactions",true,["1"]]'),
+        packed('["transactions",true,[true]]'),
+        packed('["transactions",true,[null]]'),
         packed("{}"),
-        packed("[1"),
+        packed('["transactions",true,[1'),
         packed("[" * 99_999),
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     ],
@@ -71,20 +101,27 @@ def packed(text: str) -> str:
 def test_a_cursor_that_no_list_gave_is_refused(cursor: str) -> None:
     """With the parameter's name."""
     with pytest.raises(Invalid) as refusal:
-        cursors.decode(cursor, 1)
+        cursors.decode(cursor, "transactions", POSITION)
     assert refusal.value.code == "cursor_invalid"
     assert refusal.value.extensions == {"field": "cursor"}
 
 
-@given(st.text(max_size=40), st.integers(1, 2))
-def test_any_text_is_a_cursor_or_invalid(text: str, length: int) -> None:
+@pytest.mark.parametrize("text", ["\x00", "é", "\n", "x" * 131])
+def test_an_id_that_no_account_has_is_no_cut(text: str) -> None:
+    """What PostgreSQL cannot hold never reaches it."""
+    cursor = cursors.encode("accounts", Cursor(up=True, cut=(text,)))
+    with pytest.raises(Invalid):
+        cursors.decode(cursor, "accounts", ID)
+
+
+@given(st.text(max_size=40), st.sampled_from(EXAMPLES))
+def test_any_text_is_a_cursor_or_invalid(text: str, example: Cut) -> None:
     """No text makes another kind of error, or a key outside PostgreSQL's bigint."""
     try:
-        key = cursors.decode(text, length)
+        _, cut = cursors.decode(text, "transactions", example)
     except Invalid:
         return
-    assert len(key) == length
-    assert all(0 <= part <= BIGGEST for part in key)
+    assert len(cut) == len(example)
 
 
 @pytest.mark.parametrize(

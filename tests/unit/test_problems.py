@@ -13,6 +13,7 @@ from runtime.problems import (
     Invalid,
     NotAllowed,
     NotFound,
+    Outdated,
     Problem,
     Rejected,
     TooLarge,
@@ -42,6 +43,7 @@ def test_the_table_is_complete() -> None:
         (NotAllowed, 403),
         (NotFound, 404),
         (Rejected, 422),
+        (Outdated, 409),
         (Conflict, 409),
         (Unavailable, 503),
     ],
@@ -68,9 +70,14 @@ def test_the_body_is_a_problem_document(kind: type[Problem]) -> None:
 
 
 def test_titles_tell_the_kinds_apart() -> None:
-    """A title does not change from one occurrence to the next, and is one kind's own."""
+    """A title does not change from one occurrence to the next, and is one kind's own.
+
+    A status is, too, but for 409: read again, or just try again.
+    """
     assert len({title for _, title in STATUS.values()}) == len(STATUS)
-    assert len({status for status, _ in STATUS.values()}) == len(STATUS)
+    kinds_of = {kind: status for kind, (status, _) in STATUS.items() if kind is not Outdated}
+    assert len(set(kinds_of.values())) == len(kinds_of)
+    assert STATUS[Outdated][0] == STATUS[Conflict][0]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,7 @@ def test_titles_tell_the_kinds_apart() -> None:
         (Unavailable, {"Retry-After": "1"}),
         (Unidentified, {"WWW-Authenticate": "Bearer"}),
         (Rejected, {}),
+        (Outdated, {}),
         (Invalid, {}),
     ],
 )

@@ -31,21 +31,24 @@ def referenced(room: str) -> Iterator[str]:
 
 
 def named_by_variable(room: str) -> Iterator[str]:
-    """Yield the strings of modules that take a query by a variable, `SQL[name]`."""
-    for path in sorted((ROOT / room).rglob("*.py")):
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        if any(
-            isinstance(node, ast.Subscript)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "SQL"
-            and isinstance(node.slice, ast.Name)
+    """Yield the strings of a room of which a module takes a query by a variable, `SQL[name]`."""
+    nodes = [
+        node
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    if any(
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "SQL"
+        and not isinstance(node.slice, ast.Constant)
+        for node in nodes
+    ):
+        yield from (
+            node.value
             for node in nodes
-        ):
-            yield from (
-                node.value
-                for node in nodes
-                if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            )
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
 
 
 def test_there_are_queries_in_every_room_with_a_database() -> None:

@@ -1,0 +1,198 @@
+"""What the database keeps for deciding: loaded before a batch, put back after it.
+
+A view of the log like any other, written in the transaction that appends.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from command_side import state as states
+from command_side.accounts import Account, AccountKey
+from command_side.commands import (
+    Atomic,
+    Capture,
+    CloseBooks,
+    Command,
+    FollowUp,
+    Refund,
+    Settle,
+    Transfer,
+    accounts_of,
+)
+from command_side.state import Books, Earlier, State
+from events import vocabulary
+from events.vocabulary import AccountType, Recorded, Side, Stage, Status, TransactionEvent
+from runtime.database import Executor
+from runtime.sql import Row, as_rows, queries
+
+SQL = queries("command_side")
+ACCOUNTS_REMEMBERED_MAX = 100_000
+
+
+class Memory:
+    """Accounts as this process last stored them: true as long as nobody else has moved the head.
+
+    Bounded: when it would grow beyond ACCOUNTS_REMEMBERED_MAX it starts anew. Whoever mends rows of
+    `command.accounts` by hand restarts the writers afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._position = -1
+        self._accounts: dict[AccountKey, Account] = {}
+
+    def recall(self, position: int, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
+        """Return what is known of the `wanted` accounts as of `position`."""
+        if position != self._position:
+            self._accounts.clear()
+        known = self._accounts
+        return {key: known[key] for key in wanted if key in known}
+
+    def keep(self, position: int, accounts: dict[AccountKey, Account]) -> None:
+        """Remember `accounts` as of `position`, which has been committed."""
+        if len(self._accounts) + len(accounts) > ACCOUNTS_REMEMBERED_MAX:
+            self._accounts.clear()
+        self._accounts.update(accounts)
+        self._position = position
+
+
+async def load(
+    connection: Executor,
+    commands: Sequence[Command],
+    known: dict[UUID, Recorded],
+    memory: Memory,
+    position: int,
+) -> State:
+    """Return what deciding `commands` needs, as of `position`; `known` are the streams found."""
+    earlier = await _earlier(connection, commands, known)
+    wanted = {key for command in commands for key in accounts_of(command)}
+    for found in earlier.values():
+        event = found.event
+        wanted |= {(event.ledger, name) for name in vocabulary.accounts_of(event.postings)}
+    accounts = memory.recall(position, wanted)
+    if forgotten := wanted - accounts.keys():
+        for row in await connection.fetch(SQL["accounts"], *zip(*forgotten, strict=True)):
+            accounts[row["ledger"], row["account_id"]] = _account(row)
+    return State(accounts, earlier, await _books(connection, commands))
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a batch changed: rows of `command.accounts`, `.standings` and `.books`."""
+
+    accounts: list[Account]
+    standings: list[dict[str, Any]]
+    books: list[Books]
+
+
+def changes(before: State, after: State) -> Changes:
+    """Return what is not as before, in the order of its keys: writers never wait in a circle."""
+    return Changes(
+        _changed(before.accounts, after.accounts),
+        _standings(before, after),
+        _changed(before.books, after.books),
+    )
+
+
+async def put(connection: Executor, changed: Changes) -> None:
+    """Store what changed."""
+    for query, rows in (
+        (SQL["put_accounts"], changed.accounts),
+        (SQL["put_standings"], changed.standings),
+        (SQL["put_books"], changed.books),
+    ):
+        if rows:
+            await connection.execute(query, as_rows(rows))
+
+
+def about(commands: Sequence[Command]) -> set[UUID]:
+    """Return the earlier transactions that `commands` are about."""
+    return {command.about for command in commands if isinstance(command, FollowUp | Settle)}
+
+
+async def _earlier(
+    connection: Executor, commands: Sequence[Command], known: dict[UUID, Recorded]
+) -> dict[UUID, Earlier]:
+    first = {}
+    for transaction_id in about(commands):
+        event = known[transaction_id].event if transaction_id in known else None
+        if isinstance(event, TransactionEvent):
+            first[transaction_id] = states.first(event)
+    if first:
+        for row in await connection.fetch(SQL["standings"], list(first)):
+            transaction_id = row["transaction_id"]
+            first[transaction_id] = msgspec.structs.replace(
+                first[transaction_id],
+                stage=Stage(row["stage"]),
+                used=tuple(row["used"]),
+                due_at=row["due_at"],
+            )
+    return first
+
+
+async def _books(connection: Executor, commands: Sequence[Command]) -> dict[str, Books]:
+    """Read closings only for those who ask for a date: nothing recorded now is in the past."""
+    ledgers = {ledger for command in commands for ledger in _dating(command)}
+    if not ledgers:
+        return {}
+    rows = await connection.fetch(SQL["books"], list(ledgers))
+    return {
+        row["ledger"]: Books(row["ledger"], row["closed_before"], row["version"]) for row in rows
+    }
+
+
+def _dating(command: Command) -> set[str]:
+    match command:
+        case CloseBooks():
+            return {command.ledger}
+        case Transfer() | Refund() | Capture() if command.effective_at is not None:
+            return {command.ledger}
+        case Atomic():
+            return {ledger for inner in command.commands for ledger in _dating(inner)}
+        case _:
+            return set()
+
+
+def _changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
+    new = {key: row for key, row in after.items() if before.get(key) is not row}
+    return [row for _, row in sorted(new.items())]
+
+
+def _standings(before: State, after: State) -> list[dict[str, Any]]:
+    """Return rows of what stands otherwise than its first event says, or is due."""
+    changed = {
+        transaction_id: earlier
+        for transaction_id, earlier in after.earlier.items()
+        if (earlier.stage is not earlier.event.stage or any(earlier.used) or earlier.due_at)
+        and before.earlier.get(transaction_id) is not earlier
+    }
+    return [
+        {
+            "transaction_id": transaction_id,
+            "stage": earlier.stage,
+            "used": earlier.used,
+            "due_at": earlier.due_at,
+        }
+        for transaction_id, earlier in sorted(changed.items())
+    ]
+
+
+def _account(row: Row) -> Account:
+    metadata = row["metadata"]
+    return Account(
+        row["ledger"],
+        row["account_id"],
+        row["account_class"],
+        AccountType(row["account_type"]),
+        row["currency"],
+        Side(row["normal_side"]),
+        row["overdraft_limit"],
+        None if metadata is None else msgspec.json.decode(metadata),
+        Status(row["status"]),
+        row["version"],
+        row["debits_posted"],
+        row["credits_posted"],
+        row["debits_pending"],
+        row["credits_pending"],
+    )

@@ -1,0 +1,593 @@
+"""The shapes of answers. No code builds them: they are here for their schemas, and tests hold them.
+
+A field of the type `Money` stands for two: `amount`, an exact JSON number in the currency's unit,
+and `amount_minor`, a string of integer minor units.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
+from projections.discrepancies import Discrepancy
+
+# Not every answer has it: the key is left out.
+Sometimes = UnsetType
+
+
+class Money:
+    """An amount in units, and the same in minor units."""
+
+
+class Units:
+    """An amount in units only."""
+
+
+Position = Annotated[int, Meta(ge=0, description="A place in the log.")]
+Overdraft = Annotated[str, Meta(description="`unlimited`, or an amount in units.")]
+
+
+class Problem(Struct):
+    """What was wrong, where, and what to do (RFC 9457). `code` is stable; `detail` may change.
+
+    An atomic batch adds the `index` of the item, a dry run `dryRun`; what is in the log as a
+    refusal adds `idempotencyKey`, `transactionId` and `pollUrl`.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | Sometimes | None = UNSET
+    index: int | Sometimes = UNSET
+    dryRun: Literal[True] | Sometimes = UNSET  # noqa: N815 - the API's own spelling
+    idempotencyKey: str | Sometimes = UNSET  # noqa: N815
+    transactionId: UUID | Sometimes = UNSET  # noqa: N815
+    pollUrl: str | Sometimes = UNSET  # noqa: N815
+
+
+class Counters(Struct):
+    """What was debited and credited, and what is reserved on either side; and what that makes."""
+
+    balance: Money
+    available: Money
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+
+
+class Page(Struct):
+    """A page of a list. Only `next: null` is the end; `previous` finds what was added since."""
+
+    next: str | None
+    previous: str
+
+
+# --- submissions --------------------------------------------------------------------------------
+
+
+class Accepted(Struct):
+    """Decided, and durable in the log. `messageId` is the transaction's id."""
+
+    status: Literal["ACCEPTED"]
+    idempotencyKey: str  # noqa: N815
+    messageId: UUID  # noqa: N815
+    pollUrl: str  # noqa: N815
+    expiresAt: datetime  # noqa: N815
+
+
+class PostingView(Struct):
+    """One posting; `line` is of the earlier transaction, in a refund, capture or void."""
+
+    source_account_id: str
+    destination_account_id: str
+    amount: Money
+    currency: str
+    line: int | Sometimes = UNSET
+    refunded: Money | Sometimes = UNSET
+    captured: Money | Sometimes = UNSET
+
+
+class CurrencyTotal(Struct):
+    """What a transaction of several currencies moves in one of them."""
+
+    currency: str
+    amount: Money
+    refunded: Money | Sometimes = UNSET
+    captured: Money | Sometimes = UNSET
+
+
+class Related(Struct):
+    """A transaction that refers to this one."""
+
+    id: UUID
+    kind: Kind
+    status: Stage
+
+
+class Transaction(Struct):
+    """A transaction as it stands. A refused one has `code` and `detail`.
+
+    The summary (`source_account_id`, `destination_account_id`, `amount`) is null where there is
+    more than one; `postings` say all. `refund_of`, `hold_id` and `scheduled_id` name the earlier
+    transaction that it is about.
+    """
+
+    id: UUID
+    kind: Kind
+    status: Stage
+    source_account_id: str | None
+    destination_account_id: str | None
+    amount: Money | None
+    currency: str | None
+    postings: list[PostingView]
+    description: str | None
+    reference: str | None
+    metadata: Metadata | None
+    rate: Rate | None
+    refund_of: UUID | None
+    effective_at: datetime
+    position: Position | None
+    created_at: datetime
+    hold_id: UUID | Sometimes = UNSET
+    scheduled_id: UUID | Sometimes = UNSET
+    expires_at: datetime | Sometimes = UNSET
+    due_at: datetime | Sometimes = UNSET
+    refunded: Money | Sometimes = UNSET
+    captured: Money | Sometimes = UNSET
+    totals: list[CurrencyTotal] | Sometimes = UNSET
+    code: str | Sometimes = UNSET
+    detail: str | Sometimes = UNSET
+    changed_at: datetime | Sometimes = UNSET
+    changed_position: Position | Sometimes = UNSET
+    related: list[Related] | Sometimes = UNSET
+
+
+class Polled(Struct):
+    """What became of a submission: FAILED if it was refused, at once or when it was due."""
+
+    status: Literal["COMPLETED", "FAILED"]
+    idempotencyKey: str  # noqa: N815
+    result: Transaction
+
+
+class Processing(Struct):
+    """In the log, and not yet in the read models."""
+
+    status: Literal["PROCESSING"]
+    idempotencyKey: str  # noqa: N815
+
+
+class BatchResult(Struct):
+    """What became of an item: `code` and `detail` say why it has no effect.
+
+    UNAVAILABLE: it may have happened or not, and the same key finds out.
+    """
+
+    index: int
+    status: Literal["ACCEPTED", "REFUSED", "INVALID", "UNAVAILABLE"]
+    idempotencyKey: str | Sometimes = UNSET  # noqa: N815
+    messageId: UUID | Sometimes = UNSET  # noqa: N815
+    position: Position | Sometimes = UNSET
+    replayed: Literal[True] | Sometimes = UNSET
+    code: str | Sometimes = UNSET
+    detail: str | Sometimes = UNSET
+
+
+class BatchResults(Struct):
+    """One result for each item, in the order of the request."""
+
+    results: list[BatchResult]
+
+
+class Decision(Struct):
+    """What would become of one command."""
+
+    status: Literal["ACCEPTED", "REFUSED", "INVALID"]
+    replayed: Literal[True] | Sometimes = UNSET
+    transaction: Transaction | Sometimes = UNSET
+    code: str | Sometimes = UNSET
+    detail: str | Sometimes = UNSET
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+class _Policy(Struct):
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Overdraft
+    status: Status
+    metadata: Metadata | None
+    version: int
+
+
+class Policy(_Policy):
+    """An account's policy, as a command left it."""
+
+    position: Position
+
+
+class Rehearsed(Struct):
+    """The answer to `dry_run=true`: what would be decided now, and what accounts that would leave.
+
+    Nothing was appended.
+    """
+
+    dryRun: Literal[True]  # noqa: N815
+    results: list[Decision]
+    accounts: list["RehearsedAccount"]
+
+
+class RehearsedAccount(Counters):
+    """An account as it would be."""
+
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Overdraft
+    status: Status
+    metadata: Metadata | None
+    version: int
+
+
+class Books(Struct):
+    """Until when the books are closed; null, if never."""
+
+    closed_before: datetime | None
+    position: Position | None
+
+
+class Account(_Policy):
+    """An account's policy."""
+
+    opened_at: datetime
+
+
+class ListedAccount(Counters):
+    """An account's policy and its balance in one."""
+
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Overdraft
+    status: Status
+    metadata: Metadata | None
+    version: int
+    opened_at: datetime
+    position: Position
+    as_of: datetime
+
+
+class Accounts(Page):
+    """Accounts by id."""
+
+    items: list[ListedAccount]
+
+
+# --- reading transactions -----------------------------------------------------------------------
+
+Movement = Literal["posted", "held", "released"]
+
+
+class Transactions(Page):
+    """Transactions, newest first."""
+
+    items: list[Transaction]
+
+
+class Entry(Struct):
+    """One line of an account's ledger, with the account's balance after it."""
+
+    account_id: str
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Movement
+    side: Side
+    amount: Money
+    currency: str
+    balance: Money
+    available: Money
+    effective_at: datetime
+    recorded_at: datetime
+
+
+class Entries(Page):
+    """Entries, newest first."""
+
+    items: list[Entry]
+
+
+class VerifiedTotal(Struct):
+    """The sums of one kind of entry in one currency."""
+
+    kind: Movement
+    currency: str
+    debits_minor: str
+    credits_minor: str
+
+
+class VerifiedEntry(Struct):
+    """An entry of the transaction's own events."""
+
+    account_id: str
+    kind: Movement
+    side: Side
+    amount_minor: str
+    currency: str
+
+
+class Verification(Struct):
+    """Whether debits equal credits, and both what the postings say."""
+
+    transaction_id: UUID
+    balanced: bool
+    totals: list[VerifiedTotal]
+    entries: list[VerifiedEntry]
+
+
+class EventView(Struct):
+    """An event of the log, as it was recorded; amounts are minor units."""
+
+    position: Position
+    stream_id: UUID
+    version: int
+    type: str
+    recorded_at: datetime
+    data: dict[str, Any]
+
+
+class Events(Page):
+    """Events, newest first."""
+
+    items: list[EventView]
+
+
+# --- balances, statements, the trial balance ----------------------------------------------------
+
+
+class Balance(Counters):
+    """An account's counters. `at_position` and `effective_at` say which point, if one was named.
+
+    `position` and `as_of` are of the last event that changed the account by then.
+    """
+
+    account_id: str
+    currency: str
+    position: Position | None
+    as_of: datetime | None
+    at_position: Position | Sometimes = UNSET
+    effective_at: datetime | Sometimes | None = UNSET
+
+
+class CountersAt(Counters):
+    """An account's counters at a position."""
+
+    at_position: Position
+
+
+class Change(Struct):
+    """An entry; `posted` and `pending` are what it added to the counters of its side."""
+
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Kind
+    movement: Movement
+    side: Side
+    amount: Money
+    posted: Money
+    pending: Money
+    currency: str
+    recorded_at: datetime
+    effective_at: datetime
+    reference: str | None
+    description: str | None
+
+
+class BalanceDifference(Struct):
+    """An account's balances at two points, and every entry between, newest first."""
+
+    account_id: str
+    currency: str
+    from_: CountersAt = msgspec.field(name="from")
+    to: CountersAt
+    difference: Counters
+    items: list[Change]
+    next: str | None
+
+
+class StatementLine(Struct):
+    """An entry of a statement, with the balance after it."""
+
+    position: Position
+    line: int
+    transaction_id: UUID
+    kind: Kind
+    side: Side
+    amount: Money
+    balance: Money
+    recorded_at: datetime
+    effective_at: datetime
+    counterparty_account_id: str
+    reference: str | None
+    description: str | None
+
+
+class Statement(Struct):
+    """What was posted to an account in a period. The same `at_position` gives the same statement.
+
+    `books_closed`: nothing can be dated into the period any more.
+    """
+
+    statement_id: UUID
+    account_id: str
+    currency: str
+    normal_side: Side
+    basis: Literal["recorded", "effective"]
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    at_position: Position
+    books_closed: bool
+    opening_balance: Money
+    closing_balance: Money
+    total_debits: Money
+    total_credits: Money
+    debit_count: int
+    credit_count: int
+    entries: list[StatementLine]
+
+
+class Sum(Struct):
+    """The counters of some accounts, and their balance by the side that their type usually has."""
+
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+    account_type: AccountType | Sometimes = UNSET
+    account_class: str | Sometimes = UNSET
+    balance: Money | Sometimes = UNSET
+
+
+class Total(Sum, kw_only=True):
+    """All accounts in one currency, and those of each type and each class."""
+
+    currency: str
+    balanced: bool
+    types: list[Sum]
+    classes: list[Sum]
+
+
+class BalancedAccount(Counters):
+    """An account of the trial balance."""
+
+    account_id: str
+    account_type: AccountType
+    account_class: str
+    normal_side: Side
+    currency: str
+
+
+class TrialBalance(Struct):
+    """The totals of each currency, and a page of the accounts."""
+
+    at_position: Position
+    effective_at: datetime | None
+    totals: list[Total]
+    items: list[BalancedAccount]
+    next: str | None
+
+
+# --- reconciling --------------------------------------------------------------------------------
+
+
+class PostedAndPending(Struct):
+    """The four counters."""
+
+    debits_posted: Money
+    credits_posted: Money
+    debits_pending: Money
+    credits_pending: Money
+
+
+class _Report(Struct):
+    reconciliationId: UUID  # noqa: N815
+    account_id: str
+    startDate: datetime | None  # noqa: N815
+    endDate: datetime | None  # noqa: N815
+    status: Literal["CLEAN", "DISCREPANCIES"]
+    eventsRead: int  # noqa: N815
+    entriesCompared: int  # noqa: N815
+    discrepancyCount: int  # noqa: N815
+    discrepancies: list[Discrepancy]
+    position: Position
+    timestamp: datetime
+
+
+class Reconciliation(_Report):
+    """What the log says of an account (expected), and what the read models show (actual)."""
+
+    currency: str
+    expected_balance: Units
+    actual_balance: Units | None
+    difference: Money
+    expected_counters: PostedAndPending
+    actual_counters: PostedAndPending | None
+
+
+class KeptReport(_Report):
+    """A report as it was kept."""
+
+
+class Reports(Struct):
+    """The latest 100, newest first."""
+
+    items: list[KeptReport]
+
+
+# --- the service --------------------------------------------------------------------------------
+
+
+class Health(Struct):
+    """The process answers."""
+
+    status: Literal["OK"]
+    version: str
+
+
+Component = Literal["ready", "unavailable"]
+
+
+class Components(Struct):
+    """What the process stands on."""
+
+    database: Component
+    cache: Component
+    queue: Component
+
+
+class Readiness(Struct):
+    """Whether the process can do its work; it can without cache and queue."""
+
+    status: Literal["READY", "DEGRADED", "NOT_READY"]
+    components: Components
+
+
+class QueueStats(Struct):
+    """What the queue says of itself."""
+
+    queueUrl: str  # noqa: N815
+    messageCount: int  # noqa: N815
+    inFlightCount: int  # noqa: N815
+    visibilityTimeout: int  # noqa: N815
+    isFifo: bool  # noqa: N815
+    contentDeduplication: bool  # noqa: N815
+    timestamp: datetime
+
+
+class CacheStats(Struct):
+    """What the cache says of itself."""
+
+    connected: bool
+    totalKeys: int | None  # noqa: N815
+    prefix: str
+    defaultTtl: int  # noqa: N815
+    memoryUsage: str | None  # noqa: N815
+    timestamp: datetime
+
+
+Json = dict[str, Any]

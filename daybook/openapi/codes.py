@@ -1,0 +1,202 @@
+"""The codes of problem documents in groups, and the HTTP status that each one comes with."""
+
+from collections.abc import Iterable
+
+from command_side.rejections import Code
+from runtime.problems import STATUS, Outdated, Rejected
+
+Codes = frozenset[str]
+
+
+def _codes(*codes: str) -> Codes:
+    return frozenset(codes)
+
+
+# Every route but the open ones; every route at all.
+ACCESS = _codes(
+    "token_missing", "token_unknown", "scope_missing", "ledger_missing", "ledger_not_allowed"
+)
+ALWAYS = _codes("internal_error", "database_unavailable")
+# What the framework itself refuses, of no route in particular.
+FRAMEWORK = _codes("not_found", "method_not_allowed", "http_error")
+
+BODY = _codes("body_not_json", "body_invalid", "body_incomplete", "body_too_large")
+KEY = _codes("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_ambiguous")
+AMOUNT = _codes(
+    "amount_not_a_number",
+    "amount_not_positive",
+    "amount_too_precise",
+    "amount_too_large",
+    "currency_unknown",
+)
+METADATA = _codes("metadata_too_large", "metadata_reserved", "control_character")
+ATTACHED = METADATA | _codes("description_too_long", "reference_invalid", "metadata_required")
+WRITER = _codes("too_many_waiting", "stopping")
+KEYED_WRITER = WRITER | _codes("still_running", "idempotency_key_reused", "prefer_invalid")
+REHEARSED = _codes("dry_run_invalid")
+
+_MISREAD_MOVEMENT = (
+    AMOUNT
+    | ATTACHED
+    | _codes(
+        "account_id_invalid",
+        "same_account",
+        "transaction_ambiguous",
+        "postings_missing",
+        "too_many_postings",
+        "amount_missing",
+        "split_ambiguous",
+        "split_exceeded",
+        "split_incomplete",
+        "exchange_same_currency",
+        "exchange_too_small",
+        "timing_ambiguous",
+        "condition_account_unknown",
+        "period_invalid",
+    )
+)
+_REFUSED_MOVEMENT = _codes(
+    Code.ACCOUNT_NOT_FOUND,
+    Code.VERSION_CONFLICT,
+    Code.CURRENCY_MISMATCH,
+    Code.ACCOUNT_CLOSED,
+    Code.ACCOUNT_FROZEN,
+    Code.EFFECTIVE_AT_IN_FUTURE,
+    Code.PERIOD_CLOSED,
+    Code.EXPIRES_AT_PASSED,
+    Code.DUE_AT_PASSED,
+    Code.AMOUNT_OVER_LIMIT,
+    Code.INSUFFICIENT_FUNDS,
+    Code.BALANCE_BELOW_MINIMUM,
+    Code.BALANCE_ABOVE_MAXIMUM,
+)
+_SUBMITTING = BODY | KEY | KEYED_WRITER | REHEARSED
+_MOVED_AGAIN = _codes(
+    Code.CURRENCY_MISMATCH,
+    Code.ACCOUNT_CLOSED,
+    Code.ACCOUNT_FROZEN,
+    Code.EFFECTIVE_AT_IN_FUTURE,
+    Code.PERIOD_CLOSED,
+)
+_PARTS = (
+    AMOUNT | ATTACHED | _codes("line_missing", "line_invalid", "transaction_ambiguous")
+) | _codes("transaction_id_invalid", "period_invalid", Code.TRANSACTION_NOT_FOUND)
+_ENDING = ATTACHED | _codes("transaction_id_invalid", Code.TRANSACTION_NOT_FOUND)
+_HOLD = _codes(Code.TRANSACTION_NOT_A_HOLD, Code.HOLD_CAPTURED, Code.HOLD_VOIDED, Code.HOLD_EXPIRED)
+
+SUBMIT = _SUBMITTING | _MISREAD_MOVEMENT | _REFUSED_MOVEMENT
+BATCH = SUBMIT | _codes("batch_empty", "batch_too_large", "mode_invalid")
+REFUND = (
+    _SUBMITTING
+    | _PARTS
+    | _MOVED_AGAIN
+    | _codes(
+        Code.TRANSACTION_NOT_REFUNDABLE,
+        Code.AMOUNT_OVER_LIMIT,
+        Code.REFUND_EXCEEDS_ORIGINAL,
+        Code.INSUFFICIENT_FUNDS,
+    )
+)
+CAPTURE = _SUBMITTING | _PARTS | _MOVED_AGAIN | _HOLD | _codes(Code.CAPTURE_EXCEEDS_HOLD)
+VOID = _SUBMITTING | _ENDING | _HOLD
+CANCEL = (
+    _SUBMITTING
+    | _ENDING
+    | _codes(
+        Code.TRANSACTION_NOT_SCHEDULED,
+        Code.SCHEDULE_EXECUTED,
+        Code.SCHEDULE_CANCELLED,
+    )
+)
+_ACCOUNT = BODY | WRITER | REHEARSED | AMOUNT | METADATA | _codes("account_id_invalid")
+OPEN = _ACCOUNT | _codes(Code.ACCOUNT_NOT_FOUND, Code.ACCOUNT_EXISTS)
+CHANGE = _ACCOUNT | _codes(
+    Code.ACCOUNT_NOT_FOUND,
+    Code.VERSION_CONFLICT,
+    Code.CURRENCY_MISMATCH,
+    Code.ACCOUNT_CLOSED,
+    Code.ACCOUNT_NOT_EMPTY,
+)
+CLOSE = (
+    BODY
+    | WRITER
+    | REHEARSED
+    | _codes("period_invalid", Code.CLOSING_IN_FUTURE, Code.CLOSING_BACKWARDS)
+)
+
+READ = ACCESS | _codes(
+    "position_not_reached", "prefer_invalid", "min_position_invalid", "path_invalid"
+)
+LIST = READ | _codes(
+    "parameter_unknown", "parameter_repeated", "cursor_invalid", "limit_invalid", "order_unknown"
+)
+_FILTERS = _codes(
+    "account_id_invalid",
+    "transaction_id_invalid",
+    "currency_unknown",
+    "currency_required",
+    "amount_not_a_number",
+    "amount_not_positive",
+    "amount_too_precise",
+    "amount_too_large",
+    "time_invalid",
+    "kind_unknown",
+    "control_character",
+)
+TRANSACTIONS = LIST | _FILTERS | _codes("status_unknown", "metadata_too_large")
+ENTRIES = LIST | _FILTERS | _codes("side_unknown")
+ACCOUNTS = (LIST | _FILTERS | _codes("status_unknown", "type_unknown", "metadata_too_large")) - {
+    "kind_unknown",
+    "transaction_id_invalid",
+}
+NO_TRANSACTION = _codes("transaction_not_found")
+NO_ACCOUNT = _codes("account_not_found")
+_POINT = _codes(
+    "parameter_unknown",
+    "parameter_repeated",
+    "point_ambiguous",
+    "position_invalid",
+    "period_invalid",
+)
+BALANCE = READ | NO_ACCOUNT | _POINT
+DIFFERENCE = BALANCE | _codes("cursor_invalid", "limit_invalid")
+STATEMENT = BALANCE | _codes("basis_invalid", "format_invalid", "camt_unrepresentable")
+TRIAL_BALANCE = (
+    READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
+)
+RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+
+_STATUS = {
+    401: _codes("token_missing", "token_unknown"),
+    403: _codes("scope_missing", "ledger_not_allowed"),
+    404: _codes("transaction_not_found", "account_not_found", "not_found"),
+    405: _codes("method_not_allowed"),
+    409: _codes("still_running"),
+    413: _codes("body_too_large", "batch_too_large"),
+    422: _codes("idempotency_key_reused"),
+    500: _codes("internal_error"),
+    503: _codes(
+        "too_many_waiting",
+        "stopping",
+        "database_unavailable",
+        "position_not_reached",
+        "queue_unavailable",
+        "queue_gone",
+    ),
+}
+
+
+def status_of(code: str) -> int:
+    """Return the status of a code: a member of `Code` is a refusal, any other one by its name."""
+    if isinstance(code, Code):
+        return STATUS[Outdated if code is Code.VERSION_CONFLICT else Rejected][0]
+    return next((status for status, codes in _STATUS.items() if code in codes), 400)
+
+
+def by_status(codes: Iterable[str]) -> dict[int, list[str]]:
+    """Return the codes of each status: by name, then refusals in order of precedence."""
+    order = {str(code): place for place, code in enumerate(Code)}
+    found: dict[int, list[str]] = {}
+    for code in sorted(codes, key=lambda code: (order.get(code, -1), code)):
+        found.setdefault(status_of(code), []).append(str(code))
+    return dict(sorted(found.items()))

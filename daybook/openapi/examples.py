@@ -1,0 +1,55 @@
+"""The examples of the document: requests and what they are answered with, in order.
+
+They are one story, in one ledger of its own: a test sends them from the first to the last, and
+compares. A transaction's id follows from the ledger and the key, so it is the same whenever the
+story is told: in a parameter, `{key}` stands for the id.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from events.vocabulary import transaction_id
+
+FILES = sorted(Path(__file__).parent.glob("examples/*.toml"))
+LEDGER = "acme"
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to `operation`, and the answer; both as the text that travels.
+
+    `parameters` are of the path, the query and the headers. `media` and `answer_media` are what the
+    operation gives first, if they are not named.
+    """
+
+    operation: str
+    name: str
+    summary: str
+    status: int
+    parameters: Mapping[str, str] = {}
+    media: str | None = None
+    request: str | None = None
+    answer_media: str | None = None
+    answer: str = ""
+
+
+class _Story(msgspec.Struct):
+    example: list[Example]
+
+
+def load() -> list[Example]:
+    """Return all examples, in order."""
+    return [example for path in FILES for example in told_in(path)]
+
+
+def told_in(path: Path) -> list[Example]:
+    """Return the examples of one file, in order."""
+    text = re.sub(r'"{([^}]+)}"', _id, path.read_text(encoding="utf-8"))
+    return msgspec.convert(tomllib.loads(text), _Story).example
+
+
+def _id(key: re.Match[str]) -> str:
+    return f'"{transaction_id(LEDGER, key[1])}"'

@@ -1,0 +1,183 @@
+"""The parameters of paths, queries and headers, each described once."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from events.vocabulary import AccountType, Kind, Side, Stage, Status
+from query_side.cursors import LIMIT_MAX
+from query_side.filters import EntryKind
+from query_side.parameters import Order
+from query_side.statements.asking import Basis, Format
+
+Place = Literal["path", "query", "header"]
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One parameter, and the JSON schema of its value."""
+
+    place: Place
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    required: bool = False
+
+
+def _query(name: str, description: str, **schema: Any) -> Parameter:  # noqa: ANN401 - JSON
+    return Parameter("query", name, description, {"type": "string"} | schema)
+
+
+def _header(name: str, description: str, **schema: Any) -> Parameter:  # noqa: ANN401 - JSON
+    return Parameter("header", name, description, {"type": "string"} | schema)
+
+
+def _path(name: str, description: str, **schema: Any) -> Parameter:  # noqa: ANN401 - JSON
+    return Parameter("path", name, description, {"type": "string"} | schema, required=True)
+
+
+# Every route has those of its path.
+PATH = {
+    parameter.name: parameter
+    for parameter in (
+        _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
+        _path("account_id", "The id that the client chose.", maxLength=128),
+        _path("key", "The idempotency key, percent-encoded, `/` included."),
+    )
+}
+LEDGER = _header("Daybook-Ledger", "Which ledger; needed if the token has several.")
+KEY = _header(
+    "Idempotency-Key",
+    "The key, instead of `idempotencyKey` in the body; if both are sent they must be equal.",
+    maxLength=255,
+)
+WAIT = _header(
+    "Prefer",
+    "`wait=S`: wait up to S whole seconds until the result is readable, and answer 200 with it.",
+    pattern="wait=[0-9]+",
+)
+FRESH = (
+    _header(
+        "Daybook-Min-Position",
+        "Answer only when the read models have reached this position, else 503.",
+        pattern="^[0-9]+$",
+    ),
+    _header(
+        "Prefer",
+        "`wait=S`: how long to wait for `Daybook-Min-Position`; 1 second without it.",
+        pattern="wait=[0-9]+",
+    ),
+)
+DRY_RUN = _query(
+    "dry_run", "`true`: only answer what would be decided now; nothing is appended.", type="boolean"
+)
+MODE = _query(
+    "mode",
+    "Each transaction alone, or all of them or none.",
+    enum=["independent", "atomic"],
+    default="independent",
+)
+
+
+def _choice(name: str, description: str, choices: Iterable[StrEnum]) -> Parameter:
+    return _query(name, description, enum=[str(choice) for choice in choices])
+
+
+def _between(name: str, what: str) -> tuple[Parameter, Parameter]:
+    """Return the two ends of a period, each a date or a time."""
+    return (
+        _query(f"{name}_from", f"{what}: not before this date or time."),
+        _query(f"{name}_to", f"{what}: before this date or time."),
+    )
+
+
+def _amounts(name: str, what: str) -> tuple[Parameter, Parameter]:
+    return (
+        _query(f"{name}_min", f"{what}, in units: at least. Needs `currency`."),
+        _query(f"{name}_max", f"{what}, in units: at most. Needs `currency`."),
+    )
+
+
+LIMIT = _query("limit", "How many items.", type="integer", minimum=1, maximum=LIMIT_MAX, default=50)
+CURSOR = _query("cursor", "The `next` (or `previous`) of a page, with the same filters.")
+CURRENCY = _query("currency", "In this currency.")
+METADATA = Parameter(
+    "query",
+    "metadata",
+    "`metadata.KEY=VALUE`: the metadata has KEY with this value. At most 20 of them.",
+    {"type": "object", "additionalProperties": {"type": "string"}},
+)
+PAGING = (LIMIT, CURSOR, _choice("order", "By the list's key.", Order))
+TRANSACTIONS = (
+    *PAGING,
+    _query("account", "It moves this account, or names it."),
+    _choice("status", "As it stands now.", Stage),
+    _choice("kind", "What was asked for.", Kind),
+    CURRENCY,
+    *_amounts("amount", "What its postings in the currency are together"),
+    *_between("created", "When it was recorded"),
+    *_between("effective", "When it counts as having happened"),
+    _query("reference", "Exactly this reference."),
+    _query("text", "Part of its description, reference or idempotency key."),
+    _query("about", "It refunds, captures, voids or cancels this transaction.", format="uuid"),
+    METADATA,
+)
+LEDGER_ENTRIES = (
+    *PAGING,
+    _choice("kind", "Which entries; `posted` without it.", EntryKind),
+    _choice("side", "Of the entry.", Side),
+    CURRENCY,
+    *_amounts("amount", "The entry's amount"),
+    *_between("recorded", "When it was recorded"),
+    *_between("effective", "When it counts as having happened"),
+    _query("transaction_id", "The entries of this transaction.", format="uuid"),
+)
+ENTRIES = (*LEDGER_ENTRIES, _query("account", "The entries of this account."))
+ACCOUNTS = (
+    *PAGING,
+    _query("prefix", "The id begins so."),
+    _query("class", "Of this class."),
+    _choice("type", "Of this type.", AccountType),
+    _choice("status", "What it allows now.", Status),
+    CURRENCY,
+    *_amounts("balance", "The balance; may be negative"),
+    *_between("opened", "When it was opened"),
+    _query("text", "Part of its id, or of a value of its metadata."),
+    METADATA,
+)
+
+
+def _point(position: str, at: str, what: str) -> tuple[Parameter, Parameter]:
+    return (
+        _query(position, f"{what}: after the event at this position.", type="integer", minimum=0),
+        _query(at, f"{what}: after what was recorded at this time or before; a date is its end."),
+    )
+
+
+_POINT = _point("position", "at", "The point")
+POINT = (
+    *_POINT,
+    _query("effective_at", "What had taken effect by this time; a date is its end."),
+)
+DIFFERENCE = (
+    *_point("from_position", "from_at", "The first point, the log's beginning without one"),
+    *_point("to_position", "to_at", "The second point, now without one"),
+    LIMIT,
+    CURSOR,
+)
+_FORMAT = "Without it the first of `Accept` that there is, else JSON."
+STATEMENT = (
+    Parameter("query", "from", "The period's beginning.", {"type": "string"}, required=True),
+    Parameter("query", "to", "Its end; of a date the end.", {"type": "string"}, required=True),
+    _choice("basis", "Which time places an entry; `effective` without it.", Basis),
+    _choice("format", _FORMAT, Format),
+    *_POINT,
+)
+TRIAL_BALANCE = (
+    *POINT,
+    CURRENCY,
+    _choice("format", _FORMAT, (Format.JSON, Format.CSV)),
+    LIMIT,
+    CURSOR,
+)

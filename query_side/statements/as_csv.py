@@ -1,0 +1,139 @@
+"""Statements and the trial balance as CSV (RFC 4180), written piece by piece.
+
+Amounts are exact, in units, with all their decimals. A cell of free text that a spreadsheet could
+take for a formula is preceded by an apostrophe; so is one that begins with an apostrophe, which
+makes it reversible: whoever reads the file takes one leading apostrophe away.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
+
+import asyncpg
+
+from events import money
+from events.schema import Schema
+from events.vocabulary import Side
+from query_side.statements import trial_balance as trial
+from query_side.statements.statement import Line, Statement
+from query_side.statements.trial_balance import Sum, Totals
+from query_side.statements.views import COUNTERS, balance_of_type
+
+MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
+STATEMENT_HEADER = (
+    *("row", "account_id", "currency", "position", "line", "transaction_id", "kind"),
+    *("recorded_at", "effective_at", "counterparty_account_id", "reference", "description"),
+    *("debit", "credit", "balance"),
+)
+TRIAL_BALANCE_HEADER = (
+    *("row", "currency", "account_type", "account_class", "account_id", "normal_side"),
+    *(*COUNTERS, "balance"),
+)
+# What begins a formula in one spreadsheet or another, and what is dropped before one is looked for.
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001
+
+Cells = Iterable[object]
+
+
+async def statement(
+    found: Statement, pages: AsyncIterator[list[Line]], decimals: int
+) -> AsyncIterator[bytes]:
+    """Yield a header, the opening balance, the entries, and the closing balance with the totals."""
+    account, period = found.account, found.period
+    own = account.account_id, account.currency
+
+    def end(row: str, time: str, *amounts: str) -> Cells:
+        return (row, *own, "", "", "", "", "", time, "", "", "", *amounts)
+
+    def text(minor: int) -> str:
+        return money.to_text(minor, decimals)
+
+    opening = end("opening", period.start.isoformat(), "", "", text(found.opening_balance))
+    yield _encoded([STATEMENT_HEADER, opening])
+    async for page in pages:
+        yield _encoded(_entry(line, own, decimals) for line in page)
+    totals = text(found.debits.amount), text(found.credits.amount)
+    yield _encoded([end("closing", period.end.isoformat(), *totals, text(found.closing_balance))])
+
+
+async def trial_balance(
+    totals: list[Totals], pages: AsyncIterator[list[asyncpg.Record]], schema: Schema
+) -> AsyncIterator[bytes]:
+    """Yield a header, every account, and the sums of each class, type and currency."""
+    yield _encoded([TRIAL_BALANCE_HEADER])
+    async for page in pages:
+        yield _encoded(_account(row, schema) for row in page)
+    yield _encoded(row for each in totals for row in _sums(each, schema))
+
+
+def safe(text: str | None) -> str:
+    """Return free text as a cell that no spreadsheet takes for a formula."""
+    if text is None:
+        return ""
+    return f"'{text}" if text.startswith(_DANGEROUS) else text
+
+
+def _entry(line: Line, own: tuple[str, str], decimals: int) -> Cells:
+    amount = money.to_text(line.amount, decimals)
+    return (
+        "entry",
+        *own,
+        line.position,
+        line.line,
+        line.transaction_id,
+        line.kind,
+        line.recorded_at.isoformat(),
+        line.effective_at.isoformat(),
+        line.counterparty or "",
+        safe(line.reference),
+        safe(line.description),
+        *((amount, "") if line.side is Side.DEBIT else ("", amount)),
+        money.to_text(line.balance, decimals),
+    )
+
+
+def _account(row: asyncpg.Record, schema: Schema) -> Cells:
+    decimals = schema.decimals(row["currency"])
+    counters = trial.counters(row)
+    balance = counters.balance(Side(row["normal_side"]))
+    return (
+        "account",
+        row["currency"],
+        row["account_type"],
+        row["account_class"],
+        row["account_id"],
+        row["normal_side"],
+        *(money.to_text(row[name], decimals) for name in COUNTERS),
+        money.to_text(balance, decimals),
+    )
+
+
+def _sums(totals: Totals, schema: Schema) -> Iterable[Cells]:
+    decimals = schema.decimals(totals.currency)
+    for row, sums in (
+        ("class", totals.classes),
+        ("type", totals.types.values()),
+        ("currency", [totals.everything]),
+    ):
+        for found in sums:
+            yield _sum(row, totals.currency, found, decimals)
+
+
+def _sum(row: str, currency: str, found: Sum, decimals: int) -> Cells:
+    kind = found.account_type
+    return (
+        row,
+        currency,
+        kind or "",
+        found.account_class or "",
+        "",
+        "" if kind is None else kind.normal_side,
+        *(money.to_text(getattr(found, name), decimals) for name in COUNTERS),
+        "" if kind is None else money.to_text(balance_of_type(kind, found), decimals),
+    )
+
+
+def _encoded(rows: Iterable[Cells]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
+    return buffer.getvalue().encode()

@@ -1,0 +1,168 @@
+"""The OpenAPI document is valid, is complete, and says nothing that is not so.
+
+With DAYBOOK_WRITE_EXAMPLES=1 (`make examples`) the answers of the examples are written anew.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from daybook.openapi import examples
+from daybook.openapi.document import PROBLEM, parameters_of, problems_of
+from daybook.openapi.examples import Example
+from daybook.openapi.operations import OPERATIONS, Operation
+from daybook.up import Service
+from tests.acceptance.conftest import OpenLedger
+from tests.acceptance.documented import settled
+from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes
+
+# The document's own schema, as https://spec.openapis.org/oas/3.1/schema/2022-10-07 publishes it.
+SPECIFICATION = ROOT / "tests/schemas/openapi-3.1.schema.json"
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+TOLD = examples.load()
+WRITE = bool(os.environ.get("DAYBOOK_WRITE_EXAMPLES"))
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def document(service: Service) -> Document:
+    """Fetch the document, without a token."""
+    async with client(service.url) as http:
+        answer = await http.get(f"{API}/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    return cast("Document", _json(answer.text))
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(text, parse_float=Decimal)
+
+
+def test_the_document_is_openapi_3_1(document: Document) -> None:
+    """By the specification's own schema; and every schema in it by JSON Schema's."""
+    Draft202012Validator(json.loads(SPECIFICATION.read_text())).validate(document)
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    text = json.dumps(document, default=str)
+    for reference in re.findall(r'"\$ref": "#/([^"]+)"', text):
+        place: Any = document
+        for part in reference.split("/"):
+            place = place[part]
+
+
+def test_every_route_is_described_and_no_other(document: Document) -> None:
+    """Method by method."""
+    described = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert described == {str(route) for route in routes()}
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_every_operation_has_an_example() -> None:
+    """But for the metrics and the document itself, and names are an operation's own."""
+    assert {example.operation for example in TOLD} == set(BY_NAME) - {"metrics", "openapi"}
+    names = [(example.operation, example.name) for example in TOLD]
+    assert len(set(names)) == len(names)
+
+
+async def test_every_example_is_answered_as_documented(
+    document: Document, open_ledger: OpenLedger
+) -> None:
+    """In order, status by status and digit by digit; requests and answers fit their schemas."""
+    ledger = await open_ledger(("admin",), examples.LEDGER)
+    answers: list[str] = []
+    differing: list[str] = []
+    position = "0"
+    for example in TOLD:
+        operation = BY_NAME[example.operation]
+        answer = await _send(ledger, operation, example, position)
+        position = max(position, answer.headers.get("Daybook-Position", "0"), key=int)
+        where = f"{example.operation}: {example.name}"
+        assert answer.status_code == example.status, f"{where}\n{answer.text}"
+        _check_shapes(document, operation, example, answer)
+        answers.append(answer.text)
+        if settled(answer.text) != settled(example.answer):
+            differing.append(f"{where}\n{settled(example.answer)}\n{settled(answer.text)}")
+    if WRITE:
+        _write(answers)
+    assert WRITE or not differing, "\n\n".join(differing)
+
+
+async def _send(
+    ledger: Ledger, operation: Operation, example: Example, position: str
+) -> httpx.Response:
+    """Send an example's request; a read waits for what was written before."""
+    given = dict(example.parameters)
+    known = {parameter.name: parameter.place for parameter in parameters_of(operation)}
+    assert set(given) <= set(known), f"{example.operation}: {example.name}"
+    headers = {name: text for name, text in given.items() if known[name] == "header"}
+    if operation.scope == "read" and "Daybook-Min-Position" not in headers:
+        headers |= {"Daybook-Min-Position": position, **READABLE}
+    if example.media is not None:
+        headers["Content-Type"] = example.media
+    path = operation.path.format_map(
+        {name: quote(text, safe="") for name, text in given.items() if known[name] == "path"}
+    )
+    return await ledger.http.request(
+        operation.method.upper(),
+        API + path,
+        params={name: text for name, text in given.items() if known[name] == "query"},
+        headers=headers,
+        content=example.request,
+    )
+
+
+def _check_shapes(
+    document: Document, operation: Operation, example: Example, answer: httpx.Response
+) -> None:
+    """Validate a request and its answer; an answer may have no property that is not described."""
+    described = document["paths"][operation.path][operation.method]
+    if example.request is not None:
+        _validate(document, described["requestBody"]["content"], example.media, example.request)
+    media = answer.headers["content-type"].partition(";")[0]
+    content = described["responses"][str(example.status)]["content"]
+    assert media in content, f"{example.operation}: {media}"
+    assert (media == PROBLEM) == (example.status in problems_of(operation))
+    _validate(_strict(document), content, media, answer.text)
+
+
+def _validate(document: Document, content: Mapping[str, Any], media: str | None, text: str) -> None:
+    media = media or next(iter(content))
+    if media.endswith("json"):
+        lines = text.splitlines() if media.endswith("ndjson") else [text]
+        schema = {"components": document["components"], "allOf": [content[media]["schema"]]}
+        for line in lines:
+            Draft202012Validator(
+                schema, format_checker=Draft202012Validator.FORMAT_CHECKER
+            ).validate(_json(line))
+
+
+def _strict(document: Document) -> Document:
+    """Return the document with objects that may have no further property, but for problems'."""
+    schemas = {
+        name: {"additionalProperties": False} | schema if "properties" in schema else schema
+        for name, schema in document["components"]["schemas"].items()
+    }
+    return {"components": {**document["components"], "schemas": schemas}}
+
+
+def _write(answers: list[str]) -> None:
+    """Write what was answered into the files of examples."""
+    left = iter(answers)
+    for path in examples.FILES:
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(
+            r"^answer = '''.*?'''$",
+            lambda _: "answer = '''\n" + next(left).replace("\r\n", "\n") + "'''",
+            text,
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,32 @@
+"""How the integration tests ask the read API over real HTTP, with nothing else running."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from daybook import servers
+from daybook.serve import Side, application
+from runtime import auth, health
+from tests.integration import given
+
+TOKEN = "a-token-for-tests"
+
+
+@asynccontextmanager
+async def asking_over_http(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the query side of a database to one client, of the ledger `demo`."""
+    async with given.connected(database_url) as connection:
+        await auth.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
+    port = servers.free_port()
+    app = application(given.settings(database_url), Side.QUERY)
+    async with (
+        health.served(app, servers.LOOPBACK, port),
+        httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(retries=5),
+            base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=30,
+        ) as client,
+    ):
+        yield client

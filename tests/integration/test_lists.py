@@ -1,0 +1,354 @@
+"""Lists show what a plain reading of the log shows, page by page, in both directions."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from command_side.commands import Command, OpenAccount
+from events import shown
+from events.vocabulary import AccountType, Kind, Side, Stage, Status, transaction_id
+from query_side import filters, lists, views
+from query_side.app import ROLE
+from query_side.filters import EntryKind, Listing
+from query_side.lists import Page
+from query_side.parameters import Paging, Parameters
+from runtime import database
+from tests.integration import given, naive_lists
+from tests.integration.given import SCHEMA, START, transfer
+
+SEEDS = (1, 2, 3)
+EXAMPLES = 100
+TOGETHER_MAX = 4
+PAGES_MAX = 2_000
+# Nobody and nothing by these names: filters that match nothing are filters, too.
+ACCOUNTS = (
+    *("alice", "bob", "carol", "bank:main", "world", "empty", "credit-line:1", "revenue:fees"),
+    *("alice:eur", "exchange:USD", "tokyo", "pauper", "nobody"),
+)
+KEYS = (
+    *("fund-alice", "split", "hold-part", "hold-whole", "hold-void", "later-carol", "cap-3", "no"),
+    *("exchange", "hold-expiring", "later-bob", "later-pauper", "too-much", "r3"),
+)
+NOTES = {
+    "metadata.ok": ("true", "True"),
+    "metadata.a": ("null", "", "x"),
+    "metadata.z": ("-5", "0", "3"),
+    "metadata.class_version": ("not ours", "not our_"),
+    "metadata.why": ("refused",),
+    "metadata.tier": ("b", "c"),
+    "metadata.a.b c": ("%", "1"),
+    "metadata.none": ("null",),
+}
+TEXTS = (
+    "",
+    "inv",
+    "AUTH-1",
+    "GRÜ",
+    "ße, 東",
+    "%",
+    "_",
+    "0% o",
+    "\\",
+    '"AL',
+    "hold",
+    "LATER-",
+    "r1",
+)
+EXTRA: list[Command] = [
+    transfer("wild%", description="100% of a_b", metadata={"a.b c": 1, "a": "null"}),
+    transfer("plain", "world", "bob", 5, reference="INV-2", metadata={"ok": "true", "z": "3"}),
+    transfer("dated", "world", "bob", 6, effective_at=START - timedelta(days=2)),
+    OpenAccount(ledger="demo", account_id="noted", currency="EUR", metadata={"tier": "%b"}),
+]
+
+
+def asked(list_: "Asking") -> st.SearchStrategy[dict[str, str]]:
+    """Draw a few parameters of a list together; all at once would hardly ever match anything."""
+    names = st.lists(st.sampled_from([*list_.parameters, ""]), max_size=TOGETHER_MAX, unique=True)
+    return names.flatmap(
+        lambda some: st.fixed_dictionaries(
+            {name: st.sampled_from(list_.parameters[name]) for name in some if name}
+        )
+    ).flatmap(_with_currency)
+
+
+def _with_currency(parameters: dict[str, str]) -> st.SearchStrategy[dict[str, str]]:
+    """Say which currency amounts are in, as must be; a yen has no decimals."""
+    if not any(name.endswith(("_min", "_max")) for name in parameters):
+        return st.just(parameters)
+    return st.sampled_from(CURRENCIES).map(lambda currency: _said(parameters, currency))
+
+
+def _said(parameters: dict[str, str], currency: str | None) -> dict[str, str]:
+    if currency is None:
+        return parameters
+    whole = not SCHEMA.decimals(currency)
+    return {"currency": currency} | {
+        name: text.partition(".")[0] if whole and name.endswith(("_min", "_max")) else text
+        for name, text in parameters.items()
+        if name != "currency"
+    }
+
+
+# The times of commits and of what was dated back, just before and just after; and any others.
+COMMITS = [START + timedelta(seconds=37 * 13 * batch) for batch in range(12)]
+COMMITS += [START + timedelta(hours=3), START + timedelta(hours=4)]
+DATED = [START - timedelta(days=20), START - timedelta(days=2)]
+NEXT_TO = [
+    moment + timedelta(microseconds=off) for moment in (*COMMITS, *DATED) for off in (-1, 0, 1)
+]
+DAYS = ("2026-01-10", "2026-01-31", "2026-01-28T22:00", "2020-01-01", "2030-01-01T00:00Z")
+MOMENTS = (*(moment.isoformat() for moment in NEXT_TO), *DAYS)
+AMOUNTS = ("0", "0.01", "0.30", "0.99", "1", "7.00", "10", "15", "25", "600", "1e18", "1e35")
+BALANCES = (*AMOUNTS, "-1", "-25.00", "-1000", "-1e12")
+CURRENCIES = ("USD", "EUR", "JPY", "GBP")
+IDS = tuple(str(transaction_id(ledger, key)) for ledger in ("demo", "other") for key in KEYS)
+PREFIXES = ("", "a", "alice", "alice:", "bank", "c", "z", "exchange:USD")
+
+
+class Asking(NamedTuple):
+    """A list's name, its parameters, and whether it begins at its greatest key."""
+
+    name: str
+    parameters: dict[str, tuple[str, ...]]
+    descending: bool = True
+    of_account: bool = False
+
+
+def _range(name: str, values: tuple[str, ...], *ends: str) -> dict[str, tuple[str, ...]]:
+    return {f"{name}_{end}": values for end in ends}
+
+
+ENTRY_PARAMETERS = {
+    "kind": (*EntryKind,),
+    "side": (*Side,),
+    "currency": CURRENCIES,
+    "transaction_id": IDS,
+    **_range("amount", AMOUNTS, "min", "max"),
+    **_range("recorded", MOMENTS, "from", "to"),
+    **_range("effective", MOMENTS, "from", "to"),
+}
+LISTS = (
+    Asking(
+        "transactions",
+        {
+            "account": ACCOUNTS,
+            "status": (*Stage,),
+            "kind": (*Kind,),
+            "currency": CURRENCIES,
+            "reference": ("INV-1", "AUTH-1", "inv-1", ""),
+            "text": TEXTS,
+            "about": IDS,
+            **_range("amount", AMOUNTS, "min", "max"),
+            **_range("created", MOMENTS, "from", "to"),
+            **_range("effective", MOMENTS, "from", "to"),
+            **NOTES,
+        },
+    ),
+    Asking("entries", {"account": ACCOUNTS, **ENTRY_PARAMETERS}),
+    Asking("ledger", ENTRY_PARAMETERS, of_account=True),
+    Asking(
+        "accounts",
+        {
+            "class": ("customer", "external", "revenue", "none"),
+            "type": (*AccountType,),
+            "status": (*Status,),
+            "currency": CURRENCIES,
+            "prefix": PREFIXES,
+            "text": (*TEXTS, "ALI", "B"),
+            **_range("opened", MOMENTS, "from", "to"),
+            **_range("balance", BALANCES, "min", "max"),
+            **NOTES,
+        },
+        descending=False,
+    ),
+    Asking("audit-trail", {}, of_account=True),
+)
+
+
+class World(NamedTuple):
+    """Read models with something in them, and a plain reading of the same log."""
+
+    pool: database.Pool
+    books: dict[str, naive_lists.Books]
+
+
+class Walk(NamedTuple):
+    """Who walks which list, and in what steps."""
+
+    ledger: str
+    account: str
+    order: str | None
+    limit: int
+    look_max: int
+
+
+WALKS = st.builds(
+    Walk,
+    st.sampled_from(["demo", "demo", "other"]),
+    st.sampled_from(ACCOUNTS),
+    st.sampled_from([None, "asc", "desc"]),
+    st.integers(2, 9) | st.just(500),
+    st.integers(3, 60) | st.just(lists.LOOK_MAX),
+)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("list_", LISTS, ids=lambda list_: list_.name)
+def test_every_walk_shows_what_a_plain_reading_of_the_log_shows(
+    database_url: str, list_: Asking, seed: int
+) -> None:
+    """Whatever is asked for: each row that matches, once, in order, to the end and back."""
+    with running(database_url, seed) as (runner, world):
+
+        @settings(
+            max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
+        @drawn(asked(list_), WALKS)
+        def check(parameters: dict[str, str], walk: Walk) -> None:
+            runner.run(_check(world, list_, parameters, walk))
+
+        check()
+
+
+@pytest.mark.parametrize("list_", LISTS, ids=lambda list_: list_.name)
+def test_every_parameter_filters_by_itself(database_url: str, list_: Asking) -> None:
+    """With each of its values, those at the very bounds among them."""
+    with running(database_url, 1) as (runner, world):
+        for name, values in list_.parameters.items():
+            for text in values:
+                currencies = CURRENCIES if name.endswith(("_min", "_max")) else (None,)
+                for parameters in (_said({name: text}, currency) for currency in currencies):
+                    for account in ACCOUNTS[:2] if list_.of_account else ACCOUNTS[:1]:
+                        walk = Walk("demo", account, None, 500, lists.LOOK_MAX)
+                        runner.run(_check(world, list_, parameters, walk))
+
+
+@pytest.mark.parametrize("list_", LISTS[:2], ids=lambda list_: list_.name)
+def test_every_way_to_look_respects_the_account(database_url: str, list_: Asking) -> None:
+    """Also where another filter leads to the rows."""
+    with running(database_url, 1) as (runner, world):
+        walk = Walk("demo", "", None, 500, lists.LOOK_MAX)
+        for name in ("reference", "about", "transaction_id"):
+            for text in list_.parameters.get(name, ()):
+                for account in ACCOUNTS:
+                    runner.run(_check(world, list_, {name: text, "account": account}, walk))
+
+
+@contextmanager
+def running(database_url: str, seed: int) -> Iterator[tuple[asyncio.Runner, "World"]]:
+    """Run coroutines from a test that is none, because Hypothesis calls plain functions."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        books = runner.run(_written(database_url, seed))
+        pool = database.pool(database_url, ROLE, 2)
+        world = World(runner.run(pool.__aenter__()), books)
+        try:
+            yield runner, world
+        finally:
+            runner.run(pool.__aexit__(None, None, None))
+
+
+async def _written(database_url: str, seed: int) -> dict[str, naive_lists.Books]:
+    await given.rich_log(database_url, seed)
+    await given.written(database_url, EXTRA, now=lambda _: START + timedelta(hours=4))
+    await given.project(database_url)
+    events = await given.whole_log(database_url)
+    return {ledger: naive_lists.Books(events, ledger) for ledger in ("demo", "other")}
+
+
+async def _check(world: World, list_: Asking, parameters: dict[str, str], walk: Walk) -> None:
+    books = world.books[walk.ledger]
+    account = walk.account if list_.of_account else None
+    expected = naive_lists.shown(books.items(list_.name), list_.name, parameters, account)
+    if list_.descending if walk.order is None else walk.order == "desc":
+        expected.reverse()
+
+    async def page(cursor: str | None) -> Page:
+        given_ = {**parameters, "limit": str(walk.limit)}
+        given_ |= {} if walk.order is None else {"order": walk.order}
+        given_ |= {} if cursor is None else {"cursor": cursor}
+        return await lists.page(world.pool, *_asked(list_, given_, walk), walk.look_max)
+
+    forth = [await page(None)]
+    while forth[-1].next is not None:
+        assert len(forth) < PAGES_MAX
+        forth.append(await page(forth[-1].next))
+    assert all(len(each.rows) <= walk.limit for each in forth)
+    if walk.look_max > max(len(books.items(list_.name)), walk.limit):
+        assert all(len(each.rows) == walk.limit for each in forth[:-1])
+    assert _keys(list_, forth) == [item.key for item in expected]
+    _check_figures(list_, forth, expected)
+
+    back = [forth[-1]]
+    sent = None
+    while back[-1].previous != sent:
+        assert len(back) < PAGES_MAX
+        sent = back[-1].previous
+        back.append(await page(sent))
+    assert not back[-1].rows
+    assert _keys(list_, back[::-1]) == [item.key for item in expected]
+    # What a page on the way back calls the next one goes on where that page ends.
+    middle = len(back) // 2
+    if middle:
+        again = _keys(list_, [await page(back[middle].next)])
+        assert again == _keys(list_, back[:middle][::-1])[: len(again)]
+
+
+def _asked(list_: Asking, parameters: dict[str, str], walk: Walk) -> tuple[Listing, Paging]:
+    query = Parameters(parameters.items())
+    match list_.name:
+        case "transactions":
+            return filters.transactions(query, walk.ledger, SCHEMA)
+        case "entries":
+            return filters.entries(query, walk.ledger, SCHEMA)
+        case "ledger":
+            return filters.entries(query, walk.ledger, SCHEMA, walk.account)
+        case "accounts":
+            return filters.accounts(query, walk.ledger, SCHEMA)
+        case _:
+            return filters.audit_trail(query, walk.ledger, walk.account)
+
+
+def _keys(list_: Asking, pages: list[Page]) -> list[object]:
+    rows = [row for page in pages for row in page.rows]
+    match list_.name:
+        case "transactions":
+            return [(row["position"],) for row in rows]
+        case "accounts":
+            return [row["account_id"] for row in rows]
+        case "audit-trail":
+            return [(row["notification_id"],) for row in rows]
+        case _:
+            return [(row["position"], row["line"]) for row in rows]
+
+
+def _check_figures(list_: Asking, pages: list[Page], expected: list[naive_lists.Item]) -> None:
+    rows = [row for page in pages for row in page.rows]
+    for row, item in zip(rows, expected, strict=True):
+        match list_.name:
+            case "transactions":
+                view = shown.transaction(row, SCHEMA)
+                assert (view["status"], view["kind"]) == (item.status, item.kind)
+                assert view["effective_at"] == item.effective_at
+                amounts: dict[str, int] = {}
+                for posting in view["postings"]:
+                    amounts.setdefault(posting["currency"], 0)
+                    amounts[posting["currency"]] += int(posting["amount_minor"])
+                assert amounts == item.amounts
+            case "entries" | "ledger":
+                view = views.entry(row, SCHEMA)
+                assert view["balance_minor"] == str(item.balance)
+                assert view["transaction_id"] == item.transaction
+            case "accounts":
+                view = views.account(row, SCHEMA) | views.balance(row, SCHEMA)
+                assert view["balance_minor"] == str(item.balance)
+                assert view["metadata"] == item.metadata
+            case _:
+                pass

@@ -1,0 +1,201 @@
+"""Pages of lists while the ledger goes on: nothing is shown twice, nothing is left out."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from command_side.commands import Command, Hold, OpenAccount, Refund, Void
+from events.vocabulary import Posting, transaction_id
+from query_side import filters, lists
+from query_side.app import ROLE
+from query_side.filters import Asked
+from query_side.lists import Page
+from query_side.parameters import Parameters
+from runtime import database
+from tests.integration import given
+from tests.integration.given import SCHEMA, START, transfer
+
+PAGES_MAX = 1_000
+Asking = Callable[[Parameters], Asked]
+
+
+def transactions(query: Parameters) -> Asked:
+    """Ask for transactions."""
+    return filters.transactions(query, "demo", SCHEMA)
+
+
+def entries(query: Parameters) -> Asked:
+    """Ask for a whole ledger's entries."""
+    return filters.entries(query, "demo", SCHEMA)
+
+
+def ledger(query: Parameters) -> Asked:
+    """Ask for an account's entries."""
+    return filters.entries(query, "demo", SCHEMA, "alice")
+
+
+def audit_trail(query: Parameters) -> Asked:
+    """Ask for an account's events."""
+    return filters.audit_trail(query, "demo", "alice")
+
+
+def accounts(query: Parameters) -> Asked:
+    """Ask for accounts."""
+    return filters.accounts(query, "demo", SCHEMA)
+
+
+GROWING = pytest.mark.parametrize("asking", [transactions, entries, ledger, audit_trail])
+
+
+class Growing:
+    """A ledger that goes on between any two pages."""
+
+    def __init__(self, url: str, pool: database.Pool) -> None:
+        self.url = url
+        self.pool = pool
+        self.written = 0
+
+    async def grow(self, count: int = 3) -> None:
+        """Transfer to alice some more, with a hold, a void and a refund of hers."""
+        number = self.written
+        self.written += 1
+        postings = (Posting("alice", "bob", "1", "USD"),)
+        commands: list[Command] = [
+            *(transfer(f"t{number}-{index}") for index in range(count)),
+            Hold(ledger="demo", key=f"h{number}", postings=postings),
+            Void(ledger="demo", key=f"v{number}", about=transaction_id("demo", f"h{number}")),
+            Refund(ledger="demo", key=f"b{number}", about=transaction_id("demo", f"t{number}-0")),
+            transfer(f"refused{number}", "alice", "bob", 10**12),
+        ]
+        moment = START + timedelta(minutes=number)
+        await given.written(self.url, commands, 4, now=lambda _: moment)
+        await given.project(self.url)
+
+    async def page(self, asking: Asking, cursor: str | None = None, **more: str) -> Page:
+        """Return a page of four, looking at six."""
+        query = {"limit": "4"} | more | ({} if cursor is None else {"cursor": cursor})
+        return await lists.page(self.pool, *asking(Parameters(query.items())), look_max=6)
+
+
+def keys(page: Page) -> list[tuple[object, ...]]:
+    """Return what tells the rows of a page apart."""
+    names = ("notification_id", "position", "line", "account_id", "transaction_id")
+    return [tuple(row[name] for name in names if name in row) for row in page.rows]
+
+
+@GROWING
+async def test_a_walk_from_the_newest_row_shows_what_was_there_when_it_began(
+    database_url: str, asking: Asking
+) -> None:
+    """And the way back from where it began shows what came since, next to it, up to the newest."""
+    async with database.pool(database_url, ROLE, 2) as pool:
+        growing = Growing(database_url, pool)
+        for _ in range(4):
+            await growing.grow()
+        expected = keys(await growing.page(asking, limit="500"))
+        first = page = await growing.page(asking)
+        position = first.position
+        shown = keys(first)
+        while page.next is not None:
+            await growing.grow(1)
+            page = await growing.page(asking, page.next)
+            shown += keys(page)
+            assert len(shown) < PAGES_MAX
+        assert page.position > position
+        assert shown[: len(expected)] == expected
+        assert len(shown) == len(set(shown))
+        assert all(row <= shown[0] for row in shown)
+
+        newer: list[tuple[object, ...]] = []
+        cursor, sent = first.previous, None
+        while cursor != sent:
+            if len(newer) < 40:
+                await growing.grow(1)
+            sent, page = cursor, await growing.page(asking, cursor)
+            newer = keys(page) + newer
+            cursor = page.previous
+        everything = await _all(growing, asking)
+        assert newer + shown == everything
+
+
+@GROWING
+async def test_a_walk_from_the_oldest_row_ends_at_the_newest(
+    database_url: str, asking: Asking
+) -> None:
+    """Ascending, a walk meets what is added meanwhile."""
+    async with database.pool(database_url, ROLE, 2) as pool:
+        growing = Growing(database_url, pool)
+        await growing.grow()
+        page = await growing.page(asking, order="asc")
+        shown = keys(page)
+        while page.next is not None:
+            if len(shown) < 40:
+                await growing.grow(1)
+            page = await growing.page(asking, page.next, order="asc")
+            shown += keys(page)
+        assert shown == (await _all(growing, asking))[::-1]
+
+
+@GROWING
+async def test_the_first_page_of_an_empty_list_leads_to_what_is_added(
+    database_url: str, asking: Asking
+) -> None:
+    """Its `next` is null, and its `previous` finds the first rows."""
+    async with database.pool(database_url, ROLE, 2) as pool:
+        growing = Growing(database_url, pool)
+        empty = await growing.page(asking)
+        assert (empty.rows, empty.next) == ([], None)
+        await growing.grow()
+        page = await growing.page(asking, empty.previous)
+        assert keys(page) == (await _all(growing, asking))[-len(page.rows) :]
+
+
+async def test_accounts_that_are_opened_meanwhile_are_shown_on_their_side(
+    database_url: str,
+) -> None:
+    """Those after the page by `next`, those before the first one by `previous`."""
+    async with database.pool(database_url, ROLE, 2) as pool:
+        growing = Growing(database_url, pool)
+        await _open(growing, "m1", "m2", "m3", "m4", "m5")
+        first = await growing.page(accounts)
+        assert [row["account_id"] for row in first.rows] == ["m1", "m2", "m3", "m4"]
+        await _open(growing, "a", "Z", "m4x", "m6")
+        second = await growing.page(accounts, first.next)
+        assert [row["account_id"] for row in second.rows] == ["m4x", "m5", "m6"]
+        assert second.next is None
+        before = await growing.page(accounts, first.previous)
+        assert [row["account_id"] for row in before.rows] == ["Z", "a"]
+        again = await growing.page(accounts, before.next)
+        assert keys(again)[:4] == keys(first)
+
+
+async def test_a_page_may_be_empty_and_not_the_last(database_url: str) -> None:
+    """What a request looks at is bounded; where it stopped, the next one goes on."""
+    async with database.pool(database_url, ROLE, 2) as pool:
+        growing = Growing(database_url, pool)
+        await given.written(database_url, [transfer("sought", reference="R"), transfer("other")])
+        for _ in range(3):
+            await growing.grow()
+        page = await growing.page(transactions, text="sought")
+        pages = [page]
+        while page.next is not None:
+            page = await growing.page(transactions, page.next, text="sought")
+            pages.append(page)
+        assert [len(each.rows) for each in pages] == [0] * (len(pages) - 1) + [1]
+        # Looking is by the reference's own index, so there is nothing in between.
+        (row,) = (await growing.page(transactions, reference="R")).rows
+        assert row["idempotency_key"] == "sought"
+
+
+async def _open(growing: Growing, *account_ids: str) -> None:
+    commands = [OpenAccount(ledger="demo", account_id=each, currency="USD") for each in account_ids]
+    await given.written(growing.url, commands, now=lambda _: START)
+    await given.project(growing.url)
+
+
+async def _all(growing: Growing, asking: Asking) -> list[tuple[object, ...]]:
+    query = Parameters({"limit": "500"}.items())
+    page = await lists.page(growing.pool, *asking(query))
+    assert page.next is None
+    return keys(page)

@@ -1,0 +1,149 @@
+"""Every problem code that the program raises is documented, in both documents, and no other is."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from command_side.rejections import Code
+from daybook.openapi import codes
+from daybook.openapi.document import document
+from daybook.openapi.operations import OPERATIONS
+from runtime import problems
+from runtime.http import CODES
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("command_side", "daybook", "events", "projections", "query_side", "runtime")
+# What the framework refuses, and what is a bug, has no problem of ours behind it.
+EDGE = ROOT / "runtime/http.py"
+KINDS = {kind.__name__ for kind in problems.STATUS}
+# The command line says these, or they are a second guard, or they are always handled.
+NEVER_OVER_HTTP = {
+    "account_missing",
+    "amount_not_finite",
+    "cache_unavailable",
+    "ledger_invalid",
+    "ledger_unexpected",
+    "scope_unknown",
+}
+DOCUMENTED = (ROOT / "docs/http-api.md").read_text(encoding="utf-8").partition("## Problems")[2]
+
+
+def _trees() -> Iterator[tuple[Path, ast.Module]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _raised() -> set[str]:
+    """Return the codes of all problems that the sources make, whatever they are made of."""
+    found = {str(code) for code in Code} | set(CODES.values())
+    for path, tree in _trees():
+        constants = _constants(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _name(node.func) in KINDS and node.args:
+                found |= _codes(node.args[0], constants)
+            elif isinstance(node, ast.Dict) and path == EDGE:
+                found |= _written_out(node)
+    return found
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Return the texts that names of a module are given, alone or one by one in a tuple."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            targets = node.targets[0]
+            names = targets.elts if isinstance(targets, ast.Tuple) else [targets]
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            for name, value in zip(names, values, strict=False):
+                if isinstance(name, ast.Name) and isinstance(value, ast.Constant):
+                    found[name.id] = str(value.value)
+    return found
+
+
+def _codes(node: ast.expr, constants: dict[str, str]) -> set[str]:
+    match node:
+        case ast.Constant(value=str(code)):
+            return {code}
+        case ast.Name(id=name) if name in constants:
+            return {constants[name]}
+        case ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(end))]):
+            return {f"{name}{end}" for name in _choices()}
+        case _:
+            # A name that a caller gives: `rejected(code, …)`, whose codes are those of `Code`.
+            assert isinstance(node, ast.Name), ast.unparse(node)
+            return set()
+
+
+def _choices() -> set[str]:
+    """Return the parameters that take one of some words: `parameters.choice("kind", …)`."""
+    return {
+        str(node.args[0].value)
+        for _, tree in _trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "choice"
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def _written_out(node: ast.Dict) -> set[str]:
+    """Return the codes of a problem document that is written out."""
+    values = [
+        value
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "code"
+    ]
+    return {
+        str(part.value)
+        for value in values
+        for part in ast.walk(value)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _table(heading: str) -> list[str]:
+    """Return the codes in the first column of the table below a heading."""
+    rows = DOCUMENTED.partition(f"### {heading}")[2].partition("### ")[0].splitlines()
+    columns = [row.split("|")[1] for row in rows if row.startswith("| `")]
+    return [code for column in columns for code in re.findall(r"`(\w+)`", column)]
+
+
+def test_the_http_documentation_names_just_the_codes_that_are_raised() -> None:
+    """In its tables; what never comes over HTTP is named below them."""
+    tables = [_table(heading) for heading in re.findall(r"### (.*)", DOCUMENTED)]
+    assert {code for table in tables for code in table} == _raised() - NEVER_OVER_HTTP
+    below = set(re.findall(r"`(\w+)`", DOCUMENTED.partition("### Never over HTTP")[2]))
+    assert below >= NEVER_OVER_HTTP
+
+
+def test_the_openapi_document_names_just_the_codes_that_are_raised() -> None:
+    """Operation by operation, and those of the framework for none of them."""
+    known = document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert set(known) == _raised() - NEVER_OVER_HTTP
+    named = {code for operation in OPERATIONS for code in operation.problems}
+    assert named | codes.ACCESS | codes.ALWAYS | codes.FRAMEWORK == set(known)
+
+
+def test_refusals_are_documented_in_order_of_precedence() -> None:
+    """When several apply, the first in the table is given; a key that was used is before all."""
+    assert _table("The business says no: 422") == ["idempotency_key_reused", *Code]
+
+
+def test_every_code_has_the_status_that_the_documentation_gives() -> None:
+    """In the tables that have a column for it."""
+    for heading in ("The request is wrong", "Try again, with the same key"):
+        rows = DOCUMENTED.partition(f"### {heading}")[2].partition("### ")[0].splitlines()
+        for row in rows:
+            if not row.startswith("| `"):
+                continue
+            _, names, status, *_ = (column.strip() for column in row.split("|"))
+            statuses = set(re.findall(r"\d+", status))
+            for code in re.findall(r"`(\w+)`", names):
+                assert str(codes.status_of(code)) in statuses or code in codes.FRAMEWORK, row

@@ -1,0 +1,111 @@
+"""What a request for a balance or a statement means, and what its text may hold."""
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query_side.statements import as_camt053, as_csv, asking
+from query_side.statements.asking import Asked, Format
+from runtime.problems import Invalid
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text, before",
+    [
+        ("2026-01-31", MIDNIGHT),
+        ("2026-01-31T23:59:59.999999Z", MIDNIGHT),
+        ("2026-02-01T00:59:59.999999+01:00", MIDNIGHT),
+        ("2026-02-01T00:00Z", MIDNIGHT + timedelta(microseconds=1)),
+        ("2026-02-01T00:00", MIDNIGHT + timedelta(microseconds=1)),
+    ],
+)
+def test_a_point_in_time_includes_what_was_recorded_just_then(text: str, before: datetime) -> None:
+    """A day includes all of it, and a time its own microsecond."""
+    assert asking.point({"at": text}) == Asked(recorded_before=before)
+    both = asking.point({"position": "7", "effective_at": text}, effective="effective_at")
+    assert both == Asked(position=7, effective_before=before)
+
+
+def test_without_parameters_it_is_now() -> None:
+    """And an effective time where none can be asked for is not read."""
+    assert asking.point({}) == Asked()
+    assert asking.point({"effective_at": "nonsense"}) == Asked()
+
+
+@pytest.mark.parametrize(
+    "given_, code",
+    [
+        ({"position": "1", "at": "2026-01-01"}, "point_ambiguous"),
+        ({"position": ""}, "position_invalid"),
+        ({"position": "-1"}, "position_invalid"),
+        ({"position": "1.0"}, "position_invalid"),
+        ({"position": "\u0661"}, "position_invalid"),
+        ({"position": str(2**63)}, "position_invalid"),
+        ({"at": ""}, "period_invalid"),
+        ({"at": "9999-12-31"}, "period_invalid"),
+        ({"at": "9999-12-31T23:59:59.999999Z"}, "period_invalid"),
+        ({"at": "0001-01-01T00:00+01:00"}, "period_invalid"),
+    ],
+)
+def test_what_is_no_point_is_refused(given_: Mapping[str, str], code: str) -> None:
+    """By its code, at the end of the calendar too."""
+    with pytest.raises(Invalid) as caught:
+        asking.point(given_)
+    assert caught.value.code == code
+
+
+def test_a_period_is_of_whole_days() -> None:
+    """The last one included; its end is the next one's beginning."""
+    january = asking.period({"from": "2026-01-01", "to": "2026-01-31"})
+    february = asking.period({"from": "2026-02-01", "to": "2026-02-28"})
+    assert january.end == february.start == MIDNIGHT
+
+
+def test_unknown_and_repeated_parameters_are_refused() -> None:
+    """A typing error is never taken for a default."""
+    assert asking.parameters([("a", "1")], ("a", "b")) == {"a": "1"}
+    for pairs, code in (
+        ([("c", "1")], "parameter_unknown"),
+        ([("a", "1"), ("a", "1")], "parameter_repeated"),
+    ):
+        with pytest.raises(Invalid) as caught:
+            asking.parameters(pairs, ("a", "b"))
+        assert caught.value.code == code
+
+
+def test_only_an_offered_format_is_chosen() -> None:
+    """The trial balance is no camt.053, whatever `Accept` says."""
+    offered = (Format.JSON, Format.CSV)
+    assert asking.form({}, "application/xml, text/csv", offered) is Format.CSV
+    assert asking.form({}, "application/xml", offered) is Format.JSON
+    with pytest.raises(Invalid):
+        asking.form({"format": "camt.053"}, "", offered)
+
+
+@given(st.text(st.characters(exclude_characters="\x00")))
+def test_a_cell_is_no_formula_and_can_be_read_back(text: str) -> None:
+    """One apostrophe before, taken away again; everything else is the csv module's."""
+    cell = as_csv.safe(text)
+    assert not cell.startswith(FORMULAS)
+    assert cell.removeprefix("'") == text
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow([cell, "x"])
+    buffer.seek(0)
+    assert list(csv.reader(buffer, strict=True)) == [[cell, "x"]]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_can_be_in_the_message(text: str) -> None:
+    """What XML cannot hold is replaced, one for one; everything else comes back."""
+    read = ET.fromstring(f"<a>{as_camt053._text(text)}</a>").text or ""  # noqa: S314, SLF001
+    assert len(read) == len(text)
+    assert all(one in (other, "\ufffd") for one, other in zip(read, text, strict=True))
