@@ -9,7 +9,7 @@ import httpx
 import pytest
 from litestar.testing import AsyncTestClient
 
-from command_side.commands import Command, Hold, Refund, Schedule, Transfer
+from command_side.commands import Capture, Command, Hold, Part, Refund, Schedule, Settle, Transfer
 from daybook.serve import Side, application
 from events.vocabulary import Rate, Stage, transaction_id
 from runtime import auth
@@ -33,6 +33,7 @@ STATUSES = {
     "later-pauper": "FAILED",
     "later-carol": "CANCELLED",
     "later-still": "SCHEDULED",
+    "hold-used": "EXPIRED",
     "never-mind": "COMPLETED",
 }
 
@@ -84,9 +85,23 @@ async def reader(database_url: str) -> AsyncIterator[Reader]:
             postings=several(("bob", "alice", 5, "USD")),
             due_at=START + timedelta(days=3),
         ),
+        Hold(
+            ledger="demo",
+            key="hold-used",
+            postings=several(("bob", "alice", 5, "USD"), ("bob", "alice", 2, "USD")),
+            expires_at=START + timedelta(hours=6),
+        ),
+        Capture(
+            ledger="demo",
+            key="cap-used",
+            about=transaction_id("demo", "hold-used"),
+            parts=(Part(0, 3), Part(1, 2)),
+        ),
         transfer("settle", "world", "bob", 3, "other"),
     ]
     await given.written(database_url, more, now=lambda _: START + timedelta(hours=5))
+    expired: list[Command] = [Settle(about=transaction_id("demo", "hold-used"))]
+    await given.written(database_url, expired, now=lambda _: START + timedelta(hours=7))
     await given.project(database_url)
     async with _served(database_url) as client:
         yield Reader(client)
@@ -197,6 +212,8 @@ async def test_every_transaction_verifies(reader: Reader) -> None:
         ]
     kinds = [e["kind"] for e in (await reader.verified(_id("hold-expiring")))["entries"]]
     assert kinds == ["held"] * 4 + ["released"] * 4
+    used = (await reader.verified(_id("hold-used")))["entries"]
+    assert [entry["amount_minor"] for entry in used if entry["kind"] == "released"] == ["2", "2"]
     assert len((await reader.verified(_id("later-bob")))["entries"]) == 2
     assert len((await reader.verified(_id("x")))["totals"]) == 2
 
@@ -242,14 +259,13 @@ async def test_the_ledger_shows_what_is_held_only_if_asked(reader: Reader) -> No
     assert {entry["kind"] for entry in posted} == {"posted"}
     held = (await reader.get("/accounts/bob/ledger?kind=held"))["items"]
     assert {entry["kind"] for entry in held} == {"held"}
-    last = held[0]
-    assert last["transaction_id"] == _id("hold-late")
-    balance = await reader.get("/accounts/bob/balance")
-    for name in ("balance_minor", "available_minor"):
-        assert last[name] == balance[name]
-    assert last["balance_minor"] != last["available_minor"]
+    assert _id("hold-late") in [entry["transaction_id"] for entry in held]
     every = (await reader.get("/accounts/bob/ledger?kind=all&limit=500"))["items"]
     assert {entry["kind"] for entry in every} == {"posted", "held", "released"}
+    balance = await reader.get("/accounts/bob/balance")
+    for name in ("balance_minor", "available_minor"):
+        assert every[0][name] == balance[name]
+    assert balance["balance_minor"] != balance["available_minor"]
 
 
 async def test_the_audit_trail_has_every_event_of_an_account(reader: Reader) -> None:
