@@ -192,11 +192,11 @@ CORRUPTIONS = [
     ),
     (
         "amount_mismatch",
-        "UPDATE read.entries SET amount = amount + $1, balance = balance + $1",
+        "UPDATE read.entries SET amount = amount + $1",
     ),
     (
         "running_balance_mismatch",
-        "UPDATE read.entries SET balance = balance + $1",
+        "UPDATE read.entries SET credits_posted = credits_posted + $1",
     ),
     (
         "command_account_drift",
