@@ -53,6 +53,7 @@ class Item(msgspec.Struct):
     recorded_at: datetime | None = None
     effective_at: datetime | None = None
     balance: int = 0
+    available: int = 0
 
 
 class Books:
@@ -164,10 +165,17 @@ class Books:
         for number, posting in enumerate(event.postings):
             for side, account_id in (("debit", posting.debit), ("credit", posting.credit)):
                 account = self.accounts[account_id]
+                amount = int(posting.amount)
+                adds = side == self._normal[account_id]
                 if kind == "posted":
-                    sign = 1 if side == self._normal[account_id] else -1
-                    account.balance += sign * int(posting.amount)
-                    account.amounts = {posting.currency: account.balance}
+                    account.balance += amount if adds else -amount
+                if not adds:
+                    # What is held can't be taken twice; what was held is taken by its capture.
+                    captured = isinstance(event, TransferPosted) and event.kind is Kind.CAPTURE
+                    freed = amount if kind == "released" else -amount
+                    account.available += 0 if captured else freed
+                elif kind == "posted":
+                    account.available += amount
                 self.entries.append(
                     Item(
                         (recorded.position, 2 * number + (side == "credit")),
@@ -180,6 +188,7 @@ class Books:
                         recorded_at=event.recorded_at,
                         effective_at=effective_at or event.recorded_at,
                         balance=account.balance,
+                        available=account.available,
                     )
                 )
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from command_side.commands import Command, OpenAccount
+from command_side.commands import Command, Hold, OpenAccount
 from events import shown
 from events.vocabulary import AccountType, Kind, Side, Stage, Status, transaction_id
 from query_side import filters, lists, views
@@ -21,7 +21,7 @@ from query_side.lists import Page
 from query_side.parameters import Paging, Parameters
 from runtime import database
 from tests.integration import given, naive_lists
-from tests.integration.given import SCHEMA, START, transfer
+from tests.integration.given import SCHEMA, START, several, transfer
 
 SEEDS = (1, 2, 3)
 EXAMPLES = 100
@@ -65,6 +65,8 @@ EXTRA: list[Command] = [
     transfer("wild%", description="100% of a_b", metadata={"a.b c": 1, "a": "null"}),
     transfer("plain", "world", "bob", 5, reference="INV-2", metadata={"ok": "true", "z": "3"}),
     transfer("dated", "world", "bob", 6, effective_at=START - timedelta(days=2)),
+    # On an account that a credit takes from.
+    Hold(ledger="demo", key="to-bank", postings=several(("world", "bank:main", 5, "USD"))),
     OpenAccount(ledger="demo", account_id="noted", currency="EUR", metadata={"tier": "%b"}),
 ]
 
@@ -345,10 +347,12 @@ def _check_figures(list_: Asking, pages: list[Page], expected: list[naive_lists.
             case "entries" | "ledger":
                 view = views.entry(row, SCHEMA)
                 assert view["balance_minor"] == str(item.balance)
+                assert view["available_minor"] == str(item.available)
                 assert view["transaction_id"] == item.transaction
             case "accounts":
                 view = views.account(row, SCHEMA) | views.balance(row, SCHEMA)
                 assert view["balance_minor"] == str(item.balance)
+                assert view["available_minor"] == str(item.available)
                 assert view["metadata"] == item.metadata
             case _:
                 pass
