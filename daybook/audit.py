@@ -11,8 +11,8 @@ from events import log, money
 from events import schema as schemas
 from events.period import moment
 from events.replay import Books
-from projections.compare import Scope
-from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
+from projections.auditing.compare import Scope
+from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from runtime import database
 from runtime.problems import Invalid, NotFound
 from runtime.settings import Settings

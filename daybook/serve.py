@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 import command_side.app
 import command_side.routes
 import projections.app
-import projections.routes
+import projections.auditing.routes
 import query_side.app
 import query_side.routes
 import query_side.statements.routes
@@ -55,7 +55,7 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += [
             *query_side.routes.ROUTES,
             *query_side.statements.routes.ROUTES,
-            *projections.routes.ROUTES,
+            *projections.auditing.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

@@ -9,7 +9,7 @@ from litestar import Litestar
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
-from projections.reconcile import ROLE
+from projections.auditing.reconcile import ROLE
 from runtime import database
 from runtime.auth import Tokens
 from runtime.settings import Settings

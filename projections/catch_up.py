@@ -19,10 +19,10 @@ from uuid import UUID
 
 from events import checkpoints, log
 from events.vocabulary import AccountType, Recorded, Side, Stage, Status
-from projections import page as pages
-from projections.balances import AccountKey, Balance
-from projections.page import Account, Page
-from projections.standings import Standing
+from projections.folds import page as pages
+from projections.folds.balances import AccountKey, Balance
+from projections.folds.page import Account, Page
+from projections.folds.standings import Standing
 from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.sql import as_rows, queries

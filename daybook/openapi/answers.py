@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
-from projections.discrepancies import Discrepancy
+from projections.auditing.discrepancies import Discrepancy
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType

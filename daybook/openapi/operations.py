@@ -41,7 +41,7 @@ from daybook.openapi.parameters import (
     WAIT,
     Parameter,
 )
-from projections.routes import PeriodBody
+from projections.auditing.routes import PeriodBody
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

@@ -15,10 +15,10 @@ from command_side.commands import Refund
 from events import log
 from events.period import moment
 from events.vocabulary import transaction_id
-from projections import compare
-from projections.compare import Scope
-from projections.discrepancies import KEPT_MAX, Discrepancy, Kind
-from projections.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
+from projections.auditing import compare
+from projections.auditing.compare import Scope
+from projections.auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
+from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
 from projections.worker import Projector
 from runtime.problems import Invalid
 from runtime.sql import queries

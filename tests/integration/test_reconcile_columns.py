@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from command_side.commands import Hold
-from projections import audited
-from projections.audited import Journal, Register
+from projections.auditing import audited
+from projections.auditing.audited import Journal, Register
+from projections.auditing.discrepancies import Discrepancy
+from projections.auditing.reconcile import ROLE, reconcile_all
 from projections.catch_up import catch_up
-from projections.discrepancies import Discrepancy
-from projections.reconcile import ROLE, reconcile_all
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from tests.integration import given

@@ -19,10 +19,10 @@ from command_side.commands import Command, accounts_of
 from command_side.state import Books, Earlier, State
 from events import codec, vocabulary
 from events.vocabulary import FIRST_VERSION, Recorded, TransactionEvent
-from projections import page as pages
-from projections.entries import Entry
-from projections.page import Page
-from projections.transactions import Transaction
+from projections.folds import page as pages
+from projections.folds.entries import Entry
+from projections.folds.page import Page
+from projections.folds.transactions import Transaction
 from tests.unit.examples import SCHEMA
 
 Item = TypeVar("Item")

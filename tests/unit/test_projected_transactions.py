@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from events.vocabulary import Kind, Posting, Recorded, TransferPosted
-from projections import transactions
+from projections.folds import transactions
 
 ORIGINAL = UUID(int=1)
 

@@ -31,8 +31,8 @@ from events.vocabulary import (
     TransferRejected,
     accounts_of,
 )
-from projections.entries import Entry
-from projections.entries import Movement as Moved
+from projections.folds.entries import Entry
+from projections.folds.entries import Movement as Moved
 from runtime.problems import Invalid, Outdated, Problem, Rejected
 from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key
 from tests.unit.grounds import has_grounds

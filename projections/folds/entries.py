@@ -16,7 +16,7 @@ from events.vocabulary import (
     Side,
     TransferPosted,
 )
-from projections.balances import AccountKey, Balance
+from projections.folds.balances import AccountKey, Balance
 
 
 class Movement(StrEnum):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from events.expected import Closing, Line, Mention, Moment, Outcome, Standing, Tally
 from events.replay import Books
-from projections.discrepancies import Kind
+from projections.auditing.discrepancies import Kind
 from runtime.sql import queries
 
 SQL = queries("projections")

@@ -8,9 +8,9 @@ import msgspec
 
 from events.expected import Line, Mention, Moment, Outcome
 from events.replay import Books
-from projections import discrepancies
-from projections.audited import Columns, Journal, Register
-from projections.discrepancies import Findings
+from projections.auditing import discrepancies
+from projections.auditing.audited import Columns, Journal, Register
+from projections.auditing.discrepancies import Findings
 from runtime.database import Executor
 
 PAGE_ROWS_MAX = 5_000

@@ -19,10 +19,10 @@ from events import checkpoints, log
 from events.expected import Line, Mention, Moment, Outcome
 from events.replay import Books, mentions, moments
 from events.vocabulary import Recorded
-from projections import audited, compare, discrepancies
-from projections.audited import ENTRIES, MENTIONS, MOMENTS, TRANSACTIONS
-from projections.compare import Run, Scope
-from projections.discrepancies import Discrepancy
+from projections.auditing import audited, compare, discrepancies
+from projections.auditing.audited import ENTRIES, MENTIONS, MOMENTS, TRANSACTIONS
+from projections.auditing.compare import Run, Scope
+from projections.auditing.discrepancies import Discrepancy
 from runtime.database import Executor
 from runtime.sql import queries
 

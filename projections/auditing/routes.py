@@ -11,10 +11,10 @@ from litestar.types import ASGIApp
 from events import access, checkpoints, freshness, money
 from events.access import Caller
 from events.period import moment
-from projections import audited
 from projections.app import AuditSide
-from projections.compare import Scope
-from projections.reconcile import Report, reconcile_account, record
+from projections.auditing import audited
+from projections.auditing.compare import Scope
+from projections.auditing.reconcile import Report, reconcile_account, record
 from runtime.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
 from runtime.problems import Invalid, NotFound
 from runtime.sql import Row, queries

@@ -21,11 +21,11 @@ from events.vocabulary import (
     TransferScheduled,
     accounts_of,
 )
-from projections import entries, standings, transactions
-from projections.balances import AccountKey, Balance
-from projections.entries import Entry
-from projections.standings import Standing
-from projections.transactions import Transaction
+from projections.folds import entries, standings, transactions
+from projections.folds.balances import AccountKey, Balance
+from projections.folds.entries import Entry
+from projections.folds.standings import Standing
+from projections.folds.transactions import Transaction
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 

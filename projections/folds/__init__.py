@@ -1,0 +1,1 @@
+"""The pure folds: events → rows of the read models."""
