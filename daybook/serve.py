@@ -13,6 +13,7 @@ import command_side.routes
 import projections.app
 import projections.auditing.routes
 import query_side.app
+import query_side.events.routes
 import query_side.routes
 import query_side.statements.routes
 from daybook import __version__
@@ -55,6 +56,7 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += [
             *query_side.routes.ROUTES,
             *query_side.statements.routes.ROUTES,
+            *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]

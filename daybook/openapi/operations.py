@@ -29,6 +29,8 @@ from daybook.openapi.parameters import (
     DIFFERENCE,
     DRY_RUN,
     ENTRIES,
+    EVENTS,
+    FOLLOW,
     FRESH,
     KEY,
     LEDGER_ENTRIES,
@@ -48,6 +50,7 @@ NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 CSV = "text/csv"
 XML = "application/xml"
+SSE = "text/event-stream"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -55,6 +58,7 @@ TAGS = {
     "Submitting": "Money moves, or is held, scheduled, given back: what has an idempotency key.",
     "Accounts": "Policies of accounts, and closing the books.",
     "Reading transactions": "What was submitted, and what became of it.",
+    "The log": "What happened, as it was recorded.",
     "Reading accounts": "Balances, entries and events of an account.",
     "Reconciling": "The log replayed against what the read models show.",
     "The service": "How it is.",
@@ -230,6 +234,26 @@ READING = (
         parameters=(*TRANSACTIONS, *FRESH),
         answers={200: _json(answers.Transactions)},
         problems=codes.TRANSACTIONS,
+    ),
+    Operation(
+        name="events",
+        route="GET /events",
+        tag="The log",
+        summary="A ledger's events as they were recorded, oldest first; as NDJSON all of them",
+        scope="read",
+        parameters=(*EVENTS, *FRESH),
+        answers={200: {JSON: answers.LogEvents, NDJSON: answers.LogEvent}},
+        problems=codes.EVENTS,
+    ),
+    Operation(
+        name="followEvents",
+        route="GET /events/stream",
+        tag="The log",
+        summary="Every event as it is recorded: Server-Sent Events",
+        scope="read",
+        parameters=FOLLOW,
+        answers={200: {SSE: str}},
+        problems=codes.FOLLOW,
     ),
     Operation(
         name="verifyDoubleEntry",

@@ -11,6 +11,9 @@ _VARYING = (
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
+    # An event's position, in pages and in streams.
+    (re.compile(r'("specversion":"1.0","id":)"\d+"'), r'\1"N"'),
+    (re.compile(r"\bid:\d+"), "id:N"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
     (re.compile(r"(<NtryRef>)\d+"), r"\1N"),

@@ -28,8 +28,11 @@ ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "runtime": (None,),
 }
 ROLES: dict[str, tuple[str | None, ...]] = {
-    "head": (AUDITOR,),
-    "read_after": (RELAY, PROJECTOR, AUDITOR),
+    "head": (READER, AUDITOR),
+    "find": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(("read_of_ledger", "read_of_ledger_backwards"), (READER, AUDITOR)),
+    "read_tail": (READER,),
+    "read_after": (RELAY, PROJECTOR, READER, AUDITOR),
     "read_mentioning": (AUDITOR,),
     "checkpoint": (WRITER, READER, AUDITOR),
     "lock_checkpoint": (PROJECTOR,),

@@ -21,6 +21,7 @@ KINDS = {kind.__name__ for kind in problems.STATUS}
 NEVER_OVER_HTTP = {
     "account_missing",
     "amount_not_finite",
+    "arguments_invalid",
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
