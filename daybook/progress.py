@@ -14,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def shown(work: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar while the caller works; it goes on by calling what it gets with (done, total)."""
     columns = (TextColumn(work), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # In a log file a bar is nothing but line ends.
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(work)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -116,7 +116,7 @@ class Comparing:
             self._closings.setdefault(event.ledger, None if was is None else was.closed_before)
         lines, outcome = self._books.take(recorded)
         if outcome is not None:
-            self._began[outcome.stage] += 1
+            self._began[outcome.stage.value] += 1
         own = isinstance(event, AccountOpened | AccountChanged)
         for key in keys if own else {(line.ledger, line.account_id) for line in lines}:
             touched = self._accounts.setdefault(key, _Touched(before[key], 0, recorded.position))

@@ -83,7 +83,7 @@ class Explaining:
             step.counters.balance,
             step.sentence,
         )
-        self._by_kind.setdefault(event.kind, Sum()).add(made.amount)
+        self._by_kind.setdefault(event.kind.value, Sum()).add(made.amount)
         if self._newest_first:
             self._kept.appendleft(made)
             if len(self._kept) > self._kept_max:

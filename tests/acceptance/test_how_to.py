@@ -40,15 +40,16 @@ def steps(page: Path) -> list[Step]:
 
 async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
     """Return what each block of commands prints, all in one shell that knows `daybook`."""
-    program = folder / "bin/daybook"
+    program, desk = folder / "bin/daybook", folder / "desk"
     program.parent.mkdir()
+    desk.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
     program.chmod(0o755)
     ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
     script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
     process = await asyncio.create_subprocess_exec(
         *("bash", "-eu", "-c", script),
-        cwd=folder,
+        cwd=desk,
         env=environment(
             service,
             API=f"{service.url}{API}",

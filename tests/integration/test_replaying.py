@@ -1,14 +1,21 @@
 """Audit replay over a real log: what it tells is what the auditor's fold of the whole log says."""
 
+import asyncio
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from daybook.replaying import Replay, open_log
+from daybook.replaying import Replay, command, open_log
 from daybook.replaying.counters import counters_of
+from daybook.replaying.options import Written
+from daybook.replaying.sheets import Form
+from daybook.replaying.views import View
 from events.replay import Books
 from events.vocabulary import Recorded
-from runtime.problems import Invalid, NotFound
+from runtime.problems import Invalid, NotFound, Problem
+from runtime.sql import ROOT
 from tests.integration import given
 
 
@@ -99,3 +106,52 @@ async def test_events_are_those_of_a_ledger_and_an_account(database_url: str) ->
         for account_id, at in (("nobody", None), ("alice", 0)):
             with pytest.raises(NotFound, match="account_not_found"):
                 await log.explain("demo", account_id, at=at)
+
+
+REFUSED = [
+    ((View.ACCOUNT, (), "demo", None), "arguments_invalid"),
+    ((View.TRIAL_BALANCE, ("5",), None, None), "arguments_invalid"),
+    ((View.DIFF, ("1",), None, None), "arguments_invalid"),
+    ((View.DIFF, ("1", "2"), None, "3"), "arguments_invalid"),
+    ((View.DIFF, ("2", "1"), None, None), "position_invalid"),
+    ((View.DIFF, ("now", "1"), None, None), "period_invalid"),
+    ((View.TRIAL_BALANCE, (), None, "99"), "position_invalid"),
+    ((View.ACCOUNT, ("alice",), None, None), "ledger_missing"),
+    ((View.ACCOUNT, ("alice",), "other", None), "account_not_found"),
+]
+
+
+async def test_impossible_replays_are_refused_and_leave_no_file(
+    database_url: str, tmp_path: Path
+) -> None:
+    """What is asked is checked before anything is written."""
+    await given.written(database_url, [given.transfer("one")])
+    settings = given.settings(database_url)
+    written = Written(Form.CSV, tmp_path / "there")
+    for (view, arguments, ledger, until), code in REFUSED:
+        with pytest.raises(Problem, match=code):
+            await command.replay(settings, view, arguments, ledger, until, written)
+    assert list(tmp_path.iterdir()) == []
+    assert await command.replay(settings, View.TRIAL_BALANCE, (), None, None, written)
+    assert (tmp_path / "there").read_text(encoding="utf-8").startswith("ledger,account_id,")
+
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+async def test_the_documented_examples_print_what_is_shown(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/python-api.md, program by program, over the log that it speaks of."""
+    commands = [
+        given.transfer("deposit"),
+        given.transfer("payment", "alice", "shop", 30),
+        given.transfer("too-much", "alice", "shop", 900),
+    ]
+    await given.written(database_url, commands, now=lambda _: given.START)
+    monkeypatch.setenv("DAYBOOK_DATABASE_URL", database_url)
+    blocks = BLOCK.findall((ROOT / "docs/python-api.md").read_text(encoding="utf-8"))
+    assert [kind for kind, _ in blocks] == ["python", "text"] * (len(blocks) // 2)
+    for (_, program), (_, shown) in zip(blocks[::2], blocks[1::2], strict=True):
+        await asyncio.to_thread(exec, compile(program, "docs/python-api.md", "exec"), {})
+        assert capsys.readouterr().out == shown
