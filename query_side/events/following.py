@@ -20,7 +20,7 @@ from events import log as logs
 from events import reading, wanted
 from events.wanted import Wanted
 from query_side.events import sse
-from runtime import database
+from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.problems import Problem, Unavailable
 from runtime.settings import Settings
@@ -28,7 +28,7 @@ from runtime.sql import Row
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.05
+TICK_S = 0.02
 BEAT_S = 15.0
 # A token that was revoked works for at most a minute (runtime/auth.py), and then this at most.
 IDENTIFY_S = 60.0
@@ -104,10 +104,12 @@ class Following:
             raise Unavailable("too_many_streams", detail)
         self._channels[ledger] = channel
         channel.clients += 1
+        telemetry.STREAMS.inc()
         self._wanted.set()
         try:
             yield channel
         finally:
+            telemetry.STREAMS.dec()
             channel.clients -= 1
             if channel.clients == 0:
                 del self._channels[ledger]
