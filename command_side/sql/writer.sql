@@ -46,10 +46,12 @@ UPDATE command.accounts AS a SET
     credits_posted = n.credits_posted,
     debits_pending = n.debits_pending,
     credits_pending = n.credits_pending
-FROM json_to_recordset($1::json) AS n (
-    ledger text, account_id text, debits_posted numeric, credits_posted numeric,
-    debits_pending numeric, credits_pending numeric
-)
+FROM
+    json_to_recordset($1::json)
+        AS n (
+            ledger text, account_id text, debits_posted numeric, credits_posted numeric,
+            debits_pending numeric, credits_pending numeric
+        )
 WHERE a.ledger = n.ledger AND a.account_id = n.account_id;
 
 -- name: put_standings

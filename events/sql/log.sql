@@ -19,7 +19,7 @@ WITH moved AS (
     UPDATE events.head SET position = $1, recorded_at = $2 RETURNING position, xmin
 )
 
-SELECT moved.xmin, pg_notify('daybook_log', moved.position::text) FROM moved;
+SELECT moved.xmin, pg_notify('daybook_log', moved.position::text) AS told FROM moved;
 
 -- name: read_after
 -- Positions have no gaps, so a page is one contiguous range of the index.
