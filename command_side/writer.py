@@ -244,6 +244,7 @@ class Writer:
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await database.connect(self._settings.database_url, ROLE)
+            self._memory = Memory()
         return self._connection
 
     async def _disconnect(self) -> None:

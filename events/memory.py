@@ -2,7 +2,8 @@
 
 They are true as long as nobody else has moved the row whose lock guards them (the head, or a
 checkpoint). `mark` is that row's xmin: the transaction that wrote it last. Whoever mends guarded
-rows by other ways updates the guarding row, too, and everybody reads again.
+rows by other ways updates the guarding row, too, and everybody reads again. A memory goes with its
+connection: a server that crashed may have forgotten the transaction, and give its number again.
 """
 
 from collections.abc import Collection

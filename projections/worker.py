@@ -42,7 +42,7 @@ class Projector:
         """
         messages = await self._received()
         try:
-            applied = await apply(await self._connected(), self._settings, self._memory)
+            applied = await self._applied()
         except database.CONNECTION_ERRORS as error:
             await self._disconnect()
             raise database.unavailable(error) from error
@@ -55,6 +55,10 @@ class Projector:
             self._receiving.cancel()
             await asyncio.gather(self._receiving, return_exceptions=True)
         await self._disconnect()
+
+    async def _applied(self) -> int:
+        connection = await self._connected()
+        return await apply(connection, self._settings, self._memory)
 
     async def _received(self) -> list[Message]:
         """Return messages, or none after the idle poll; the long poll goes on meanwhile."""
@@ -79,6 +83,7 @@ class Projector:
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, synchronous_commit="off"
             )
+            self._memory = Memory()
         return self._connection
 
     async def _disconnect(self) -> None:
