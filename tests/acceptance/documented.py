@@ -13,7 +13,7 @@ _VARYING = (
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
     # An event's position, in pages and in streams.
     (re.compile(r'("specversion":"1.0","id":)"\d+"'), r'\1"N"'),
-    (re.compile(r"\bid:\d+"), "id:N"),
+    (re.compile(r"(?<![a-z_])id:\d+"), "id:N"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
     (re.compile(r"(<NtryRef>)\d+"), r"\1N"),
