@@ -40,6 +40,7 @@ from command_side.rules.records import refused
 from command_side.state import State
 from command_side.store import Memory
 from events import log
+from events.log import Head
 from events.schema import Schema
 from events.vocabulary import (
     FIRST_VERSION,
@@ -87,13 +88,14 @@ async def append_batch(
     memory = memory or Memory()
     async with connection.transaction():
         head = await log.lock_head(connection)
-        decided = await _decided(connection, commands, schema, head.at(now), memory, head.position)
+        decided = await _decided(connection, commands, schema, head.at(now), memory, head)
         if decided.events:
             changes = store.changes(decided.before, decided.state)
             _check_balanced(changes.accounts, decided.before)
-            await log.append(connection, head, decided.events)
+            last = (await log.append(connection, head, decided.events))[-1]
             await store.put(connection, changes)
-    memory.keep(decided.position, decided.state.accounts)
+            head = Head(last.position, last.event.recorded_at)
+    memory.keep(head, decided.state.accounts)
     return decided.outcomes
 
 
@@ -106,9 +108,7 @@ async def rehearse(
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await log.head(connection)
-        decided = await _decided(
-            connection, commands, schema, head.at(now), Memory(), head.position
-        )
+        decided = await _decided(connection, commands, schema, head.at(now), Memory(), head)
     return decided.outcomes, store.changes(decided.before, decided.state).accounts
 
 
@@ -118,11 +118,11 @@ async def _decided(
     schema: Schema,
     recorded_at: datetime,
     memory: Memory,
-    position: int,
+    head: Head,
 ) -> "_Decided":
     known = await log.find(connection, _streams(commands))
-    state = await store.load(connection, commands, known, memory, position)
-    decided = _Decided(state, known, position, schema, recorded_at)
+    state = await store.load(connection, commands, known, memory, head)
+    decided = _Decided(state, known, head.position, schema, recorded_at)
     for command in commands:
         decided.take(command)
     return decided

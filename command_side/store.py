@@ -24,6 +24,7 @@ from command_side.commands import (
 )
 from command_side.state import Books, Earlier, State
 from events import vocabulary
+from events.log import Head
 from events.vocabulary import AccountType, Recorded, Side, Stage, Status, TransactionEvent
 from runtime.database import Executor
 from runtime.sql import Row, as_rows, queries
@@ -35,27 +36,28 @@ ACCOUNTS_REMEMBERED_MAX = 100_000
 class Memory:
     """Accounts as this process last stored them: true as long as nobody else has moved the head.
 
-    Bounded: when it would grow beyond ACCOUNTS_REMEMBERED_MAX it starts anew. Whoever mends rows of
-    `command.accounts` by hand restarts the writers afterwards.
+    Bounded: when it would grow beyond ACCOUNTS_REMEMBERED_MAX it starts anew. A repair moves the
+    head's time on, and so makes it forget; whoever mends rows of `command.accounts` by hand
+    restarts the writers afterwards.
     """
 
     def __init__(self) -> None:
-        self._position = -1
+        self._head: Head | None = None
         self._accounts: dict[AccountKey, Account] = {}
 
-    def recall(self, position: int, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
-        """Return what is known of the `wanted` accounts as of `position`."""
-        if position != self._position:
+    def recall(self, head: Head, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
+        """Return what is known of the `wanted` accounts as of `head`."""
+        if head != self._head:
             self._accounts.clear()
         known = self._accounts
         return {key: known[key] for key in wanted if key in known}
 
-    def keep(self, position: int, accounts: dict[AccountKey, Account]) -> None:
-        """Remember `accounts` as of `position`, which has been committed."""
+    def keep(self, head: Head, accounts: dict[AccountKey, Account]) -> None:
+        """Remember `accounts` as of `head`, which has been committed."""
         if len(self._accounts) + len(accounts) > ACCOUNTS_REMEMBERED_MAX:
             self._accounts.clear()
         self._accounts.update(accounts)
-        self._position = position
+        self._head = head
 
 
 async def load(
@@ -63,15 +65,15 @@ async def load(
     commands: Sequence[Command],
     known: dict[UUID, Recorded],
     memory: Memory,
-    position: int,
+    head: Head,
 ) -> State:
-    """Return what deciding `commands` needs, as of `position`; `known` are the streams found."""
+    """Return what deciding `commands` needs, as of `head`; `known` are the streams found."""
     earlier = await _earlier(connection, commands, known)
     wanted = {key for command in commands for key in accounts_of(command)}
     for found in earlier.values():
         event = found.event
         wanted |= {(event.ledger, name) for name in vocabulary.accounts_of(event.postings)}
-    accounts = memory.recall(position, wanted)
+    accounts = memory.recall(head, wanted)
     if forgotten := wanted - accounts.keys():
         for row in await connection.fetch(SQL["accounts"], *zip(*forgotten, strict=True)):
             accounts[row["ledger"], row["account_id"]] = _account(row)
