@@ -23,7 +23,7 @@ import asyncpg
 
 from events import checkpoints
 from projections.rebuilding.load import Folded, go_on
-from projections.rebuilding.tables import NAMES, REPLACED
+from projections.rebuilding.tables import NAMES, REBUILT, REPLACED
 from runtime.database import Connection
 from runtime.problems import Unavailable
 from runtime.sql import queries
@@ -71,7 +71,7 @@ async def _swapped(first: Connection, second: Connection, folded: Folded, record
         if done:
             async with second.transaction():
                 await go_on(second, folded, position)
-            done = await _snapshots_ended(first, [first, second]) and await _moved(first)
+            done = await _snapshots_ended(second, [first, second]) and await _moved(first)
         if done:
             await record(first, position)
     except BaseException:
@@ -85,7 +85,10 @@ async def _swapped(first: Connection, second: Connection, folded: Folded, record
 
 
 async def _snapshots_ended(connection: Connection, ours: Sequence[Connection]) -> bool:
-    """Wait until everybody who reads as of now has ended; whoever comes later does not matter."""
+    """Wait until everybody who reads as of now has ended; whoever comes later does not matter.
+
+    Not to be asked in a transaction, in which PostgreSQL would give the first answer for ever.
+    """
     pids = [one.get_server_pid() for one in ours]
     before = {tuple(row) for row in await connection.fetch(SQL["open_snapshots"], pids)}
     deadline = time.monotonic() + SNAPSHOTS_S_MAX
@@ -109,4 +112,5 @@ async def _moved(connection: Connection) -> bool:
     for row in rows:
         await connection.execute(row["away_statement"])
         await connection.execute(row["in_statement"])
+    await connection.execute(f"DROP SCHEMA {REBUILT}")
     return True

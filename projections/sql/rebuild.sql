@@ -100,12 +100,14 @@ ORDER BY c.relname;
 
 -- name: open_snapshots
 -- Who may still read as of a time before the last rows were committed: they must not find the new
--- tables, where those rows would be missing.
+-- tables, where those rows would be missing. The projector, which waits for the checkpoint that we
+-- hold, will read as of the time when it gets it.
 SELECT a.pid, a.xact_start
 FROM pg_stat_activity AS a
 WHERE
     a.datname = current_database() AND a.backend_type = 'client backend'
-    AND a.backend_xmin IS NOT NULL AND a.pid <> ALL($1::int[]);
+    AND a.backend_xmin IS NOT NULL AND a.pid <> ALL($1::int[])
+    AND NOT pg_blocking_pids(a.pid) && $1::int[];
 
 -- name: limit_lock_wait
 -- For this transaction only, in milliseconds.
