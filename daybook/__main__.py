@@ -153,6 +153,49 @@ def replay(ledger: str | None, until: int | None, as_json: bool) -> None:
     _say(as_json, balance, audit.trial_balance_as_text(balance))
 
 
+@cli.command()
+@click.option("--ledger", help="Only this ledger's rows.")
+@click.option("--account", help="With --ledger: only this account's.")
+@click.option("--reconciliation", type=click.UUID, help="What this reconciliation compared.")
+@click.option("--kind", help="Of those rows, only differences of this kind.")
+@click.option("--position", type=int, help="… first shown by the event at this position.")
+@click.option("--transaction", type=click.UUID, help="… of this transaction.")
+@click.option("--apply", "applied", is_flag=True, help="Do it; without it, only show the plan.")
+@click.option("--plan", help="With --apply: only if the plan is still this one.")
+@click.option("--reason", help="With --apply: why; it is kept.")
+@click.option("--by", help="With --apply: who; without it, the user who runs this.")
+@as_json
+def repair(as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options above
+    """Put wrong rows of the views right, from the log. Exit code 1: rows (still) differ."""
+    from daybook import repair as repairing  # noqa: PLC0415
+
+    answer = _run(lambda given: repairing.repair(given, repairing.Asked(**asked)))
+    _say(as_json, repairing.as_document(answer), repairing.as_text(answer))
+    sys.exit(0 if repairing.is_clean(answer) else 1)
+
+
+@cli.command()
+@click.option("--compare-only", is_flag=True, help="Build and compare; swap nothing.")
+@click.option("--keep-old", is_flag=True, help="Keep the old tables, in the schema read_replaced.")
+@click.option("--drop-old", is_flag=True, help="Only drop the tables that were kept.")
+@click.option("--by", help="Who rebuilds; without it, the user who runs this.")
+@as_json
+def rebuild(
+    compare_only: bool, keep_old: bool, drop_old: bool, by: str | None, as_json: bool
+) -> None:
+    """Build all read models anew beside the live ones, and swap. Exit code 1: they differed."""
+    from daybook import rebuild as rebuilding  # noqa: PLC0415
+
+    if drop_old:
+        _run(rebuilding.drop_old)
+        _say(as_json, {"dropped": True}, "dropped what a rebuild kept, if anything")
+        return
+    loop.collect_garbage_rarely()
+    built = _run(lambda given: rebuilding.rebuild(given, by, compare_only, keep_old))
+    _say(as_json, built, rebuilding.as_text(built))
+    sys.exit(1 if built.differing else 0)
+
+
 def main() -> None:
     """Run the command line; expected failures are one line, never a traceback."""
     try:

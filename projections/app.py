@@ -1,5 +1,6 @@
 """What reconciliation over HTTP works with, opened at start and closed at the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,13 +19,14 @@ CONNECTIONS_MAX = 2
 
 
 class AuditSide(msgspec.Struct, frozen=True):
-    """The auditor's own connections: few, since each replay keeps one busy."""
+    """The auditor's own connections: few, since each replay keeps one busy. Repairs take turns."""
 
     settings: Settings
     schema: Schema
     pool: database.Pool
     tokens: Tokens
     projected: checkpoints.Waiters
+    repairing: asyncio.Lock
 
 
 @asynccontextmanager
@@ -36,6 +38,11 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
         app.state.audit_side = AuditSide(
-            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
+            settings,
+            schemas.load(settings.schema_file),
+            pool,
+            Tokens(pool),
+            projected,
+            asyncio.Lock(),
         )
         yield

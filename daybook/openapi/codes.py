@@ -165,15 +165,35 @@ TRIAL_BALANCE = (
     READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
 )
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+REPAIR = (
+    READ
+    | NO_ACCOUNT
+    | BODY
+    | _codes(
+        "reason_missing",
+        "repair_ambiguous",
+        "reconciliation_not_found",
+        "log_unsound",
+        "repair_too_large",
+        "plan_stale",
+    )
+)
+NO_REPAIR = _codes("repair_not_found")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),
-    404: _codes("transaction_not_found", "account_not_found", "not_found"),
+    404: _codes(
+        "transaction_not_found",
+        "account_not_found",
+        "reconciliation_not_found",
+        "repair_not_found",
+        "not_found",
+    ),
     405: _codes("method_not_allowed"),
-    409: _codes("still_running"),
+    409: _codes("still_running", "plan_stale"),
     413: _codes("body_too_large", "batch_too_large"),
-    422: _codes("idempotency_key_reused"),
+    422: _codes("idempotency_key_reused", "log_unsound", "repair_too_large"),
     500: _codes("internal_error"),
     503: _codes(
         "too_many_waiting",

@@ -42,6 +42,7 @@ from daybook.openapi.parameters import (
     Parameter,
 )
 from projections.auditing.routes import PeriodBody
+from projections.repairing.routes import RepairBody
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -372,6 +373,37 @@ READING = (
         parameters=FRESH,
         answers={200: _json(answers.Reports)},
         problems=codes.READ,
+    ),
+    Operation(
+        name="repair",
+        route="POST /repairs",
+        tag="Reconciling",
+        summary="Plan which rows to put right, from the log; with `apply`, do it",
+        scope="repair",
+        parameters=FRESH,
+        body=_json(RepairBody),
+        answers={200: _json((answers.RepairPlan, answers.RepairDone))},
+        problems=codes.REPAIR,
+    ),
+    Operation(
+        name="repairs",
+        route="GET /repairs",
+        tag="Reconciling",
+        summary="The ledger's latest repairs, newest first",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Repairs)},
+        problems=codes.READ,
+    ),
+    Operation(
+        name="oneRepair",
+        route="GET /repairs/{repair_id}",
+        tag="Reconciling",
+        summary="One repair: who, when, why, and every row before and after",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.RepairDone)},
+        problems=codes.READ | codes.NO_REPAIR,
     ),
 )
 SERVICE = (

@@ -42,6 +42,7 @@ PATH = {
     parameter.name: parameter
     for parameter in (
         _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
+        _path("repair_id", "The `repairId` of a repair.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
     )

@@ -28,7 +28,7 @@ from projections.repairing import survey as surveys
 from projections.repairing.plan import ROWS_MAX, Change, Plan, Wanted, shown
 from projections.repairing.survey import COMMAND_SIDE, KEYS, VIEWS, Progress, Survey
 from runtime.database import Executor
-from runtime.problems import Conflict, Rejected
+from runtime.problems import Conflict, NotFound, Rejected
 from runtime.sql import as_rows, queries
 
 SQL = queries("projections")
@@ -63,6 +63,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """What was mended, by whom and why. `check` is None if it ended before it could look again."""
 
     repair_id: UUID
+    account_id: str | None
     fingerprint: str
     checkpoint: int
     head: int
@@ -71,6 +72,17 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     applied_at: datetime
     changes: list[Change]
     check: Check | None = None
+
+
+async def scope_of(
+    connection: Executor, reconciliation_id: UUID, ledger: str | None = None
+) -> Wanted:
+    """Return what a reconciliation compared, of `ledger` if it is given. Raises NotFound."""
+    row = await connection.fetchrow(SQL["reconciliation_scope"], reconciliation_id, ledger)
+    if row is None:
+        detail = f"There is no reconciliation {reconciliation_id}."
+        raise NotFound("reconciliation_not_found", detail)
+    return Wanted(ledger=row["ledger"], account_id=row["account_id"])
 
 
 async def plan(connection: Executor, wanted: Wanted, progress: Progress | None = None) -> Plan:
@@ -110,6 +122,7 @@ async def apply(
         changes = await _mend(found, planned)
         repair = Repair(
             repair_id=uuid4(),
+            account_id=wanted.account_id,
             fingerprint=planned.fingerprint,
             checkpoint=found.checkpoint,
             head=found.head,

@@ -248,5 +248,6 @@ ORDER BY r.applied_at DESC, r.repair_id DESC
 LIMIT $3;
 
 -- name: reconciliation_scope
--- What a reconciliation of this ledger was about, so that its rows can be repaired.
-SELECT account_id FROM read.reconciliations WHERE reconciliation_id = $1 AND ledger = $2;
+-- What a reconciliation was about, so that its rows can be repaired; of one ledger only, if named.
+SELECT ledger, account_id FROM read.reconciliations
+WHERE reconciliation_id = $1 AND ($2::text IS NULL OR ledger = $2);

@@ -73,6 +73,7 @@ BEFORE UPDATE OR DELETE OR TRUNCATE ON read.rebuilds
 FOR EACH STATEMENT EXECUTE FUNCTION read.refuse_change();
 
 GRANT SELECT ON read.repairs, read.repair_checks, read.rebuilds TO daybook_reader, daybook_auditor;
+GRANT SELECT ON read.reconciliations TO daybook_repairer;
 GRANT INSERT, SELECT ON read.repairs, read.repair_checks TO daybook_repairer;
 
 -- A row is mended by removing it and adding the one that the log says: nothing is updated.

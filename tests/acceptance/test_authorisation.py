@@ -80,6 +80,9 @@ NEEDS = {
     "GET /accounts/{account_id}/reconciliation-difference": Needs("read"),
     "GET /accounts/{account_id}/reconciliation-history": Needs("read"),
     "POST /accounts/{account_id}/reconcile": Needs("reconcile", {}),
+    "POST /repairs": Needs("repair", {"account_id": "{account_id}"}),
+    "GET /repairs": Needs("read"),
+    "GET /repairs/{repair_id}": Needs("read"),
     "GET /queue/stats": Needs("read"),
     "GET /cache/stats": Needs("read"),
 }
@@ -89,7 +92,12 @@ GUARDED = [route for route in routes() if str(route) not in OPEN]
 guarded = pytest.mark.parametrize("route", GUARDED, ids=str)
 
 # Ids of nothing, for every name of a part of a path.
-NOTHING = {"transaction_id": UNKNOWN_ID, "account_id": "nobody", "key": "never"}
+NOTHING = {
+    "transaction_id": UNKNOWN_ID,
+    "account_id": "nobody",
+    "key": "never",
+    "repair_id": UNKNOWN_ID,
+}
 SECRET = "a word of theirs"
 SECRETS = (SECRET, "271828", "their-payer", "their-order")
 VARYING = re.compile(

@@ -3,16 +3,11 @@
 # ruff: noqa: S608 - faults are made by SQL that is put together from constants
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 import pytest
 
 from command_side.commands import Command
-from command_side.writer import ROLE as WRITER_ROLE
 from daybook import audit
 from events import checkpoints, log
 from projections.catch_up import catch_up
@@ -24,7 +19,7 @@ from projections.rebuilding.rebuild import Rebuilt, rebuild
 from projections.repairing.survey import COMMAND_SIDE, VIEWS
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
-from runtime.problems import Conflict, Problem, Rejected, Unavailable
+from runtime.problems import Conflict, Rejected, Unavailable
 from tests.integration import given
 
 # Nothing that CSV, JSON or COPY could take for something else may come back otherwise.
@@ -46,7 +41,9 @@ CATALOGUE = """
 SELECT c.relname, c.relkind, c.reloptions::text, c.relacl::text, c.relpersistence::text,
     pg_get_indexdef(c.oid) AS index,
     (
-        SELECT array_agg(row(k.conname, k.contype, pg_get_constraintdef(k.oid))::text ORDER BY k.conname)
+        SELECT array_agg(
+            row(k.conname, k.contype, pg_get_constraintdef(k.oid))::text ORDER BY k.conname
+        )
         FROM pg_constraint AS k WHERE k.conrelid = c.oid
     ) AS constraints,
     (
@@ -63,7 +60,7 @@ def _silent(_phase: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
-async def _rebuilt(database_url: str, **options: Any) -> Rebuilt:
+async def _rebuilt(database_url: str, **options: bool) -> Rebuilt:
     return await rebuild(database_url, rebuilt_by="a test", progress=_silent, **options)
 
 

@@ -24,7 +24,9 @@ NEVER_OVER_HTTP = {
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
+    "rebuild_running",
     "scope_unknown",
+    "swap_blocked",
 }
 DOCUMENTED = (ROOT / "docs/http-api.md").read_text(encoding="utf-8").partition("## Problems")[2]
 
