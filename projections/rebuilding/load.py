@@ -17,7 +17,7 @@ from events.vocabulary import AccountOpened, BooksClosed, Recorded
 from projections.folds import page as pages
 from projections.folds.page import Page
 from projections.rebuilding import tables
-from projections.rebuilding.rows import as_csv
+from projections.rebuilding.rows import lines
 from projections.rebuilding.tables import JOURNALS, REBUILT, REGISTERS
 from runtime.database import Connection
 from runtime.problems import Rejected
@@ -91,7 +91,7 @@ class Folded:
         page.entries, page.transactions, page.mentions = [], [], []
         page.moments = {latest.recorded_at: latest}
         self._gone += sum(map(len, made.values()))
-        return {name: as_csv(rows) for name, rows in made.items() if rows}
+        return {name: lines(rows) for name, rows in made.items() if rows}
 
 
 async def load(
@@ -110,16 +110,16 @@ async def load(
         async for events in _ahead(log.pages(reader, 0, until)):
             for first in range(0, len(events), PAGE_EVENTS_MAX):
                 folded.take(events[first : first + PAGE_EVENTS_MAX])
-                for name, lines in folded.journals().items():
-                    await streams[name].put(lines)
+                for name, piece in folded.journals().items():
+                    await streams[name].put(piece)
                 progress("folding", folded.position, until)
     if folded.position < until:
         detail = f"The log ends at position {folded.position}, and the read models at {until}."
         raise Rejected("log_unsound", detail)
     page = folded.page
     for name, rows in _registers(page, None).items():
-        await tables.copy(reader, name, _once(as_csv(rows)))
-    await tables.copy(reader, "moments", _once(as_csv(list(page.moments.values()))))
+        await tables.copy(reader, name, _once(lines(rows)))
+    await tables.copy(reader, "moments", _once(lines(list(page.moments.values()))))
 
 
 async def go_on(connection: Connection, folded: Folded, until: int) -> None:
@@ -143,7 +143,7 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
                 await connection.fetch(REMOVING[name], as_rows(keys))
         for name, rows in (replaced | added).items():
             if rows:
-                await tables.copy(connection, name, _once(as_csv(rows)))
+                await tables.copy(connection, name, _once(lines(rows)))
         folded.journals()
 
 
@@ -174,16 +174,16 @@ def _registers(page: Page, keys: dict[str, set[Any]] | None) -> dict[str, list[A
 @asynccontextmanager
 async def _copying(connection: Connection, name: str) -> AsyncIterator[asyncio.Queue[bytes | None]]:
     """Copy whatever is put into the queue, until the end."""
-    lines: asyncio.Queue[bytes | None] = asyncio.Queue(PAGES_AHEAD_MAX)
+    pieces: asyncio.Queue[bytes | None] = asyncio.Queue(PAGES_AHEAD_MAX)
 
     async def source() -> AsyncIterator[bytes]:
-        while (piece := await lines.get()) is not None:
+        while (piece := await pieces.get()) is not None:
             yield piece
 
     task = asyncio.create_task(tables.copy(connection, name, source()))
     try:
-        yield lines
-        await lines.put(None)
+        yield pieces
+        await pieces.put(None)
         await task
     finally:
         if not task.done():
@@ -205,5 +205,5 @@ async def _ahead(
         await asyncio.gather(asked, return_exceptions=True)
 
 
-async def _once(lines: bytes) -> AsyncIterator[bytes]:
-    yield lines
+async def _once(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece

@@ -1,18 +1,23 @@
 """The new tables take the place of the live ones: nobody's request fails, and no answer is torn.
 
     #   connection   step                         who waits
-    1   first        lock the checkpoint          the projector, until 6
-    2   second       fold the last events         and commit them: from now on nobody reads as of
+    1   first        keep autovacuum away         autovacuum, which gives up after a second
+    2   first        lock the checkpoint          the projector, until 7
+    3   second       fold the last events         and commit them: from now on nobody reads as of
                                                   a time when they were not there, except
-    3   first        open snapshots end           those who already do. A reader that began before
-                                                  2 and finds a table swapped would miss rows that
+    4   second       open snapshots end           those who already do. A reader that began before
+                                                  3 and finds a table swapped would miss rows that
                                                   its own checkpoint promises
-    4   first        lock the live tables         readers, until 6: for SWAP_LOCK_WAIT_MS at most
-    5   first        move both sets of tables     a change of the catalogue, whatever their size
-    6   first        record, COMMIT
+    5   first        lock the live tables         readers, until 7: for a fraction of a second
+    6   first        move both sets of tables     a change of the catalogue, whatever their size
+    7   first        record, COMMIT
 
 Whatever cannot be had in time is given back at once, and tried again after a pause. Statements that
 were prepared before look their tables up anew, by name.
+
+Readers take the tables in any order. A reader and a swap that wait for each other are nobody's
+request that fails, as long as the swap gives up before PostgreSQL looks for deadlocks: all waits of
+step 5 together are shorter than its `deadlock_timeout` (a second, if it was not changed).
 """
 
 import asyncio
@@ -35,8 +40,10 @@ TRIES_MAX = 60
 PAUSE_S = 1.0
 SNAPSHOTS_S_MAX = 1.0
 SNAPSHOTS_PAUSE_S = 0.005
-# Longer than PostgreSQL's deadlock_timeout, after which an autovacuum in the way gives up.
-SWAP_LOCK_WAIT_MS = 1_500
+# For each of eight tables.
+LOCK_WAIT_MS = 50
+# PostgreSQL sends an autovacuum away for us after its deadlock_timeout.
+VACUUM_WAIT_MS = 5_000
 
 Record = Callable[[Connection, int], Awaitable[None]]
 
@@ -62,29 +69,36 @@ async def approach(connection: Connection, folded: Folded) -> None:
         await go_on(connection, folded, await checkpoints.read(connection, checkpoints.PROJECTOR))
 
 
+class _NotNowError(Exception):
+    """Something is in the way: give everything back, and try again."""
+
+
 async def _swapped(first: Connection, second: Connection, folded: Folded, record: Record) -> bool:
-    transaction = first.transaction()
-    await transaction.start()
+    """Try once; return whether it was done."""
     try:
-        position = await checkpoints.lock(first, checkpoints.PROJECTOR)
-        done = 0 <= position - folded.position <= EVENTS_MAX
-        if done:
-            async with second.transaction():
-                await go_on(second, folded, position)
-            done = await _snapshots_ended(second, [first, second]) and await _moved(first)
-        if done:
+        async with first.transaction():
+            await _lock(first, "keep_statement", VACUUM_WAIT_MS)
+            position = (await checkpoints.lock(first, checkpoints.PROJECTOR)).position
+            await _fold_the_last(second, folded, position)
+            await _snapshots_ended(second, [first, second])
+            await _move(first)
+            # What a projector remembers of balances may be what was wrong.
+            await first.execute(SQL["touch_checkpoint"])
             await record(first, position)
-    except BaseException:
-        await transaction.rollback()
-        raise
-    if done:
-        await transaction.commit()
-    else:
-        await transaction.rollback()
-    return done
+    except (_NotNowError, asyncpg.LockNotAvailableError):
+        return False
+    return True
 
 
-async def _snapshots_ended(connection: Connection, ours: Sequence[Connection]) -> bool:
+async def _fold_the_last(connection: Connection, folded: Folded, position: int) -> None:
+    # Behind: a server that crashed gave the checkpoint back, and the projector folds again.
+    if not 0 <= position - folded.position <= EVENTS_MAX:
+        raise _NotNowError
+    async with connection.transaction():
+        await go_on(connection, folded, position)
+
+
+async def _snapshots_ended(connection: Connection, ours: Sequence[Connection]) -> None:
     """Wait until everybody who reads as of now has ended; whoever comes later does not matter.
 
     Not to be asked in a transaction, in which PostgreSQL would give the first answer for ever.
@@ -95,22 +109,24 @@ async def _snapshots_ended(connection: Connection, ours: Sequence[Connection]) -
     while before and time.monotonic() < deadline:
         await asyncio.sleep(SNAPSHOTS_PAUSE_S)
         before &= {tuple(row) for row in await connection.fetch(SQL["open_snapshots"], pids)}
-    return not before
+    if before:
+        raise _NotNowError
 
 
-async def _moved(connection: Connection) -> bool:
-    """Move the live tables away and the new ones in; False if somebody reads for too long."""
-    rows = await connection.fetch(SQL["swap_statements"], NAMES)
-    await connection.execute(SQL["limit_lock_wait"], str(SWAP_LOCK_WAIT_MS))
-    try:
-        async with connection.transaction():
-            for row in rows:
-                await connection.execute(row["lock_statement"])
-    except asyncpg.LockNotAvailableError:
-        return False
+async def _move(connection: Connection) -> None:
+    """Move the live tables away and the new ones in."""
+    await _lock(connection, "lock_statement", LOCK_WAIT_MS)
     await connection.execute(f"CREATE SCHEMA {REPLACED}")
-    for row in rows:
+    for row in await connection.fetch(SQL["swap_statements"], NAMES):
         await connection.execute(row["away_statement"])
         await connection.execute(row["in_statement"])
     await connection.execute(f"DROP SCHEMA {REBUILT}")
-    return True
+
+
+async def _lock(connection: Connection, statement: str, wait_ms: int) -> None:
+    """Lock every live table. Raises LockNotAvailableError if one cannot be had in time."""
+    rows = await connection.fetch(SQL["swap_statements"], NAMES)
+    await connection.execute(SQL["limit_lock_wait"], str(wait_ms))
+    for row in rows:
+        await connection.execute(row[statement])
+    await connection.execute(SQL["limit_lock_wait"], "0")

@@ -9,7 +9,6 @@ from projections.folds.entries import Entry
 from projections.folds.page import Account, Books, Mention, Moment
 from projections.folds.standings import Standing
 from projections.folds.transactions import Transaction
-from projections.rebuilding.rows import COPY_FORMAT
 from runtime.database import Connection
 from runtime.sql import queries
 
@@ -73,5 +72,7 @@ async def copy(connection: Connection, name: str, source: Any) -> None:  # noqa:
         source=source,
         columns=TABLES[name].__struct_fields__,
         timeout=LONG_S,
-        **COPY_FORMAT,
+        format="csv",
+        null="null",
+        escape="\\",
     )

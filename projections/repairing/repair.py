@@ -5,7 +5,8 @@
     2   BEGIN
     3   lock events.head      if rows of the command side are wrong: no writer decides meanwhile
     4   lock the checkpoint   if rows of the read side are wrong: no projector folds meanwhile
-    5   read the log          from where the survey ended to what is locked: a moment's events
+    5   read the log          from where the survey ended to what is locked: a moment's events, and
+                              the entries that were made of them on top of a wrong balance
     6   take the rows out     they come back as they were found
     7   put them in           as the log says by now
     8   record                who, when, why, and every row before and after
@@ -23,7 +24,10 @@ from uuid import UUID, uuid4
 import msgspec
 
 from events import checkpoints, log
-from projections.auditing.audited import Register
+from events.expected import Line
+from events.replay import Books
+from projections.auditing import audited
+from projections.auditing.audited import ENTRIES, Register
 from projections.repairing import survey as surveys
 from projections.repairing.plan import ROWS_MAX, Change, Plan, Wanted, shown
 from projections.repairing.survey import COMMAND_SIDE, KEYS, VIEWS, Progress, Survey
@@ -138,36 +142,59 @@ async def apply(
 async def _mend(found: Survey, planned: Plan) -> list[Change]:
     """Lock, go on to what is locked, and replace every row; return what was done."""
     connection = found.connection
-    tables = {change.table for change in planned.changes}
+    changes = list(planned.changes)
+    tables = {change.table for change in changes}
     if tables & COMMAND_SIDE:
         head = await log.lock_head(connection)
         await _go_on(found, found.books, found.head, head.position)
         found.head = head.position
         await connection.execute(SQL["touch_head"])
     if tables - COMMAND_SIDE:
-        checkpoint = await checkpoints.lock(connection, checkpoints.PROJECTOR)
+        checkpoint = (await checkpoints.lock(connection, checkpoints.PROJECTOR)).position
         if checkpoint < found.checkpoint or any(
             found.checkpoint < change.position <= checkpoint
             for change in planned.changes
             if change.table in KEYS
         ):
             raise _stale("the projector's checkpoint moved over rows of the plan")
-        await _go_on(found, found.read_books, found.checkpoint, checkpoint)
+        since = found.checkpoint
+        lines = await _go_on(found, found.read_books, since, checkpoint)
         found.checkpoint = checkpoint
+        await connection.execute(SQL["touch_checkpoint"])
+        changes += await _entries_since(found, planned, lines, since)
     done: list[Change] = []
     for table in QUERIES:
-        group = [change for change in planned.changes if change.table == table]
+        group = [change for change in changes if change.table == table]
         if group:
             done += await _replace(found, table, group)
     return done
 
 
-async def _go_on(found: Survey, books: Any, after: int, until: int) -> None:  # noqa: ANN401 - Books
-    """Book what happened since the survey."""
+async def _go_on(found: Survey, books: Books, after: int, until: int) -> list[Line]:
+    """Book what happened since the survey, and return the entries of it."""
     mentioning = None if found.only is None else found.only[1]
+    lines: list[Line] = []
     async for page in log.pages(found.connection, after, until, mentioning=mentioning):
         for recorded in page:
-            books.take(recorded)
+            lines += books.take(recorded)[0]
+    return lines
+
+
+async def _entries_since(
+    found: Survey, planned: Plan, lines: list[Line], since: int
+) -> list[Change]:
+    """Return the entries that were made on top of a wrong balance since it was planned."""
+    table = audited.BALANCES.table
+    wrong = {surveys.key_of(change) for change in planned.changes if change.table == table}
+    if not wrong or not lines:
+        return []
+    rows = await found.connection.fetch(ENTRIES.query, since, found.checkpoint)
+    actual = {ENTRIES.key(entry): entry for entry in (Line(*row) for row in rows)}
+    return [
+        surveys.journalled(ENTRIES, line, actual.get(ENTRIES.key(line)))
+        for line in lines
+        if (line.ledger, line.account_id) in wrong and actual.get(ENTRIES.key(line)) != line
+    ]
 
 
 async def _replace(found: Survey, table: str, group: list[Change]) -> list[Change]:

@@ -194,23 +194,9 @@ class Survey:
             before, after = before or earlier.before, after or earlier.after
             assert after is not None
             position = after["position"]
-        if before is None:
-            kind = view.missing
-        elif after is None:
-            kind = view.unexpected
-        else:
-            kind = view.differs(set(differing(after, before)))
-        if kind in OF_ENTRIES:
+        change = _of_row(view, names, position, before, after)
+        if change.kind in OF_ENTRIES:
             self._first_entries.setdefault((made.ledger, made.account_id), position)
-        change = Change(
-            table=view.table,
-            kind=kind,
-            position=position,
-            key=names,
-            before=before,
-            after=after,
-            exact=True,
-        )
         if self._add(change) and (before is None or after is None):
             self._half[view.table, *names.values()] = change
 
@@ -248,6 +234,37 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     MENTIONS.table: ("ledger", "account_id", "position"),
     MOMENTS.table: ("recorded_at",),
 }
+
+
+def journalled(view: Journal, right: Made, found: Made | None) -> Change:
+    """Return what becomes of a journal's row that is not as it was made."""
+    names = {name: getattr(right, name) for name in KEYS[view.table]}
+    before = None if found is None else msgspec.structs.asdict(found)
+    return _of_row(view, names, right.position, before, msgspec.structs.asdict(right))
+
+
+def _of_row(
+    view: Journal,
+    key: dict[str, Any],
+    position: int,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> Change:
+    if before is None:
+        kind = view.missing
+    elif after is None:
+        kind = view.unexpected
+    else:
+        kind = view.differs(set(differing(after, before)))
+    return Change(
+        table=view.table,
+        kind=kind,
+        position=position,
+        key=key,
+        before=before,
+        after=after,
+        exact=True,
+    )
 
 
 def key_of(change: Change) -> Any:  # noqa: ANN401 - as a register's books have it

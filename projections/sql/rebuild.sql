@@ -91,6 +91,7 @@ ORDER BY c.relname;
 -- name: swap_statements
 -- Names are looked up anew once a table has moved, by every statement that was prepared before.
 SELECT
+    format('LOCK TABLE read.%I IN SHARE UPDATE EXCLUSIVE MODE', c.relname) AS keep_statement,
     format('LOCK TABLE read.%I IN ACCESS EXCLUSIVE MODE', c.relname) AS lock_statement,
     format('ALTER TABLE read.%I SET SCHEMA read_replaced', c.relname) AS away_statement,
     format('ALTER TABLE read_rebuilt.%I SET SCHEMA read', c.relname) AS in_statement

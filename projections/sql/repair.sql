@@ -215,10 +215,12 @@ SELECT
 FROM command.accounts WHERE ledger = $1 AND account_id = $2;
 
 -- name: touch_head
--- A writer remembers accounts as long as the head is as it left it. A later time is allowed, and
--- makes it read them again.
-UPDATE events.head
-SET recorded_at = greatest(recorded_at + interval '1 microsecond', clock_timestamp());
+-- To what it was: a writer remembers accounts as long as nobody else wrote this row.
+UPDATE events.head SET recorded_at = recorded_at;
+
+-- name: touch_checkpoint
+-- Likewise, for the balances that a projector remembers.
+UPDATE events.checkpoints SET moved_at = moved_at WHERE reader = 'projector';
 
 -- name: record_repair
 -- In the transaction of the repair: a mended row without its record is impossible.

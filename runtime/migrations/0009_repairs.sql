@@ -82,9 +82,9 @@ GRANT SELECT ON events.daybook_events, events.head, events.checkpoints TO dayboo
 GRANT SELECT, INSERT, DELETE ON
 read.accounts, read.balances, read.entries, read.transactions, read.standings, read.mentions,
 read.moments, read.books, command.accounts, command.standings, command.books TO daybook_repairer;
--- It locks what the owners of the views lock: the head, whose time it moves on so that writers
--- forget what they remember; and the projector's checkpoint, which it may lock and never move.
+-- It locks what the owners of the views lock, the head and the projector's checkpoint, and writes
+-- both as they were, so that writers and projectors forget what they remember. It can move neither.
 GRANT UPDATE (recorded_at) ON events.head TO daybook_repairer;
 GRANT UPDATE (moved_at) ON events.checkpoints TO daybook_repairer;
 CREATE POLICY checkpoints_repairer ON events.checkpoints FOR UPDATE TO daybook_repairer
-USING (reader = 'projector') WITH CHECK (FALSE);
+USING (reader = 'projector');

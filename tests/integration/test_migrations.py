@@ -64,6 +64,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
         (AUDITOR,),
     ),
     **{f"{verb}_{view}": (REPAIRER,) for verb in ("remove", "restore") for view in VIEWS},
+    "touch_checkpoint": (REPAIRER, None),
     **dict.fromkeys(("touch_head", "record_repair", "record_repair_check"), (REPAIRER,)),
     "command_account": (AUDITOR, REPAIRER),
     "reconciliation_scope": (AUDITOR, REPAIRER),

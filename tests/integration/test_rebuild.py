@@ -187,7 +187,7 @@ async def test_a_swap_that_cannot_be_had_leaves_everything_as_it_was(
     """After a bounded number of tries it is given up; the live tables never moved."""
     monkeypatch.setattr(swapping, "PAUSE_S", 0.0)
     monkeypatch.setattr(swapping, "SNAPSHOTS_S_MAX", 0.01)
-    monkeypatch.setattr(swapping, "SWAP_LOCK_WAIT_MS", 20)
+    monkeypatch.setattr(swapping, "LOCK_WAIT_MS", 20)
     monkeypatch.setattr(swapping, "TRIES_MAX", 2)
     await _rich(database_url)
     before = await given.read_models(database_url)
