@@ -269,7 +269,13 @@ async def theirs(service: Service) -> AsyncIterator[Theirs]:
         await ledger.post("/accounts/their-wallet/reconcile")
         yield Theirs(
             ledger,
-            {"transaction_id": posted["id"], "account_id": "their-wallet", "key": "their-key"},
+            {
+                "transaction_id": posted["id"],
+                "account_id": "their-wallet",
+                "key": "their-key",
+                # Nothing of theirs was repaired; tests/acceptance/test_repairs.py has one that was.
+                "repair_id": str(uuid4()),
+            },
         )
 
 

@@ -33,6 +33,8 @@ SUBCOMMANDS = {
     "project",
     "reconcile",
     "replay",
+    "repair",
+    "rebuild",
     "migrate",
     "token",
 }
@@ -42,6 +44,8 @@ NEEDS_A_DATABASE = [
     ("token", "shop"),
     ("reconcile",),
     ("replay",),
+    ("repair",),
+    ("rebuild",),
     ("serve", "all"),
     ("relay",),
     ("project",),
