@@ -13,32 +13,34 @@ WITH live AS (
 
 SELECT made.statement
 FROM live
-CROSS JOIN LATERAL (
-    SELECT
-        0 AS step,
-        format(
-            'CREATE TABLE read_rebuilt.%I (LIKE read.%I INCLUDING ALL EXCLUDING INDEXES)',
-            live.relname, live.relname
-        ) AS statement
-    UNION ALL
-    SELECT
-        1 AS step,
-        format(
-            'ALTER TABLE read_rebuilt.%I SET (%s)',
-            live.relname, array_to_string(live.reloptions, ', ')
-        ) AS statement
-    WHERE live.reloptions IS NOT NULL
-    UNION ALL
-    SELECT
-        1 + granted.place AS step,
-        format(
-            'GRANT %s ON read_rebuilt.%I TO %I', granted.privilege_type, live.relname, r.rolname
-        ) AS statement
-    FROM aclexplode(live.relacl) WITH ORDINALITY
-    AS granted (grantor, grantee, privilege_type, is_grantable, place)
-    INNER JOIN pg_roles AS r ON granted.grantee = r.oid
-    WHERE granted.grantee <> live.relowner
-) AS made
+CROSS JOIN
+    LATERAL (
+        SELECT
+            0 AS step,
+            format(
+                'CREATE TABLE read_rebuilt.%I (LIKE read.%I INCLUDING ALL EXCLUDING INDEXES)',
+                live.relname, live.relname
+            ) AS statement
+        UNION ALL
+        SELECT
+            1 AS step,
+            format(
+                'ALTER TABLE read_rebuilt.%I SET (%s)',
+                live.relname, array_to_string(live.reloptions, ', ')
+            ) AS statement
+        WHERE live.reloptions IS NOT NULL
+        UNION ALL
+        SELECT
+            1 + granted.place AS step,
+            format(
+                'GRANT %s ON read_rebuilt.%I TO %I', granted.privilege_type, live.relname, r.rolname
+            ) AS statement
+        FROM
+            aclexplode(live.relacl) WITH ORDINALITY
+                AS granted (grantor, grantee, privilege_type, is_grantable, place)
+        INNER JOIN pg_roles AS r ON granted.grantee = r.oid
+        WHERE granted.grantee <> live.relowner
+    ) AS made
 ORDER BY made.step, live.relname;
 
 -- name: index_statements
@@ -50,12 +52,16 @@ SELECT
         format(' ON read\.%I ', c.relname),
         format(' ON read_rebuilt.%I ', c.relname)
     ) AS index_statement,
-    CASE WHEN k.oid IS NOT NULL THEN
-        format(
-            'ALTER TABLE read_rebuilt.%I ADD CONSTRAINT %I %s USING INDEX %I',
-            c.relname, k.conname, CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
-            k.conname
-        )
+    CASE
+        WHEN k.oid IS NOT NULL
+            THEN
+                format(
+                    'ALTER TABLE read_rebuilt.%I ADD CONSTRAINT %I %s USING INDEX %I',
+                    c.relname,
+                    k.conname,
+                    CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
+                    k.conname
+                )
     END AS constraint_statement
 FROM pg_index AS i
 INNER JOIN pg_class AS c ON i.indrelid = c.oid

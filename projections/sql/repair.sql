@@ -2,7 +2,9 @@
 -- Rows are mended by taking them out, as they are found, ...
 DELETE FROM read.entries AS t
 USING json_populate_recordset(NULL::read.entries, $1::json) AS named
-WHERE t.ledger = named.ledger AND t.account_id = named.account_id AND t.position = named.position AND t.line = named.line
+WHERE
+    t.ledger = named.ledger AND t.account_id = named.account_id
+    AND t.position = named.position AND t.line = named.line
 RETURNING
     t.ledger, t.account_id, t.position, t.line, t.transaction_id, t.kind, t.side, t.amount,
     t.currency, t.debits_posted, t.credits_posted, t.debits_pending, t.credits_pending,

@@ -30,6 +30,8 @@ PURE = (
     "projections/folds/standings.py",
     "projections/folds/transactions.py",
     "projections/auditing/discrepancies.py",
+    "projections/repairing/plan.py",
+    "projections/rebuilding/rows.py",
     "query_side/cursors.py",
     "query_side/filters.py",
     "query_side/parameters.py",
