@@ -15,6 +15,8 @@ from runtime.auth import Tokens
 from runtime.settings import Settings
 
 CONNECTIONS_MAX = 2
+# Who reads seals does not wait for who replays.
+SEALS_ROLE = "daybook_reader"
 
 
 class AuditSide(msgspec.Struct, frozen=True):
@@ -25,6 +27,8 @@ class AuditSide(msgspec.Struct, frozen=True):
     pool: database.Pool
     tokens: Tokens
     projected: checkpoints.Waiters
+    seals: database.Pool
+    sealed: checkpoints.Waiters
 
 
 @asynccontextmanager
@@ -34,8 +38,16 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
+        database.pool(settings.database_url, SEALS_ROLE, CONNECTIONS_MAX) as seals,
+        checkpoints.Waiters(seals, checkpoints.SEALER).watching() as sealed,
     ):
         app.state.audit_side = AuditSide(
-            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
+            settings,
+            schemas.load(settings.schema_file),
+            pool,
+            Tokens(pool),
+            projected,
+            seals,
+            sealed,
         )
         yield

@@ -165,11 +165,14 @@ TRIAL_BALANCE = (
     READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
 )
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+SEALED = READ | _codes("not_sealed_yet")
+TILE = SEALED | _codes("tile_invalid", "tile_not_found")
+CONSISTENCY = SEALED | _codes("parameter_unknown", "position_invalid")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),
-    404: _codes("transaction_not_found", "account_not_found", "not_found"),
+    404: _codes("transaction_not_found", "account_not_found", "tile_not_found", "not_found"),
     405: _codes("method_not_allowed"),
     409: _codes("still_running"),
     413: _codes("body_too_large", "batch_too_large"),
@@ -180,6 +183,7 @@ _STATUS = {
         "stopping",
         "database_unavailable",
         "position_not_reached",
+        "not_sealed_yet",
         "queue_unavailable",
         "queue_gone",
     ),

@@ -13,8 +13,8 @@ from events.vocabulary import AccountOpened, AccountType, Recorded, Side
 from runtime import database
 from tests.integration import given
 
-WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, SEALER = (
+    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "sealer")
 )
 APPENDERS = 16
 ROUNDS = 12
@@ -32,11 +32,13 @@ CHANGES = (
 # Table by role; what is not listed is denied. D, T: nobody deletes or truncates anything.
 RIGHTS = {
     "events.daybook_events": {
-        WRITER: "SI", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S",
+        WRITER: "SI", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S", SEALER: "S",
     },
-    "events.head": {WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S"},
+    "events.head": {
+        WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S", SEALER: "S",
+    },
     "events.checkpoints": {
-        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
+        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S", SEALER: "SU",
     },
     "command.accounts": {WRITER: "SIU", AUDITOR: "S"},
     "command.standings": {WRITER: "SIU", AUDITOR: "S"},
@@ -52,6 +54,9 @@ RIGHTS = {
     "read.reconciliations": {READER: "S", AUDITOR: "SI"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
+    "seal.secret": {READER: "S", AUDITOR: "S", SEALER: "S"},
+    "seal.tiles": {READER: "S", AUDITOR: "S", SEALER: "SIU"},
+    "seal.checkpoints": {READER: "S", AUDITOR: "S", SEALER: "SI"},
 }  # fmt: skip
 VERBS = {
     "S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE",
@@ -88,6 +93,13 @@ DENIED = [
     (AUDITOR, "UPDATE command.accounts SET version = 0"),
     (AUDITOR, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
     (AUDITOR, "UPDATE events.checkpoints SET position = 0"),
+    (SEALER, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
+    (SEALER, "UPDATE seal.checkpoints SET note = ''"),
+    (SEALER, "UPDATE seal.secret SET secret = secret"),
+    (SEALER, "DELETE FROM seal.tiles"),
+    (SEALER, "SELECT * FROM read.accounts"),
+    (WRITER, "SELECT * FROM seal.secret"),
+    (READER, "UPDATE seal.tiles SET level = 0"),
 ]
 
 
@@ -105,7 +117,7 @@ async def test_not_even_the_owner_changes_an_event(database_url: str) -> None:
 async def test_a_role_is_denied_what_is_not_its_work(database_url: str) -> None:
     """Each statement is refused for want of the right, before any trigger is asked."""
     allowed: list[tuple[str, str]] = []
-    for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR):
+    for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR, SEALER):
         async with given.connected(database_url, role) as connection:
             for statement in [denied for whose, denied in DENIED if whose == role]:
                 try:
@@ -132,12 +144,12 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
     async with given.connected(database_url) as connection:
         tables = await connection.fetch(
             "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
-            " WHERE schemaname IN ('events', 'command', 'read', 'runtime', 'public')"
+            " WHERE schemaname IN ('events', 'command', 'read', 'runtime', 'seal', 'public')"
         )
         rights: dict[str, dict[str, str]] = {}
         for (table,) in tables:
             rights[table] = {}
-            for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR):
+            for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR, SEALER):
                 letters = [
                     letter
                     for letter, verb in VERBS.items()

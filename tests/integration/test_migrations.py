@@ -16,8 +16,8 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, SEALER = (
+    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "sealer")
 )
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
@@ -33,8 +33,17 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "read_mentioning": (AUDITOR,),
     "checkpoint": (WRITER, READER, AUDITOR),
     "lock_checkpoint": (PROJECTOR,),
-    "try_lock_checkpoint": (RELAY,),
-    "move_checkpoint": (RELAY, PROJECTOR),
+    "try_lock_checkpoint": (RELAY, SEALER),
+    "move_checkpoint": (RELAY, PROJECTOR, SEALER),
+    **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
+    "tiles": (SEALER, READER, AUDITOR),
+    "latest_checkpoint": (SEALER, READER, AUDITOR),
+    "secret": (READER, AUDITOR),
+    "stream": (READER,),
+    **dict.fromkeys(
+        ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
+        (AUDITOR,),
+    ),
     "principal": (WRITER, READER, AUDITOR),
     **dict.fromkeys(
         (
