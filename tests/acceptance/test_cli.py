@@ -35,6 +35,10 @@ SUBCOMMANDS = {
     "replay",
     "migrate",
     "token",
+    "seal",
+    "seal-key",
+    "seal-export",
+    "verify",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [
