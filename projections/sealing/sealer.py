@@ -44,7 +44,7 @@ class Sealer:
         self._settings = settings
         self._signers = signers
         self._place = place
-        self._connection: database.Connection | None = None
+        self.connection: database.Connection | None = None
 
     async def run_once(self) -> int:
         """Seal up to a page; return how many events that was, 0 if it was all there is to do.
@@ -61,9 +61,9 @@ class Sealer:
 
     async def close(self) -> None:
         """Close the connection, at once."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        if self.connection is not None:
+            self.connection.terminate()
+            self.connection = None
 
     async def seal(self) -> int:
         """Seal up to a page; return how many events. Raises Unavailable or SealError."""
@@ -146,12 +146,12 @@ class Sealer:
             raise SealError(f"off the box, {name} says something else of the same {size} events")
 
     async def _connected(self) -> database.Connection:
-        if self._connection is None or self._connection.is_closed():
+        if self.connection is None or self.connection.is_closed():
             # A crash of the server may forget the last seals: the same ones are made again.
-            self._connection = await database.connect(
+            self.connection = await database.connect(
                 self._settings.database_url, ROLE, synchronous_commit="off"
             )
-        return self._connection
+        return self.connection
 
 
 def signers(path: str) -> list[Signer]:
