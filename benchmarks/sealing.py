@@ -21,17 +21,20 @@ from tempfile import TemporaryDirectory
 import msgspec
 import uvloop
 
+from benchmarks import long_log
+from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
-from command_side.store import Memory
 from command_side.writer import ROLE as WRITER
 from daybook import servers
 from daybook.supervisor import Supervisor
 from events import schema as schemas
+from events.memory import Memory
 from events.notes import Signer
 from events.vocabulary import Posting
 from projections.auditing.reconcile import ROLE as AUDITOR
 from projections.catch_up import catch_up
+from projections.folds.balances import Balance
 from projections.sealing.offsite import Folder
 from projections.sealing.sealer import PAGE_EVENTS_MAX, Sealer
 from projections.sealing.verify import verify_log
@@ -84,30 +87,30 @@ class Outcome(msgspec.Struct, frozen=True):
 async def measure(url: str, events: int, folder: Path) -> Outcome:
     """Fill the empty, migrated log at `url`; then seal it, and verify it."""
     settings = Settings(database_url=url, cache_url="", queue_url="")
+    await long_log.write(url, events)
     writer = await database.connect(url, WRITER)
-    memory, schema = Memory(), schemas.load()
+    memory, schema = Memory[Account](), schemas.load()
 
-    async def append(first: int, count: int) -> None:
-        for start in range(first, first + count, BATCH):
-            commands = _transfers(start, min(BATCH, first + count - start))
+    async def append(batches: list[list[Transfer]]) -> None:
+        for commands in batches:
             await append_batch(writer, commands, schema, datetime.now(UTC), memory)
 
     # The first transfers open the accounts, and warm everything up.
-    await append(0, ACCOUNTS * 2)
-    written = await _cost(writer, events, lambda: append(ACCOUNTS * 2, events))
+    await append(_batches(0, ACCOUNTS * 2))
+    batches = _batches(ACCOUNTS * 2, LIVE_EVENTS)
+    written = await _cost(writer, LIVE_EVENTS, lambda: append(batches))
+    total: int = await writer.fetchval("SELECT position FROM events.head")
     projector = await database.connect(url, PROJECTOR, synchronous_commit="off")
-    await catch_up(projector, PROJECTED_MAX)
-    left = await projector.fetchval("SELECT position FROM events.head") - PROJECTED_MAX
-    projected = await _cost(projector, left, lambda: _project_all(projector))
+    projected = await _cost(projector, total, lambda: _project_all(projector))
     await projector.close()
     sealer = Sealer(settings, [KEY], Folder(folder))
     await sealer.seal()
     connection = sealer.connection
     assert connection is not None, "it has sealed"
-    total = await connection.fetchval("SELECT position FROM events.head")
     sealed = await _cost(connection, total - PAGE_EVENTS_MAX, lambda: _seal_all(sealer))
     before = await connection.fetchval("SELECT count(*) FROM seal.checkpoints")
-    appending = asyncio.create_task(append(ACCOUNTS * 2 + events, LIVE_EVENTS))
+    batches = _batches(ACCOUNTS * 2 + LIVE_EVENTS, LIVE_EVENTS)
+    appending = asyncio.create_task(append(batches))
     live = await _cost(connection, LIVE_EVENTS, lambda: _seal_while(sealer, appending))
     after = await connection.fetchval("SELECT count(*) FROM seal.checkpoints")
     await sealer.close()
@@ -138,9 +141,9 @@ async def measure(url: str, events: int, folder: Path) -> Outcome:
     )
 
 
-def _transfers(first: int, count: int) -> list[Transfer]:
+def _batches(first: int, count: int) -> list[list[Transfer]]:
     chosen = random.Random(first)
-    return [
+    commands = [
         Transfer(
             ledger="bench",
             key=f"bench-{number}",
@@ -148,10 +151,12 @@ def _transfers(first: int, count: int) -> list[Transfer]:
         )
         for number in range(first, first + count)
     ]
+    return [commands[at : at + BATCH] for at in range(0, count, BATCH)]
 
 
 async def _project_all(projector: database.Connection) -> None:
-    while await catch_up(projector, PROJECTED_MAX):
+    memory = Memory[Balance]()
+    while await catch_up(projector, PROJECTED_MAX, memory):
         pass
 
 

@@ -53,6 +53,21 @@ class Bucket:
             raise _away(error) from error
         return body
 
+    async def after(self, key: str) -> str | None:
+        """Return the first key behind `key`, if there is one. Raises Unavailable."""
+        try:
+            page = await self._client.list_objects_v2(
+                Bucket=self._name,
+                Prefix=self._prefix,
+                StartAfter=self._prefix + key,
+                MaxKeys=1,
+            )
+        except (ClientError, BotoCoreError, OSError, TimeoutError) as error:
+            raise _away(error) from error
+        return next(
+            (item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ())), None
+        )
+
     async def all(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield every object in the order of the keys, some read at once. Raises Unavailable."""
         pages = self._client.get_paginator("list_objects_v2").paginate(

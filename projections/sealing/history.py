@@ -43,9 +43,7 @@ async def sent(place: Place, where: str) -> AsyncIterator[Kept]:
     """Yield the checkpoints that were sent to a place, by size."""
     async for name, body in place.all():
         if name.endswith(offsite.SUFFIX):
-            digits = name.removesuffix(offsite.SUFFIX)
-            size = int(digits) if digits.isascii() and digits.isdigit() else 0
-            yield Kept(size, body.decode(errors="replace"), f"{where}/{name}")
+            yield Kept(offsite.size_of(name), body.decode(errors="replace"), f"{where}/{name}")
 
 
 class Source:

@@ -29,6 +29,9 @@ class Place(Protocol):
     async def get(self, key: str) -> bytes:
         """Return what is there."""
 
+    async def after(self, key: str) -> str | None:
+        """Return the first name behind `key`, if there is one."""
+
     def all(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield everything in the order of the names."""
 
@@ -47,10 +50,17 @@ class Folder:
         """Return a file's bytes."""
         return await asyncio.to_thread(self._read, key)
 
+    async def after(self, key: str) -> str | None:
+        """Return the first name behind `key`, if there is one."""
+        return min((name for name in self._names() if name > key), default=None)
+
     async def all(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield the checkpoints in the order of their sizes."""
-        for path in sorted(self._path.glob(f"*{SUFFIX}")):
-            yield path.name, self._read(path.name)
+        for name in sorted(self._names()):
+            yield name, self._read(name)
+
+    def _names(self) -> list[str]:
+        return [path.name for path in self._path.glob(f"*{SUFFIX}")]
 
     def _put_new(self, key: str, body: bytes) -> bool:
         unfinished = self._path.joinpath(f".{key}.{os.getpid()}")
@@ -103,6 +113,12 @@ async def opened_if(where: str | None) -> AsyncIterator[Place | None]:
 def name_of(size: int) -> str:
     """Return the name of the checkpoint of a log of `size`."""
     return f"{size:0{SIZE_DIGITS}}{SUFFIX}"
+
+
+def size_of(name: str) -> int:
+    """Return the size in a checkpoint's name; 0 if it is not such a name."""
+    digits = name.removesuffix(SUFFIX)
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 def _away(error: OSError) -> Unavailable:

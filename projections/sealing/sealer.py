@@ -45,6 +45,8 @@ class Sealer:
         self._signers = signers
         self._place = place
         self.connection: database.Connection | None = None
+        # How far this process has sealed; before that, others may have.
+        self._size: int | None = None
 
     async def run_once(self) -> int:
         """Seal up to a page; return how many events that was, 0 if it was all there is to do.
@@ -69,7 +71,7 @@ class Sealer:
         """Seal up to a page; return how many events. Raises Unavailable or SealError."""
         try:
             connection = await self._connected()
-            if not await connection.fetchval(SQL["unsealed"]):
+            if not await self._unsealed(connection):
                 return 0
             async with connection.transaction():
                 sealed = await self._seal(connection)
@@ -82,17 +84,31 @@ class Sealer:
         telemetry.SEAL_REFUSED.set(0)
         return sealed
 
+    async def _unsealed(self, connection: database.Connection) -> int:
+        """Return how many events wait for their seal. Raises SealError."""
+        unsealed: int | None = await connection.fetchval(SQL["unsealed"])
+        if unsealed is None or unsealed < 0:
+            raise SealError("the log ends before the events that were sealed")
+        return unsealed
+
     async def _seal(self, connection: database.Connection) -> int:
         size = await checkpoints.try_lock(connection, checkpoints.SEALER)
         if size is None:
             return 0
-        page = await connection.fetchrow(SQL["leaf_hashes"], size, PAGE_EVENTS_MAX)
+        ahead = None if self._size == size else await self._ahead(size)
+        events_max = PAGE_EVENTS_MAX if ahead is None else min(ahead - size, PAGE_EVENTS_MAX)
+        page = await connection.fetchrow(SQL["leaf_hashes"], size, events_max)
         assert page is not None, "an aggregate has a row"
         count: int = page["count"]
         if count == 0:
             return 0
         if page["nodes"] is None or page["last"] != size + count:
             raise SealError(f"the log has a gap after position {size}, or lost its secret")
+        if ahead is not None and count < events_max:
+            raise SealError(
+                f"off the box there is a checkpoint of {ahead} events, and the log has "
+                f"{size + count}: events were lost or removed"
+            )
         last = await self._last_tiles(connection, size)
         grown = tiles.grow(size, last, page["nodes"])
         root = tiles.root(size + count, last | {tile.level: tile.hashes for tile in grown})
@@ -107,7 +123,19 @@ class Sealer:
         await connection.execute(SQL["add_checkpoint"], size + count, note)
         await checkpoints.move(connection, checkpoints.SEALER, size + count)
         telemetry.CHECKPOINT.labels(checkpoints.SEALER).set(size + count)
+        self._size = None if ahead is not None else size + count
         return count
+
+    async def _ahead(self, size: int) -> int | None:
+        """Return the size of the first checkpoint off the box that the database does not know.
+
+        A crash before the commit leaves one, and so does who sets the database back: the log must
+        come to just the same one again.
+        """
+        if self._place is None:
+            return None
+        name = await self._place.after(offsite.name_of(size))
+        return None if name is None else offsite.size_of(name) or None
 
     async def _last_tiles(self, connection: database.Connection, size: int) -> dict[int, bytes]:
         """Return the last tile of each level, as it was signed. Raises SealError."""

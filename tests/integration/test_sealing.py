@@ -192,6 +192,51 @@ async def test_another_checkpoint_of_the_same_size_stops_the_sealer(
     assert await sealed(database_url, place) == 3
 
 
+FORGET = (
+    "TRUNCATE seal.tiles, seal.checkpoints",
+    "UPDATE events.checkpoints SET position = 0 WHERE reader = 'sealer'",
+)
+CUT = (
+    "ALTER TABLE events.daybook_events DISABLE TRIGGER ALL",
+    "TRUNCATE events.daybook_events, command.accounts",
+    "UPDATE events.head SET position = 0",
+)
+
+
+async def test_a_tree_that_was_lost_is_made_again_as_it_was(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The checkpoints off the box confirm it, one by one."""
+    place = Folder(tmp_path)
+    for number in range(3):
+        await given.written(database_url, [given.transfer(f"t{number}")])
+        await sealed(database_url, place)
+    before = await checkpoints(database_url)
+    await given.execute(database_url, *FORGET)
+    await given.written(database_url, [given.transfer("later")])
+    assert await sealed(database_url, place) == 6
+    assert (await checkpoints(database_url))[:3] == before
+    assert len(await checkpoints(database_url)) == 4
+
+
+async def test_a_log_that_was_set_back_is_not_sealed(database_url: str, tmp_path: Path) -> None:
+    """Neither while it is shorter than what is off the box, nor when it has grown otherwise."""
+    place = Folder(tmp_path)
+    await given.written(database_url, [given.transfer("one"), given.transfer("two")])
+    await sealed(database_url, place)
+    await given.execute(database_url, *CUT)
+    with pytest.raises(SealError, match="ends before the events that were sealed"):
+        await sealed(database_url, place)
+    await given.execute(database_url, *FORGET)
+    await given.written(database_url, [given.transfer("other")])
+    with pytest.raises(SealError, match="a checkpoint of 4 events, and the log has 3"):
+        await sealed(database_url, place)
+    await given.written(database_url, [given.transfer("three"), given.transfer("four")])
+    with pytest.raises(SealError, match="says something else of the same 4 events"):
+        await sealed(database_url, place)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 async def test_while_keys_change_both_sign(database_url: str, tmp_path: Path) -> None:
     """A file of two keys: who trusts either believes the checkpoint."""
     file = tmp_path / "keys"
@@ -241,7 +286,12 @@ async def test_a_bucket_is_only_ever_added_to(
     assert [size for size, _ in found] == [offsite.name_of(3), offsite.name_of(4)]
     for _, note in found:
         assert notes.opened(note.decode(), [KEY.verifier])
+    async with offsite.opened(where) as place:
+        assert await place.after(offsite.name_of(3)) == offsite.name_of(4)
+        assert await place.after(offsite.name_of(4)) is None
     async with buckets.connect("nobody-has-it", "") as nowhere:
+        with pytest.raises(Unavailable):
+            await nowhere.after("x")
         with pytest.raises(Unavailable):
             await nowhere.get("x")
         with pytest.raises(Unavailable):
