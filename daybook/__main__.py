@@ -17,7 +17,11 @@ import uvloop
 from daybook import __version__
 from daybook.serve import Side
 from daybook.serve import serve as serve_side
+from events.notes import NoteError
 from events.schema import SchemaError
+from projections.sealing.export import ExportError
+from projections.sealing.findings import Verdict
+from projections.sealing.receipts import ReceiptError
 from runtime import loop, settings, telemetry
 from runtime.migrate import MigrationError
 from runtime.problems import Invalid, Problem
@@ -25,7 +29,10 @@ from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
 SCOPES = ("read", "write", "reconcile")
-EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
+EXPECTED = (
+    *(SettingsError, SchemaError, MigrationError, Problem),
+    *(NoteError, ReceiptError, ExportError),
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -194,6 +201,73 @@ def rebuild(
     built = _run(lambda given: rebuilding.rebuild(given, by, compare_only, keep_old))
     _say(as_json, built, rebuilding.as_text(built))
     sys.exit(1 if built.differing else 0)
+
+
+@cli.command()
+def seal() -> None:
+    """Seal the log: keep its Merkle tree, and sign a checkpoint of it again and again."""
+    from daybook import sealing  # noqa: PLC0415
+
+    _run_process(sealing.seal)
+
+
+@cli.command("seal-key")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="The log's name (its origin); without it, a random one.")
+@as_json
+def seal_key(file: Path, name: str | None, as_json: bool) -> None:
+    """Make a key in FILE to sign checkpoints with, if it is not there, and print its public half.
+
+    The public half is what others verify with: give it to them, and keep a copy elsewhere.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    public = str(sealing.key(file, name))
+    _say(as_json, {"key": public, "file": str(file)}, public)
+
+
+@cli.command()
+@click.option("--receipt", type=click.Path(path_type=Path), help="Check this receipt, offline.")
+@click.option(
+    "--key", "keys", multiple=True, help="A public key that you trust, or a file of some."
+)
+@click.option(
+    "--checkpoints", multiple=True, help="A folder, or s3://bucket/prefix, of checkpoints."
+)
+@as_json
+def verify(
+    receipt: Path | None, keys: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool
+) -> None:
+    """Prove that history is intact: of one receipt, or of the whole log. Exit code 1: it is not.
+
+    Without --key it trusts the key of DAYBOOK_SEAL_KEY_FILE; without --checkpoints it compares with
+    those of DAYBOOK_SEAL_CHECKPOINTS.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    found: sealing.CheckedReceipt | Verdict
+    if receipt is not None:
+        trusted = sealing.trusted(keys, os.environ.get("DAYBOOK_SEAL_KEY_FILE"))
+        found = sealing.check_receipt(receipt, trusted)
+        text = sealing.receipt_as_text(found)
+    else:
+        given = _settings()
+        trusted = sealing.trusted(keys, given.seal_key_file)
+        found = uvloop.run(sealing.verify(given, trusted, checkpoints))
+        text = sealing.verdict_as_text(found)
+    _say(as_json, msgspec.to_builtins(found) | {"intact": found.intact}, text)
+    sys.exit(0 if found.intact else 1)
+
+
+@cli.command("seal-export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+def seal_export(folder: Path, as_json: bool) -> None:
+    """Write the sealed log to FOLDER as C2SP tlog-tiles: every ledger's events are in it."""
+    from daybook import sealing  # noqa: PLC0415
+
+    done = _run(lambda given: sealing.export_to(given, folder))
+    _say(as_json, done, f"{done.size:,} events in {done.files:,} files below {done.folder}")
 
 
 def main() -> None:

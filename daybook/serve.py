@@ -13,6 +13,7 @@ import command_side.routes
 import projections.app
 import projections.auditing.routes
 import projections.repairing.routes
+import projections.sealing.routes
 import query_side.app
 import query_side.routes
 import query_side.statements.routes
@@ -58,6 +59,7 @@ def application(settings: Settings, side: Side) -> Litestar:
             *query_side.statements.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
             *projections.repairing.routes.ROUTES,
+            *projections.sealing.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

@@ -16,6 +16,8 @@ from runtime.auth import Tokens
 from runtime.settings import Settings
 
 CONNECTIONS_MAX = 2
+# Who reads seals does not wait for who replays.
+SEALS_ROLE = "daybook_reader"
 
 
 class AuditSide(msgspec.Struct, frozen=True):
@@ -27,6 +29,8 @@ class AuditSide(msgspec.Struct, frozen=True):
     tokens: Tokens
     projected: checkpoints.Waiters
     repairing: asyncio.Lock
+    seals: database.Pool
+    sealed: checkpoints.Waiters
 
 
 @asynccontextmanager
@@ -36,6 +40,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
+        database.pool(settings.database_url, SEALS_ROLE, CONNECTIONS_MAX) as seals,
+        checkpoints.Waiters(seals, checkpoints.SEALER).watching() as sealed,
     ):
         app.state.audit_side = AuditSide(
             settings,
@@ -44,5 +50,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             Tokens(pool),
             projected,
             asyncio.Lock(),
+            seals,
+            sealed,
         )
         yield

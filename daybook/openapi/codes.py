@@ -179,6 +179,9 @@ REPAIR = (
     )
 )
 NO_REPAIR = _codes("repair_not_found")
+SEALED = READ | _codes("not_sealed_yet")
+TILE = SEALED | _codes("tile_invalid", "tile_not_found")
+CONSISTENCY = SEALED | _codes("parameter_unknown", "position_invalid")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
@@ -188,6 +191,7 @@ _STATUS = {
         "account_not_found",
         "reconciliation_not_found",
         "repair_not_found",
+        "tile_not_found",
         "not_found",
     ),
     405: _codes("method_not_allowed"),
@@ -200,6 +204,7 @@ _STATUS = {
         "stopping",
         "database_unavailable",
         "position_not_reached",
+        "not_sealed_yet",
         "queue_unavailable",
         "queue_gone",
     ),

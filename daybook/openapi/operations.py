@@ -26,6 +26,7 @@ from daybook.openapi.answers import (
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     ACCOUNTS,
+    CONSISTENCY,
     DIFFERENCE,
     DRY_RUN,
     ENTRIES,
@@ -43,12 +44,14 @@ from daybook.openapi.parameters import (
 )
 from projections.auditing.routes import PeriodBody
 from projections.repairing.routes import RepairBody
+from projections.sealing.receipts import Receipt
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 CSV = "text/csv"
 XML = "application/xml"
+BYTES = "application/octet-stream"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -58,6 +61,7 @@ TAGS = {
     "Reading transactions": "What was submitted, and what became of it.",
     "Reading accounts": "Balances, entries and events of an account.",
     "Reconciling": "The log replayed against what the read models show.",
+    "Proving": "The log as a transparency log: checkpoints, receipts, proofs.",
     "The service": "How it is.",
 }
 
@@ -406,6 +410,48 @@ READING = (
         problems=codes.READ | codes.NO_REPAIR,
     ),
 )
+PROVING = (
+    Operation(
+        name="receipt",
+        route="GET /transactions/{transaction_id}/receipt",
+        tag="Proving",
+        summary="All that shows, offline, that a transaction is in the signed log",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(Receipt)},
+        problems=codes.SEALED | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="sealCheckpoint",
+        route="GET /seal/checkpoint",
+        tag="Proving",
+        summary="The latest signed checkpoint (C2SP tlog-checkpoint)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {TEXT: str}},
+        problems=codes.SEALED,
+    ),
+    Operation(
+        name="sealTile",
+        route="GET /seal/tile/{level}/{tile}",
+        tag="Proving",
+        summary="A tile of hashes (C2SP tlog-tiles)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {BYTES: str}},
+        problems=codes.TILE,
+    ),
+    Operation(
+        name="sealConsistency",
+        route="GET /seal/consistency",
+        tag="Proving",
+        summary="Proof that the log of one size begins with the log of another",
+        scope="read",
+        parameters=(*CONSISTENCY, *FRESH),
+        answers={200: _json(answers.Consistency)},
+        problems=codes.CONSISTENCY,
+    ),
+)
 SERVICE = (
     Operation(
         name="queueStats",
@@ -456,4 +502,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *READING, *SERVICE)
+OPERATIONS = (*WRITING, *READING, *PROVING, *SERVICE)

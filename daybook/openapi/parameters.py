@@ -45,6 +45,8 @@ PATH = {
         _path("repair_id", "The `repairId` of a repair.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
+        _path("level", "0 for the leaves; each level is 256 times narrower.", pattern="^[0-7]$"),
+        _path("tile", "Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
     )
 }
 LEDGER = _header("Daybook-Ledger", "Which ledger; needed if the token has several.")
@@ -166,6 +168,10 @@ DIFFERENCE = (
     *_point("to_position", "to_at", "The second point, now without one"),
     LIMIT,
     CURSOR,
+)
+CONSISTENCY = (
+    Parameter("query", "from", "The smaller size.", {"type": "integer"}, required=True),
+    Parameter("query", "to", "The larger size.", {"type": "integer"}, required=True),
 )
 _FORMAT = "Without it the first of `Accept` that there is, else JSON."
 STATEMENT = (

@@ -11,6 +11,12 @@ _VARYING = (
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
+    # What was signed, and proofs of it.
+    (re.compile(r'("(?:checkpoint|root|salt)":)"[^"]+"'), r'\1"HASH"'),
+    (re.compile(r'"proof":\[[^\]]*\]'), '"proof":[HASHES]'),
+    (re.compile(r'("leaf_index":)\d+'), r"\1N"),
+    (re.compile(r"A log of \d+ events"), "A log of N events"),
+    (re.compile(r"^daybook/[0-9a-f]{8}.*$", re.DOTALL), "CHECKPOINT"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
     (re.compile(r"(<NtryRef>)\d+"), r"\1N"),

@@ -37,6 +37,10 @@ SUBCOMMANDS = {
     "rebuild",
     "migrate",
     "token",
+    "seal",
+    "seal-key",
+    "seal-export",
+    "verify",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [

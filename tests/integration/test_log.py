@@ -13,8 +13,9 @@ from events.vocabulary import AccountOpened, AccountType, Recorded, Side
 from runtime import database
 from tests.integration import given
 
-WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER = ROLES = tuple(
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "repairer")
+NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER = ROLES = tuple(
+    f"daybook_{name}" for name in NAMES
 )
 APPENDERS = 16
 ROUNDS = 12
@@ -34,14 +35,15 @@ CHANGES = (
 RIGHTS = {
     "events.daybook_events": {
         WRITER: "SI", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S",
-        REPAIRER: "S",
+        REPAIRER: "S", SEALER: "S",
     },
     "events.head": {
-        WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S", REPAIRER: "S",
+        WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S",
+        REPAIRER: "S", SEALER: "S",
     },
     "events.checkpoints": {
         WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
-        REPAIRER: "S",
+        REPAIRER: "S", SEALER: "SU",
     },
     "command.accounts": {WRITER: "SIU", AUDITOR: "S", REPAIRER: "SID"},
     "command.standings": {WRITER: "SIU", AUDITOR: "S", REPAIRER: "SID"},
@@ -60,6 +62,9 @@ RIGHTS = {
     "read.rebuilds": {READER: "S", AUDITOR: "S"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
+    "seal.secret": {READER: "S", AUDITOR: "S", SEALER: "S"},
+    "seal.tiles": {READER: "S", AUDITOR: "S", SEALER: "SIU"},
+    "seal.checkpoints": {READER: "S", AUDITOR: "S", SEALER: "SI"},
 }  # fmt: skip
 VERBS = {
     "S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE",
@@ -104,6 +109,13 @@ DENIED = [
     (REPAIRER, "DELETE FROM read.repairs"),
     (REPAIRER, "DELETE FROM read.reconciliations"),
     (REPAIRER, "SELECT * FROM runtime.tokens"),
+    (SEALER, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
+    (SEALER, "UPDATE seal.checkpoints SET note = ''"),
+    (SEALER, "UPDATE seal.secret SET secret = secret"),
+    (SEALER, "DELETE FROM seal.tiles"),
+    (SEALER, "SELECT * FROM read.accounts"),
+    (WRITER, "SELECT * FROM seal.secret"),
+    (READER, "UPDATE seal.tiles SET level = 0"),
 ]
 KEPT = ("read.repairs", "read.repair_checks", "read.rebuilds")
 
@@ -158,7 +170,7 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
     async with given.connected(database_url) as connection:
         tables = await connection.fetch(
             "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
-            " WHERE schemaname IN ('events', 'command', 'read', 'runtime', 'public')"
+            " WHERE schemaname IN ('events', 'command', 'read', 'runtime', 'seal', 'public')"
         )
         rights: dict[str, dict[str, str]] = {}
         for (table,) in tables:

@@ -16,9 +16,8 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "repairer")
-)
+NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER = (f"daybook_{n}" for n in NAMES)
 VIEWS = (
     *("entries", "transactions", "mentions", "moments", "balances", "accounts", "standings"),
     *("books", "command_accounts", "command_standings", "command_books"),
@@ -38,8 +37,17 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "read_mentioning": (AUDITOR, REPAIRER),
     "checkpoint": (WRITER, READER, AUDITOR, REPAIRER),
     "lock_checkpoint": (PROJECTOR, REPAIRER, None),
-    "try_lock_checkpoint": (RELAY,),
-    "move_checkpoint": (RELAY, PROJECTOR),
+    "try_lock_checkpoint": (RELAY, SEALER),
+    "move_checkpoint": (RELAY, PROJECTOR, SEALER),
+    **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
+    "tiles": (SEALER, READER, AUDITOR),
+    "latest_checkpoint": (SEALER, READER, AUDITOR),
+    "secret": (READER, AUDITOR),
+    "stream": (READER,),
+    **dict.fromkeys(
+        ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
+        (AUDITOR,),
+    ),
     "principal": (WRITER, READER, AUDITOR),
     **dict.fromkeys(
         (

@@ -20,6 +20,10 @@ KINDS = {kind.__name__ for kind in problems.STATUS}
 # The command line says these, or they are a second guard, or they are always handled.
 NEVER_OVER_HTTP = {
     "account_missing",
+    "bucket_unavailable",
+    "folder_unavailable",
+    "not_sealed",
+    "seal_key_missing",
     "amount_not_finite",
     "cache_unavailable",
     "ledger_invalid",
