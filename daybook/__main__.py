@@ -15,6 +15,9 @@ import msgspec
 import uvloop
 
 from daybook import __version__
+from daybook.replaying.options import Written, written
+from daybook.replaying.replay import CONTRIBUTIONS_MAX
+from daybook.replaying.views import View
 from daybook.serve import Side
 from daybook.serve import serve as serve_side
 from events.notes import NoteError
@@ -149,15 +152,55 @@ def reconcile(
 
 
 @cli.command()
-@click.option("--ledger", help="Only this ledger.")
-@click.option("--until", type=int, help="Up to this position; without it, the whole log.")
-@as_json
-def replay(ledger: str | None, until: int | None, as_json: bool) -> None:
-    """Fold the log and print its trial balance."""
-    from daybook import audit  # noqa: PLC0415
+@click.argument("view", type=click.Choice([view.value for view in View]), default="trial-balance")
+@click.argument("arguments", nargs=-1)
+@click.option("--ledger", help="Only this ledger; the one that the account is in.")
+@click.option("--until", help="Up to this position or time; without it, the whole log.")
+@written
+def replay(
+    view: str, arguments: tuple[str, ...], ledger: str | None, until: str | None, written: Written
+) -> None:
+    """Fold the log: a `trial-balance`, the story of `account ID`, or `diff A B` of two places.
 
-    balance = _run(lambda given: audit.trial_balance(given, ledger, until))
-    _say(as_json, balance, audit.trial_balance_as_text(balance))
+    A place is a position, a time or a date (its end). Exit code 1: debits and credits differ.
+    """
+    from daybook.replaying import command  # noqa: PLC0415
+
+    balanced = _run(
+        lambda given: command.replay(given, View(view), arguments, ledger, until, written)
+    )
+    sys.exit(0 if balanced else 1)
+
+
+@cli.command()
+@click.argument("account")
+@click.option("--ledger", help="The ledger that the account is in.")
+@click.option("--at", help="At this position, time or date (its end); without it, now.")
+@click.option("--oldest-first", is_flag=True, help="The first events instead of the last ones.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=CONTRIBUTIONS_MAX,
+    show_default=True,
+    help="How many events one by one; the others are summed up.",
+)
+@written
+def explain(
+    account: str,
+    ledger: str | None,
+    at: str | None,
+    oldest_first: bool,
+    limit: int,
+    written: Written,
+) -> None:
+    """Show which events made the balance of ACCOUNT; their amounts add up to it."""
+    from daybook.replaying import command  # noqa: PLC0415
+
+    _run(
+        lambda given: command.explain(
+            given, account, ledger, at, limit, written, newest_first=not oldest_first
+        )
+    )
 
 
 @cli.command()

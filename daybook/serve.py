@@ -15,6 +15,7 @@ import projections.auditing.routes
 import projections.repairing.routes
 import projections.sealing.routes
 import query_side.app
+import query_side.events.routes
 import query_side.routes
 import query_side.statements.routes
 from daybook import __version__
@@ -57,6 +58,7 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += [
             *query_side.routes.ROUTES,
             *query_side.statements.routes.ROUTES,
+            *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
             *projections.repairing.routes.ROUTES,
             *projections.sealing.routes.ROUTES,

@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     waiting_commands_max: Count = 10_000
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     read_connections_max: Count = 8
+    streams_max: Count = 200
+    tenant_streams_max: Count = 20
     claim_lease_s: Count = 5
     result_ttl_s: Count = 86_400
     envelope_bytes_max: Count = 240_000

@@ -358,6 +358,29 @@ class Events(Page):
     items: list[EventView]
 
 
+class LogEvent(Struct):
+    """An event as it was recorded, as a CloudEvent: `id` is its position, `subject` its stream.
+
+    `data` is what is stored; amounts are minor units.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: Literal["/daybook/log"]
+    type: str
+    subject: UUID
+    time: datetime
+    datacontenttype: Literal["application/json"]
+    streamversion: int
+    data: dict[str, Any]
+
+
+class LogEvents(Page):
+    """Events, in the order of the log."""
+
+    items: list[LogEvent]
+
+
 # --- balances, statements, the trial balance ----------------------------------------------------
 
 

@@ -164,6 +164,16 @@ STATEMENT = BALANCE | _codes("basis_invalid", "format_invalid", "camt_unrepresen
 TRIAL_BALANCE = (
     READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
 )
+_EVENTS = _codes(
+    "account_id_invalid",
+    "transaction_id_invalid",
+    "position_invalid",
+    "type_unknown",
+    "parameter_unknown",
+    "parameter_repeated",
+)
+EVENTS = LIST | _EVENTS | _codes("time_invalid", "format_invalid")
+FOLLOW = _EVENTS | _codes("prefer_invalid", "too_many_streams")
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
 REPAIR = (
     READ
@@ -207,6 +217,7 @@ _STATUS = {
         "not_sealed_yet",
         "queue_unavailable",
         "queue_gone",
+        "too_many_streams",
     ),
 }
 

@@ -30,6 +30,8 @@ from daybook.openapi.parameters import (
     DIFFERENCE,
     DRY_RUN,
     ENTRIES,
+    EVENTS,
+    FOLLOW,
     FRESH,
     KEY,
     LEDGER_ENTRIES,
@@ -52,6 +54,7 @@ TEXT = "text/plain"
 CSV = "text/csv"
 XML = "application/xml"
 BYTES = "application/octet-stream"
+SSE = "text/event-stream"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -59,6 +62,7 @@ TAGS = {
     "Submitting": "Money moves, or is held, scheduled, given back: what has an idempotency key.",
     "Accounts": "Policies of accounts, and closing the books.",
     "Reading transactions": "What was submitted, and what became of it.",
+    "The log": "What happened, as it was recorded.",
     "Reading accounts": "Balances, entries and events of an account.",
     "Reconciling": "The log replayed against what the read models show.",
     "Proving": "The log as a transparency log: checkpoints, receipts, proofs.",
@@ -235,6 +239,26 @@ READING = (
         parameters=(*TRANSACTIONS, *FRESH),
         answers={200: _json(answers.Transactions)},
         problems=codes.TRANSACTIONS,
+    ),
+    Operation(
+        name="events",
+        route="GET /events",
+        tag="The log",
+        summary="A ledger's events as they were recorded, oldest first; as NDJSON all of them",
+        scope="read",
+        parameters=(*EVENTS, *FRESH),
+        answers={200: {JSON: answers.LogEvents, NDJSON: answers.LogEvent}},
+        problems=codes.EVENTS,
+    ),
+    Operation(
+        name="followEvents",
+        route="GET /events/stream",
+        tag="The log",
+        summary="Every event as it is recorded: Server-Sent Events",
+        scope="read",
+        parameters=FOLLOW,
+        answers={200: {SSE: str}},
+        problems=codes.FOLLOW,
     ),
     Operation(
         name="verifyDoubleEntry",

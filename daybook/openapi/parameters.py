@@ -8,6 +8,7 @@ import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
 from query_side.cursors import LIMIT_MAX
+from query_side.events import asking
 from query_side.filters import EntryKind
 from query_side.parameters import Order
 from query_side.statements.asking import Basis, Format
@@ -148,6 +149,30 @@ ACCOUNTS = (
     *_between("opened", "When it was opened"),
     _query("text", "Part of its id, or of a value of its metadata."),
     METADATA,
+)
+
+_WANTED = (
+    _query("account_id", "Events that move this account, change it or name it.", maxLength=128),
+    _query("transaction_id", "Events of this transaction, and of those about it.", format="uuid"),
+    _choice("type", "Of this type.", asking.Topic),
+)
+EVENTS = (
+    *_WANTED,
+    _query("after", "Events after this position.", type="integer", minimum=0),
+    _query("before", "Events before this position.", type="integer", minimum=0),
+    *_between("recorded", "When it was recorded"),
+    _query(
+        "format",
+        "`ndjson`: all of them, one a line, without paging. Without it as `Accept` says.",
+        enum=asking.FORMATS,
+    ),
+    *PAGING,
+)
+FOLLOW = (
+    *_WANTED,
+    _query("after", "Begin after this position; without it, now.", type="integer", minimum=0),
+    _header("Last-Event-ID", "The last `id` that came: go on after it, whatever `after` says."),
+    _header("Prefer", "`wait=S`: end when nothing came for S seconds.", pattern="wait=[0-9]+"),
 )
 
 

@@ -37,12 +37,13 @@ from tests.acceptance.driving import (
 class Needs(NamedTuple):
     """The scope that a route needs, and a body that is right; names in braces become ids.
 
-    `query` is what a URL needs to be right.
+    `query` is what a URL needs to be right; `headers` are what makes its answer end.
     """
 
     scope: str
     body: Any = None
     query: str = ""
+    headers: Mapping[str, str] = {}
 
 
 OPEN = {"GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"}
@@ -87,6 +88,8 @@ NEEDS = {
     "GET /seal/checkpoint": Needs("read"),
     "GET /seal/tile/{level}/{tile}": Needs("read"),
     "GET /seal/consistency": Needs("read", query="?from=1&to=2"),
+    "GET /events": Needs("read"),
+    "GET /events/stream": Needs("read", headers={"Prefer": "wait=0"}),
     "GET /queue/stats": Needs("read"),
     "GET /cache/stats": Needs("read"),
 }
@@ -112,7 +115,7 @@ SECRETS = (SECRET, "271828", "their-payer", "their-order")
 VARYING = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # an id,
     r"|\d{4}-\d\d-\d\dT[\d:.]+Z"  # a time,
-    r"|(?<=position )\d+|(?<=position\":)\d+"  # a position
+    r"|(?<=position )\d+|(?<=position\":)\d+|(?<=id: )\d+"  # a position
 )
 
 
@@ -120,11 +123,11 @@ async def ask(
     route: Route, http: httpx.AsyncClient, ids: Mapping[str, str] = NOTHING, /, **headers: str
 ) -> httpx.Response:
     """Ask `route` for what `ids` name; a header's `_` is a `-`."""
-    _, body, query = NEEDS[str(route)]
+    _, body, query, needed = NEEDS[str(route)]
     text = None if body is None else json.dumps(body)
     for name, value in ids.items():
         text = text and text.replace(f"{{{name}}}", value)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | dict(needed)
     path = API + route.path.format_map(ids) + query
     return await http.request(route.method, path, content=text, headers=named)
 
@@ -311,7 +314,7 @@ async def test_what_is_another_ledgers_is_as_if_it_were_not(
 async def test_lists_end_at_the_ledger(open_ledger: OpenLedger, theirs: Theirs) -> None:
     """An empty ledger shows empty lists."""
     mine = await open_ledger()
-    for path in ("/transactions", "/entries", "/accounts"):
+    for path in ("/transactions", "/entries", "/accounts", "/events"):
         page = await mine.get(path)
         assert (page["items"], page["next"]) == ([], None)
 
@@ -324,7 +327,7 @@ async def test_cursor_of_another_ledger_shows_only_ones_own(open_ledger: OpenLed
         await mine.posted(destination="wallet", amount=b"100")
         secrets.append((await theirs.posted(destination="wallet", amount=b"100"))["id"])
     for path in (
-        *("/transactions", "/entries", "/accounts"),
+        *("/transactions", "/entries", "/accounts", "/events"),
         *("/accounts/wallet/ledger", "/accounts/wallet/audit-trail"),
     ):
         cursor = (await theirs.get(f"{path}?limit=1"))["next"]

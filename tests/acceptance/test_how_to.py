@@ -12,7 +12,7 @@ import pytest
 from daybook.up import Service, seal_key
 from projections.sealing import sealer
 from tests.acceptance.documented import matches, settled
-from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT
+from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
 
 FOLDER = ROOT / "docs/how-to"
 SETTING = FOLDER / "README.md"
@@ -39,29 +39,26 @@ def steps(page: Path) -> list[Step]:
     ]
 
 
-def _program(folder: Path) -> Path:
-    """Make a folder with the command `daybook` in it, as an installed one has."""
-    command = folder / "bin/daybook"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m daybook "$@"\n')
-    command.chmod(0o700)
-    return command.parent
-
-
 async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
-    """Return what each block of commands prints, all in one shell."""
+    """Return what each block of commands prints, all in one shell that knows `daybook`."""
+    program, desk = folder / "bin/daybook", folder / "desk"
+    program.parent.mkdir()
+    desk.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
+    program.chmod(0o700)
     (key, *_) = sealer.signers(str(seal_key(service.data)))
     ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
     script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
     process = await asyncio.create_subprocess_exec(
         *("bash", "-eu", "-c", script),
-        cwd=folder,
-        env={
-            "API": f"{service.url}{API}",
-            "LOG_KEY": str(key.verifier),
-            "PATH": f"{_program(folder)}:/usr/local/bin:/usr/bin:/bin",
-            "NO_PROXY": "*",
-        },
+        cwd=desk,
+        env=environment(
+            service,
+            API=f"{service.url}{API}",
+            LOG_KEY=str(key.verifier),
+            PATH=f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
+            NO_PROXY="*",
+        ),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(COMMAND_S_MAX):

@@ -31,9 +31,9 @@ ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "runtime": (None,),
 }
 ROLES: dict[str, tuple[str | None, ...]] = {
-    "head": (AUDITOR, REPAIRER),
+    "head": (READER, AUDITOR, REPAIRER),
     "lock_head": (WRITER, REPAIRER),
-    "read_after": (RELAY, PROJECTOR, AUDITOR, REPAIRER),
+    "read_after": (RELAY, PROJECTOR, READER, AUDITOR, REPAIRER),
     "read_mentioning": (AUDITOR, REPAIRER),
     "checkpoint": (WRITER, READER, AUDITOR, REPAIRER),
     "lock_checkpoint": (PROJECTOR, REPAIRER, None),
@@ -48,6 +48,9 @@ ROLES: dict[str, tuple[str | None, ...]] = {
         ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
         (AUDITOR,),
     ),
+    "find": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(("read_of_ledger", "read_of_ledger_backwards"), (READER, AUDITOR)),
+    "read_tail": (READER,),
     "principal": (WRITER, READER, AUDITOR),
     **dict.fromkeys(
         (

@@ -18,6 +18,7 @@ PURE = (
     "events/merkle.py",
     "events/notes.py",
     "events/tiles.py",
+    "events/wanted.py",
     "command_side/decide.py",
     "command_side/state.py",
     "command_side/rules/accounts.py",
@@ -42,8 +43,16 @@ PURE = (
     "query_side/filters.py",
     "query_side/parameters.py",
     "query_side/views.py",
+    "query_side/events/asking.py",
+    "query_side/events/sse.py",
     "query_side/statements/asking.py",
     "query_side/statements/views.py",
+    "daybook/replaying/counters.py",
+    "daybook/replaying/difference.py",
+    "daybook/replaying/explanation.py",
+    "daybook/replaying/sentences.py",
+    "daybook/replaying/story.py",
+    "daybook/replaying/trial_balance.py",
 )
 # What a pure module may take from the standard library: data, text and types, nothing that acts.
 HARMLESS = {

@@ -25,6 +25,7 @@ NEVER_OVER_HTTP = {
     "not_sealed",
     "seal_key_missing",
     "amount_not_finite",
+    "arguments_invalid",
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
