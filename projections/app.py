@@ -10,6 +10,7 @@ from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from projections.auditing.reconcile import ROLE
+from projections.external.importing import ROLE as MATCHER_ROLE
 from runtime import database
 from runtime.auth import Tokens
 from runtime.settings import Settings
@@ -18,11 +19,12 @@ CONNECTIONS_MAX = 2
 
 
 class AuditSide(msgspec.Struct, frozen=True):
-    """The auditor's own connections: few, since each replay keeps one busy."""
+    """The auditor's and the matcher's own connections: few, since each keeps one busy for long."""
 
     settings: Settings
     schema: Schema
     pool: database.Pool
+    matcher: database.Pool
     tokens: Tokens
     projected: checkpoints.Waiters
 
@@ -33,9 +35,10 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        database.pool(settings.database_url, MATCHER_ROLE, CONNECTIONS_MAX) as matcher,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
         app.state.audit_side = AuditSide(
-            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
+            settings, schemas.load(settings.schema_file), pool, matcher, Tokens(pool), projected
         )
         yield

@@ -13,8 +13,8 @@ from events.vocabulary import AccountOpened, AccountType, Recorded, Side
 from runtime import database
 from tests.integration import given
 
-WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, MATCHER = (
+    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "matcher")
 )
 APPENDERS = 16
 ROUNDS = 12
@@ -32,24 +32,31 @@ CHANGES = (
 # Table by role; what is not listed is denied. D, T: nobody deletes or truncates anything.
 RIGHTS = {
     "events.daybook_events": {
-        WRITER: "SI", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S",
+        WRITER: "SI", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S", MATCHER: "S",
     },
     "events.head": {WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S"},
     "events.checkpoints": {
-        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
+        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S", MATCHER: "S",
     },
     "command.accounts": {WRITER: "SIU", AUDITOR: "S"},
     "command.standings": {WRITER: "SIU", AUDITOR: "S"},
     "command.books": {WRITER: "SIU", AUDITOR: "S"},
-    "read.accounts": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.accounts": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S", MATCHER: "S"},
     "read.balances": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
-    "read.entries": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
-    "read.transactions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
+    "read.entries": {PROJECTOR: "SI", READER: "S", AUDITOR: "S", MATCHER: "S"},
+    "read.transactions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S", MATCHER: "S"},
     "read.standings": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.mentions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
-    "read.moments": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
+    "read.moments": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S", MATCHER: "S"},
     "read.books": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.reconciliations": {READER: "S", AUDITOR: "SI"},
+    # Of what may be updated it is single columns, which do not show here.
+    "external.statements": {AUDITOR: "S", MATCHER: "SI"},
+    "external.lines": {AUDITOR: "S", MATCHER: "SI"},
+    "external.matches": {AUDITOR: "S", MATCHER: "SI"},
+    "external.match_lines": {AUDITOR: "S", MATCHER: "SI"},
+    "external.match_entries": {AUDITOR: "S", MATCHER: "SI"},
+    "external.decisions": {AUDITOR: "S", MATCHER: "SI"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
 }  # fmt: skip
@@ -88,6 +95,14 @@ DENIED = [
     (AUDITOR, "UPDATE command.accounts SET version = 0"),
     (AUDITOR, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
     (AUDITOR, "UPDATE events.checkpoints SET position = 0"),
+    (AUDITOR, "UPDATE external.matches SET status = 'accepted'"),
+    (MATCHER, "UPDATE external.lines SET amount = 1"),
+    (MATCHER, "UPDATE external.decisions SET reason = 'other'"),
+    (MATCHER, "UPDATE external.match_entries SET position = 1"),
+    (MATCHER, "DELETE FROM external.matches"),
+    (MATCHER, "INSERT INTO read.entries SELECT * FROM read.entries"),
+    (MATCHER, "SELECT * FROM command.accounts"),
+    (MATCHER, "SELECT * FROM runtime.tokens"),
 ]
 
 
@@ -105,7 +120,7 @@ async def test_not_even_the_owner_changes_an_event(database_url: str) -> None:
 async def test_a_role_is_denied_what_is_not_its_work(database_url: str) -> None:
     """Each statement is refused for want of the right, before any trigger is asked."""
     allowed: list[tuple[str, str]] = []
-    for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR):
+    for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR, MATCHER):
         async with given.connected(database_url, role) as connection:
             for statement in [denied for whose, denied in DENIED if whose == role]:
                 try:
@@ -132,12 +147,12 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
     async with given.connected(database_url) as connection:
         tables = await connection.fetch(
             "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
-            " WHERE schemaname IN ('events', 'command', 'read', 'runtime', 'public')"
+            " WHERE schemaname IN ('events', 'command', 'read', 'external', 'runtime', 'public')"
         )
         rights: dict[str, dict[str, str]] = {}
         for (table,) in tables:
             rights[table] = {}
-            for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR):
+            for role in (WRITER, RELAY, PROJECTOR, READER, AUDITOR, MATCHER):
                 letters = [
                     letter
                     for letter, verb in VERBS.items()

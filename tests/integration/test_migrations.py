@@ -16,9 +16,10 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, MATCHER = (
+    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "matcher")
 )
+EXTERNAL = ROOT / "projections/sql/external.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -31,11 +32,14 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "head": (AUDITOR,),
     "read_after": (RELAY, PROJECTOR, AUDITOR),
     "read_mentioning": (AUDITOR,),
-    "checkpoint": (WRITER, READER, AUDITOR),
+    "checkpoint": (WRITER, READER, AUDITOR, MATCHER),
     "lock_checkpoint": (PROJECTOR,),
     "try_lock_checkpoint": (RELAY,),
     "move_checkpoint": (RELAY, PROJECTOR),
     "principal": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
+    # The four-way view asks as the auditor.
+    "lines_summed": (MATCHER, AUDITOR),
     **dict.fromkeys(
         (
             "entries_between",
