@@ -313,6 +313,54 @@ def seal_export(folder: Path, as_json: bool) -> None:
     _say(as_json, done, f"{done.size:,} events in {done.files:,} files below {done.folder}")
 
 
+@cli.group()
+def statements() -> None:
+    """Match files of banks and processors with the ledger."""
+
+
+@statements.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--ledger", required=True, help="The ledger.")
+@click.option("--account", required=True, help="The account that mirrors the one at the bank.")
+@click.option("--format", "form", required=True, help="What the file is: csv, mt940 or camt.053.")
+@click.option("--map", "columns", multiple=True, metavar="NAME=VALUE", help="Of CSV: a column.")
+@click.option("--term", "terms", multiple=True, metavar="NAME=VALUE", help="Such as days=5.")
+@as_json
+def statements_import(
+    file: Path,
+    ledger: str,
+    account: str,
+    form: str,
+    columns: tuple[str, ...],
+    terms: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Import FILE and match it; the same again changes nothing. Exit code 1: something differs."""
+    from daybook import statements as external  # noqa: PLC0415
+
+    asked = external.asked(form, columns, terms)
+    shown = _run(
+        lambda given: external.import_file(
+            given, external.contents(file, given), ledger, account, asked
+        )
+    )
+    _say(as_json, shown, external.as_text(shown))
+    sys.exit(0 if shown.clean else 1)
+
+
+@statements.command("show")
+@click.argument("statement")
+@click.option("--ledger", required=True, help="The ledger.")
+@as_json
+def statements_show(statement: str, ledger: str, as_json: bool) -> None:
+    """Show how much of STATEMENT (its id) agrees by now. Exit code 1: something differs."""
+    from daybook import statements as external  # noqa: PLC0415
+
+    shown = _run(lambda given: external.show(given, ledger, statement))
+    _say(as_json, shown, external.as_text(shown))
+    sys.exit(0 if shown.clean else 1)
+
+
 def main() -> None:
     """Run the command line; expected failures are one line, never a traceback."""
     try:

@@ -12,6 +12,7 @@ import command_side.app
 import command_side.routes
 import projections.app
 import projections.auditing.routes
+import projections.external.routes
 import projections.repairing.routes
 import projections.sealing.routes
 import query_side.app
@@ -62,6 +63,7 @@ def application(settings: Settings, side: Side) -> Litestar:
             *projections.auditing.routes.ROUTES,
             *projections.repairing.routes.ROUTES,
             *projections.sealing.routes.ROUTES,
+            *projections.external.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     body_bytes_max: Count = 65_536
     batch_body_bytes_max: Count = 16_777_216
+    statement_bytes_max: Count = 16_777_216
     batch_commands_max: Count = 500
     waiting_commands_max: Count = 10_000
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5

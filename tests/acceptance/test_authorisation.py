@@ -90,6 +90,24 @@ NEEDS = {
     "GET /seal/consistency": Needs("read", query="?from=1&to=2"),
     "GET /events": Needs("read"),
     "GET /events/stream": Needs("read", headers={"Prefer": "wait=0"}),
+    "POST /statements": Needs("reconcile", {}, query="?account_id=someone&format=camt.053"),
+    "GET /statements": Needs("read"),
+    "GET /statements/{statement_id}": Needs("read"),
+    **{
+        f"GET /statements/{{statement_id}}/{view}": Needs("read")
+        for view in ("lines", "matches", "discrepancies")
+    },
+    **{
+        f"POST /statements/{{statement_id}}/matches/{{match_id}}/{verdict}": Needs(
+            "reconcile", {"reason": "seen"}
+        )
+        for verdict in ("accept", "reject")
+    },
+    "POST /statements/{statement_id}/matches": Needs(
+        "reconcile",
+        {"lines": [2], "entries": [{"transaction_id": "{transaction_id}"}], "reason": "seen"},
+    ),
+    "POST /statements/{statement_id}/match": Needs("reconcile", {}),
     "GET /queue/stats": Needs("read"),
     "GET /cache/stats": Needs("read"),
 }
@@ -109,6 +127,8 @@ NOTHING = {
     "key": "never",
     "repair_id": UNKNOWN_ID,
     **NO_TILE,
+    "statement_id": UNKNOWN_ID,
+    "match_id": "1",
 }
 SECRET = "a word of theirs"
 SECRETS = (SECRET, "271828", "their-payer", "their-order")
@@ -260,7 +280,8 @@ class Theirs(NamedTuple):
         """Return what the ledger itself shows of all this."""
         account = f"/accounts/{self.ids['account_id']}"
         views = ("", "/balance", "/ledger", "/audit-trail", "/reconciliation-history")
-        paths = ["/transactions", *(f"{account}{view}" for view in views)]
+        statement = f"/statements/{self.ids['statement_id']}"
+        paths = ["/transactions", *(f"{account}{view}" for view in views), f"{statement}/matches"]
         return [(await self.ledger.http.get(f"{API}{path}")).text for path in paths]
 
 
@@ -279,6 +300,12 @@ async def theirs(service: Service) -> AsyncIterator[Theirs]:
             metadata={"their-order": 42},
         )
         await ledger.post("/accounts/their-wallet/reconcile")
+        imported = await ledger.http.post(
+            f"{API}/statements?account_id=their-wallet&map.date=d&map.amount=a&map.reference=r",
+            content=f"d,a,r\n{posted['created_at'][:10]},2718.28,their-key\n",
+            headers={"Content-Type": "text/csv"},
+        )
+        assert imported.json()["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
         yield Theirs(
             ledger,
             {
@@ -288,6 +315,8 @@ async def theirs(service: Service) -> AsyncIterator[Theirs]:
                 # Nothing of theirs was repaired; tests/acceptance/test_repairs.py has one that was.
                 "repair_id": str(uuid4()),
                 **NO_TILE,
+                "statement_id": imported.json()["statement_id"],
+                "match_id": "1",
             },
         )
 

@@ -16,12 +16,15 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER = (f"daybook_{n}" for n in NAMES)
+NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = (
+    f"daybook_{name}" for name in NAMES
+)
 VIEWS = (
     *("entries", "transactions", "mentions", "moments", "balances", "accounts", "standings"),
     *("books", "command_accounts", "command_standings", "command_books"),
 )
+EXTERNAL = ROOT / "projections/sql/external.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -35,7 +38,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "lock_head": (WRITER, REPAIRER),
     "read_after": (RELAY, PROJECTOR, READER, AUDITOR, REPAIRER),
     "read_mentioning": (AUDITOR, REPAIRER),
-    "checkpoint": (WRITER, READER, AUDITOR, REPAIRER),
+    "checkpoint": (WRITER, READER, AUDITOR, REPAIRER, MATCHER),
     "lock_checkpoint": (PROJECTOR, REPAIRER, None),
     "try_lock_checkpoint": (RELAY, SEALER),
     "move_checkpoint": (RELAY, PROJECTOR, SEALER),
@@ -52,6 +55,9 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     **dict.fromkeys(("read_of_ledger", "read_of_ledger_backwards"), (READER, AUDITOR)),
     "read_tail": (READER,),
     "principal": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
+    # The four-way view asks as the auditor.
+    "lines_summed": (MATCHER, AUDITOR),
     **dict.fromkeys(
         (
             "entries_between",
