@@ -1,4 +1,7 @@
-"""How far long work is, and how long it will take: on standard error, gone when it is done."""
+"""How far long work is, on standard error: a bar, how much of how much, and how long it will take.
+
+Standard output is for the result alone, so that it can go into a file or a pipe.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; return what moves it to (done, total)."""
+    """Show a bar while the caller works; return what moves it to (done, total)."""
     with phases() as shown:
         yield lambda done, total: shown(what, done, total)
 
@@ -23,7 +26,10 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # In a log file a bar is nothing but line ends.
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None)
 
         def shown(phase: str, done: int, total: int) -> None:

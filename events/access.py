@@ -20,10 +20,10 @@ LEDGER = "daybook-ledger"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody who may do what they ask for, in `ledger`; `label` says whose token it is."""
+    """Somebody who may do what they ask for, in `ledger`; `who` is whose token it is."""
 
     ledger: str
-    label: str = ""
+    who: str
 
 
 async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:

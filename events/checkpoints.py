@@ -17,6 +17,7 @@ from runtime.sql import queries
 
 SQL = queries("events")
 RELAY = "relay"
+SEALER = "sealer"
 PROJECTOR = "projector"
 TICK_S = 0.01
 ONE_LOOK_S = 0.1

@@ -26,29 +26,43 @@ from daybook.openapi.answers import (
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     ACCOUNTS,
+    CONSISTENCY,
+    CURSOR,
     DIFFERENCE,
+    DIFFERENCE_KIND,
     DRY_RUN,
     ENTRIES,
+    EVENTS,
+    FOLLOW,
     FRESH,
+    IMPORT,
     KEY,
     LEDGER_ENTRIES,
+    LIMIT,
+    MATCH_STATUS,
     MODE,
+    OF_ACCOUNT,
     PAGING,
     POINT,
     STATEMENT,
+    TERMS,
     TRANSACTIONS,
     TRIAL_BALANCE,
     WAIT,
     Parameter,
 )
 from projections.auditing.routes import PeriodBody
+from projections.external.asking import Decision, Override
 from projections.repairing.routes import RepairBody
+from projections.sealing.receipts import Receipt
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 CSV = "text/csv"
 XML = "application/xml"
+BYTES = "application/octet-stream"
+SSE = "text/event-stream"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -56,8 +70,11 @@ TAGS = {
     "Submitting": "Money moves, or is held, scheduled, given back: what has an idempotency key.",
     "Accounts": "Policies of accounts, and closing the books.",
     "Reading transactions": "What was submitted, and what became of it.",
+    "The log": "What happened, as it was recorded.",
     "Reading accounts": "Balances, entries and events of an account.",
     "Reconciling": "The log replayed against what the read models show.",
+    "Proving": "The log as a transparency log: checkpoints, receipts, proofs.",
+    "Statements of others": "Files of banks and processors, matched with entries.",
     "The service": "How it is.",
 }
 
@@ -233,6 +250,26 @@ READING = (
         problems=codes.TRANSACTIONS,
     ),
     Operation(
+        name="events",
+        route="GET /events",
+        tag="The log",
+        summary="A ledger's events as they were recorded, oldest first; as NDJSON all of them",
+        scope="read",
+        parameters=(*EVENTS, *FRESH),
+        answers={200: {JSON: answers.LogEvents, NDJSON: answers.LogEvent}},
+        problems=codes.EVENTS,
+    ),
+    Operation(
+        name="followEvents",
+        route="GET /events/stream",
+        tag="The log",
+        summary="Every event as it is recorded: Server-Sent Events",
+        scope="read",
+        parameters=FOLLOW,
+        answers={200: {SSE: str}},
+        problems=codes.FOLLOW,
+    ),
+    Operation(
         name="verifyDoubleEntry",
         route="POST /transactions/{transaction_id}/verify-double-entry",
         tag="Reading transactions",
@@ -406,6 +443,154 @@ READING = (
         problems=codes.READ | codes.NO_REPAIR,
     ),
 )
+PROVING = (
+    Operation(
+        name="receipt",
+        route="GET /transactions/{transaction_id}/receipt",
+        tag="Proving",
+        summary="All that shows, offline, that a transaction is in the signed log",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(Receipt)},
+        problems=codes.SEALED | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="sealCheckpoint",
+        route="GET /seal/checkpoint",
+        tag="Proving",
+        summary="The latest signed checkpoint (C2SP tlog-checkpoint)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {TEXT: str}},
+        problems=codes.SEALED,
+    ),
+    Operation(
+        name="sealTile",
+        route="GET /seal/tile/{level}/{tile}",
+        tag="Proving",
+        summary="A tile of hashes (C2SP tlog-tiles)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {BYTES: str}},
+        problems=codes.TILE,
+    ),
+    Operation(
+        name="sealConsistency",
+        route="GET /seal/consistency",
+        tag="Proving",
+        summary="Proof that the log of one size begins with the log of another",
+        scope="read",
+        parameters=(*CONSISTENCY, *FRESH),
+        answers={200: _json(answers.Consistency)},
+        problems=codes.CONSISTENCY,
+    ),
+)
+STATEMENTS_OF_OTHERS = (
+    Operation(
+        name="importStatement",
+        route="POST /statements",
+        tag="Statements of others",
+        summary="Import a bank's file and match it; 200 if it was imported before",
+        scope="reconcile",
+        parameters=(*IMPORT, *FRESH),
+        body={CSV: str, TEXT: str, XML: str},
+        answers={200: _json(answers.MatchedStatement), 201: _json(answers.MatchedStatement)},
+        problems=codes.IMPORT,
+    ),
+    Operation(
+        name="importedStatements",
+        route="GET /statements",
+        tag="Statements of others",
+        summary="A ledger's imported statements, the latest first",
+        scope="read",
+        parameters=(OF_ACCOUNT, LIMIT, CURSOR, *FRESH),
+        answers={200: _json(answers.ExternalStatements)},
+        problems=codes.STATEMENTS_OF_OTHERS,
+    ),
+    Operation(
+        name="importedStatement",
+        route="GET /statements/{statement_id}",
+        tag="Statements of others",
+        summary="A statement, and how much of it agrees with the ledger",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.MatchedStatement)},
+        problems=codes.STATEMENT_OF_OTHERS,
+    ),
+    Operation(
+        name="statementLines",
+        route="GET /statements/{statement_id}/lines",
+        tag="Statements of others",
+        summary="A statement's lines, each with its match",
+        scope="read",
+        parameters=(LIMIT, CURSOR, *FRESH),
+        answers={200: _json(answers.ExternalLines)},
+        problems=codes.LINES_OF_OTHERS,
+    ),
+    Operation(
+        name="statementMatches",
+        route="GET /statements/{statement_id}/matches",
+        tag="Statements of others",
+        summary="A statement's matches, with what people said of them",
+        scope="read",
+        parameters=(MATCH_STATUS, LIMIT, CURSOR, *FRESH),
+        answers={200: _json(answers.StatementMatches)},
+        problems=codes.MATCHES,
+    ),
+    Operation(
+        name="statementDiscrepancies",
+        route="GET /statements/{statement_id}/discrepancies",
+        tag="Statements of others",
+        summary="Where a statement and the ledger do not agree",
+        scope="read",
+        parameters=(DIFFERENCE_KIND, LIMIT, CURSOR, *FRESH),
+        answers={200: _json(answers.StatementDifferences)},
+        problems=codes.DIFFERENCES,
+    ),
+    Operation(
+        name="acceptMatch",
+        route="POST /statements/{statement_id}/matches/{match_id}/accept",
+        tag="Statements of others",
+        summary="Accept a match",
+        scope="reconcile",
+        parameters=FRESH,
+        body=_json(Decision),
+        answers={200: _json(answers.StatementMatch)},
+        problems=codes.DECIDE,
+    ),
+    Operation(
+        name="rejectMatch",
+        route="POST /statements/{statement_id}/matches/{match_id}/reject",
+        tag="Statements of others",
+        summary="Reject a match: what it linked is free again",
+        scope="reconcile",
+        parameters=FRESH,
+        body=_json(Decision),
+        answers={200: _json(answers.StatementMatch)},
+        problems=codes.DECIDE,
+    ),
+    Operation(
+        name="overrideMatch",
+        route="POST /statements/{statement_id}/matches",
+        tag="Statements of others",
+        summary="Link lines and entries by hand",
+        scope="reconcile",
+        parameters=FRESH,
+        body=_json(Override),
+        answers={201: _json(answers.StatementMatch)},
+        problems=codes.OVERRIDE,
+    ),
+    Operation(
+        name="matchStatement",
+        route="POST /statements/{statement_id}/match",
+        tag="Statements of others",
+        summary="Match what is left with the entries that there are now",
+        scope="reconcile",
+        parameters=(*TERMS, *FRESH),
+        answers={200: _json(answers.MatchedStatement)},
+        problems=codes.MATCH_AGAIN,
+    ),
+)
 SERVICE = (
     Operation(
         name="queueStats",
@@ -456,4 +641,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *READING, *SERVICE)
+OPERATIONS = (*WRITING, *READING, *PROVING, *STATEMENTS_OF_OTHERS, *SERVICE)

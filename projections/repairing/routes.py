@@ -31,7 +31,6 @@ POSITION = "Daybook-Position"
 HISTORY_MAX = 100
 # A whole ledger takes the whole log: beyond this, the command line has the patience.
 EVENTS_MAX = 1_000_000
-UNNAMED = "a token without a label"
 
 
 class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,7 +134,7 @@ async def _applied(
         done = await repairs.apply(
             connection,
             wanted,
-            applied_by=caller.label or UNNAMED,
+            applied_by=caller.who,
             reason=reason,
             fingerprint=body.plan,
         )

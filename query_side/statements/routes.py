@@ -4,7 +4,7 @@ Whatever is wrong is said before the first byte. A statement that fails later is
 half of one cannot be taken for the whole.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from litestar import get
@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from events import access, freshness
 from events.access import Caller
-from query_side import cursors, queries
+from query_side import queries
 from query_side.app import QuerySide
 from query_side.statements import (
     as_camt053,
@@ -28,6 +28,7 @@ from query_side.statements import (
 from query_side.statements import statement as statements
 from query_side.statements.asking import Asked, Format
 from query_side.statements.statement import Statement
+from runtime import cursors
 from runtime.http import ENCODER, Answer, HttpRequest, Streamed, check_path
 
 POSITION = "Daybook-Position"
@@ -144,7 +145,7 @@ def _answer(body: object, position: int) -> Answer:
 
 
 def _file(
-    chunks: AsyncIterator[bytes], headers: Mapping[str, str], media_type: str, name: str
+    chunks: AsyncGenerator[bytes, None], headers: Mapping[str, str], media_type: str, name: str
 ) -> Streamed:
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Streamed(chunks, {**headers, **disposition}, media_type)

@@ -1,6 +1,7 @@
 """`daybook` from the outside: what it prints, what it changes, how it exits, what it leaves."""
 
 import asyncio
+import csv
 import json
 import signal
 from datetime import UTC, datetime
@@ -35,8 +36,14 @@ SUBCOMMANDS = {
     "replay",
     "repair",
     "rebuild",
+    "explain",
     "migrate",
     "token",
+    "seal",
+    "seal-key",
+    "seal-export",
+    "verify",
+    "statements",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [
@@ -46,6 +53,8 @@ NEEDS_A_DATABASE = [
     ("replay",),
     ("repair",),
     ("rebuild",),
+    ("explain", "account-123", "--ledger", "demo"),
+    ("statements", "show", "x", "--ledger", "demo"),
     ("serve", "all"),
     ("relay",),
     ("project",),
@@ -245,6 +254,39 @@ async def test_impossible_reconciliation_is_refused(
     await refused("reconcile", *arguments, env=env)
 
 
+async def test_a_bank_s_file_is_imported_once_and_shown(
+    env: dict[str, str], ledger: Ledger, tmp_path: Path
+) -> None:
+    """Exit 1 while something differs, 0 when all agrees, 2 for a file that cannot be read."""
+    paid = await ledger.posted("inv-1", source="bank:main", destination="wallet", amount=b"9.50")
+    file = tmp_path / "bank.csv"
+    day = paid["created_at"][:10]
+    file.write_text(f"Day;Sum;Ref\n{day};9,50;INV-1\n{day};-2,00;fee\n")
+    where = ("--ledger", ledger.name)
+    columns = ("date=Day", "amount=Sum", "reference=Ref", "delimiter=;", "decimal=,")
+    mapped = [part for column in columns for part in ("--map", column)]
+    arguments = ("statements", "import", str(file), *where, "--account", "bank:main")
+    told = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    again = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    assert told == again
+    assert told["statement"]["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
+    (difference,) = told["differences"]
+    assert difference["kind"] == "unmatched_statement_line"
+    await ledger.posted(source="wallet", destination="bank:main", amount=b"2.00")
+    known_as = told["statement"]["statement_id"]
+    await ledger.post(f"/statements/{known_as}/match")
+    finished = await run("statements", "show", known_as, *where, env=env)
+    assert (finished.code, finished.out.splitlines()[-1]) == (0, "clean")
+    assert "statement_not_found" in await refused(
+        "statements", "show", known_as, "--ledger", "demo", env=env
+    )
+    assert "mapping_invalid" in await refused(*arguments, "--format", "csv", env=env)
+    assert "parameter_unknown" in await refused(
+        *arguments, "--format", "mt940", "--term", "luck=5", env=env
+    )
+    assert "statement_unreadable" in await refused(*arguments, "--format", "mt940", env=env)
+
+
 async def test_replay_prints_a_trial_balance_that_balances(
     env: dict[str, str], ledger: Ledger, database: Database
 ) -> None:
@@ -269,6 +311,60 @@ async def test_replay_prints_a_trial_balance_that_balances(
     whole = await run("replay", env=env)
     assert whole.code == 0
     assert ledger.name in whole.out
+
+
+async def test_replay_and_explain_tell_one_accounts_history(
+    env: dict[str, str], ledger: Ledger, tmp_path: Path
+) -> None:
+    """The story, the explanation and the difference agree, in every form and into a file."""
+    first = await ledger.posted(destination="wallet", amount=b"100.00", description="one, two")
+    await ledger.posted(source="wallet", destination="shop", amount=b"30.00")
+    here = ("--ledger", ledger.name)
+    story = await spoken("replay", "account", "wallet", *here, env=env)
+    assert [step["change"] for step in story["steps"]] == ["0.00", "100.00", "-30.00"]
+    assert (story["balance"], story["debits_posted"], story["currency"]) == (
+        "70.00",
+        "30.00",
+        "USD",
+    )
+    made = await spoken("explain", "wallet", *here, "--limit", "1", env=env)
+    assert [each["amount"] for each in made["contributions"]] == ["-30.00"]
+    assert made["left_out"] == {"events": 1, "amount": "100.00"}
+    assert (made["balance"], made["by_kind"]) == (
+        "70.00",
+        {"transfer": {"events": 2, "amount": "70.00"}},
+    )
+    at = str(first["position"])
+    before = await spoken("explain", "wallet", *here, "--at", at, "--oldest-first", env=env)
+    assert before["balance"] == "100.00"
+    found = await spoken("replay", "diff", at, "2999-12-31", *here, env=env)
+    changes = [(each["account_id"], each["balance_after"]) for each in found["accounts"]]
+    assert changes == [("shop", "30.00"), ("wallet", "70.00")]
+    assert found["event_count"] == len(found["events"]) == 2
+    path = tmp_path / "story.csv"
+    arguments = ("account", "wallet", *here, "--format", "csv", "--output", str(path))
+    finished = await run("replay", *arguments, env=env)
+    assert (finished.code, finished.out) == (0, "")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["change"] for row in rows] == ["0.00", "100.00", "-30.00"]
+    assert rows[1]["sentence"].endswith("“one, two”.")
+    assert list(tmp_path.iterdir()) == [path]
+    lines = (await run("replay", "account", "wallet", *here, "--format", "ndjson", env=env)).out
+    assert [json.loads(line) for line in lines.splitlines()] == story["steps"]
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (("replay", "account"), "arguments_invalid"),
+    (("replay", "--until", "yesterday"), "period_invalid"),
+    (("replay", "account", "account-123"), "ledger_missing"),
+    (("explain", "nobody", "--ledger", "demo"), "account_not_found"),
+])  # fmt: skip
+async def test_impossible_replay_is_refused(
+    env: dict[str, str], arguments: tuple[str, ...], code: str
+) -> None:
+    """In one line that says what was wrong."""
+    assert code in await refused(*arguments, env=env)
 
 
 async def test_demo_takes_every_step() -> None:

@@ -16,13 +16,15 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor", "repairer")
+NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = (
+    f"daybook_{name}" for name in NAMES
 )
 VIEWS = (
     *("entries", "transactions", "mentions", "moments", "balances", "accounts", "standings"),
     *("books", "command_accounts", "command_standings", "command_books"),
 )
+EXTERNAL = ROOT / "projections/sql/external.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -32,15 +34,30 @@ ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "runtime": (None,),
 }
 ROLES: dict[str, tuple[str | None, ...]] = {
-    "head": (AUDITOR, REPAIRER),
+    "head": (READER, AUDITOR, REPAIRER),
     "lock_head": (WRITER, REPAIRER),
-    "read_after": (RELAY, PROJECTOR, AUDITOR, REPAIRER),
+    "read_after": (RELAY, PROJECTOR, READER, AUDITOR, REPAIRER),
     "read_mentioning": (AUDITOR, REPAIRER),
-    "checkpoint": (WRITER, READER, AUDITOR, REPAIRER),
+    "checkpoint": (WRITER, READER, AUDITOR, REPAIRER, MATCHER),
     "lock_checkpoint": (PROJECTOR, REPAIRER, None),
-    "try_lock_checkpoint": (RELAY,),
-    "move_checkpoint": (RELAY, PROJECTOR),
+    "try_lock_checkpoint": (RELAY, SEALER),
+    "move_checkpoint": (RELAY, PROJECTOR, SEALER),
+    **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
+    "tiles": (SEALER, READER, AUDITOR),
+    "latest_checkpoint": (SEALER, READER, AUDITOR),
+    "secret": (READER, AUDITOR),
+    "stream": (READER,),
+    **dict.fromkeys(
+        ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
+        (AUDITOR,),
+    ),
+    "find": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(("read_of_ledger", "read_of_ledger_backwards"), (READER, AUDITOR)),
+    "read_tail": (READER,),
     "principal": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
+    # The four-way view asks as the auditor.
+    "lines_summed": (MATCHER, AUDITOR),
     **dict.fromkeys(
         (
             "entries_between",

@@ -20,7 +20,12 @@ KINDS = {kind.__name__ for kind in problems.STATUS}
 # The command line says these, or they are a second guard, or they are always handled.
 NEVER_OVER_HTTP = {
     "account_missing",
+    "bucket_unavailable",
+    "folder_unavailable",
+    "not_sealed",
+    "seal_key_missing",
     "amount_not_finite",
+    "arguments_invalid",
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
