@@ -39,6 +39,7 @@ RIGHTS = {
     },
     "events.head": {
         WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S",
+        REPAIRER: "S", SEALER: "S",
     },
     "events.checkpoints": {
         WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
