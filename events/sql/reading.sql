@@ -1,8 +1,7 @@
+-- name: read_of_ledger
 -- The log of some ledgers, by positions. The log has no column for the ledger, and an index on it
 -- would be paid for by every append; but every state begins with {"ledger":"NAME", and no name
 -- needs an escape. So a reader gives a bounded range, and each event in it is looked at.
-
--- name: read_of_ledger
 -- Oldest first. The needle is a coarse filter that spares the reader most of what is not wanted.
 SELECT notification_id, originator_id, originator_version, topic, state
 FROM events.daybook_events
