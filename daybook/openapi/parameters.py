@@ -7,10 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
-from query_side.cursors import LIMIT_MAX
 from query_side.filters import EntryKind
 from query_side.parameters import Order
 from query_side.statements.asking import Basis, Format
+from runtime.cursors import LIMIT_MAX
 
 Place = Literal["path", "query", "header"]
 

@@ -30,7 +30,7 @@ PURE = (
     "projections/folds/standings.py",
     "projections/folds/transactions.py",
     "projections/auditing/discrepancies.py",
-    "query_side/cursors.py",
+    "runtime/cursors.py",
     "query_side/filters.py",
     "query_side/parameters.py",
     "query_side/views.py",
