@@ -12,6 +12,7 @@ import command_side.app
 import command_side.routes
 import projections.app
 import projections.auditing.routes
+import projections.auditing.runs.routes
 import query_side.app
 import query_side.routes
 import query_side.statements.routes
@@ -56,6 +57,7 @@ def application(settings: Settings, side: Side) -> Litestar:
             *query_side.routes.ROUTES,
             *query_side.statements.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
+            *projections.auditing.runs.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

@@ -16,6 +16,7 @@ from runtime.sql import queries
 SQL = queries("events")
 RELAY = "relay"
 PROJECTOR = "projector"
+AUDITOR = "auditor"
 TICK_S = 0.01
 ONE_LOOK_S = 0.1
 

@@ -21,6 +21,8 @@ PUBLISHED_EVENTS = Counter("daybook_published_events", "Events sent to the queue
 PUBLISHED_ENVELOPES = Counter("daybook_published_envelopes", "Messages sent to the queue.")
 APPLIED_EVENTS = Counter("daybook_applied_events", "Events applied to the read models.")
 CHECKPOINT = Gauge("daybook_checkpoint_position", "Last position applied.", ["reader"])
+AUDITED_EVENTS = Counter("daybook_audited_events", "Events verified behind the projector.")
+DISCREPANCIES = Counter("daybook_discrepancies", "Differences between log and views.", ["kind"])
 POISONED = Gauge("daybook_poisoned", "1 while an event cannot be applied, and the line stands.")
 
 

@@ -165,11 +165,26 @@ TRIAL_BALANCE = (
     READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
 )
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+READ_PATH = ACCESS | _codes("path_invalid")
+ASKED_RECONCILIATION = READ_PATH | BODY | _codes("period_invalid")
+RECONCILIATIONS = _codes(
+    "parameter_unknown",
+    "parameter_repeated",
+    "control_character",
+    "cursor_invalid",
+    "limit_invalid",
+)
+KIND = _codes("kind_unknown")
+ONE_RECONCILIATION = READ_PATH | _codes(
+    "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
+)
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),
-    404: _codes("transaction_not_found", "account_not_found", "not_found"),
+    404: _codes(
+        "transaction_not_found", "account_not_found", "reconciliation_not_found", "not_found"
+    ),
     405: _codes("method_not_allowed"),
     409: _codes("still_running"),
     413: _codes("body_too_large", "batch_too_large"),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
+from projections.auditing.discrepancies import Kind as DiscrepancyKind
 from query_side.filters import EntryKind
 from query_side.parameters import Order
 from query_side.statements.asking import Basis, Format
@@ -43,6 +44,7 @@ PATH = {
     for parameter in (
         _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
+        _path("reconciliation_id", "Its id, or `continuous`."),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
     )
 }
@@ -180,4 +182,10 @@ TRIAL_BALANCE = (
     _choice("format", _FORMAT, (Format.JSON, Format.CSV)),
     LIMIT,
     CURSOR,
+)
+DISCREPANCIES = (
+    LIMIT,
+    CURSOR,
+    _choice("kind", "Of this kind.", DiscrepancyKind),
+    _query("account_id", "Of this account."),
 )

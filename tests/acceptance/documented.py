@@ -10,6 +10,10 @@ _VARYING = (
     (re.compile(r"(position )\d+"), r"\1N"),
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
+    # How far a reconciliation is when it is asked about, and what it has counted by then.
+    (re.compile(r'"status":"(?:QUEUED|RUNNING|CLEAN)"(?=,"account_id":[^}]*"progress")'), "STATUS"),
+    (re.compile(r'"progress":\{[^}]*\}(?:,"\w+":(?:\d+|null)){3}'), "PROGRESS"),
+    (re.compile(r'("(?:startedAt|finishedAt)":)(?:null|"TIME")'), r"\1T"),
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),

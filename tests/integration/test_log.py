@@ -36,7 +36,7 @@ RIGHTS = {
     },
     "events.head": {WRITER: "SU", RELAY: "S", PROJECTOR: "S", READER: "S", AUDITOR: "S"},
     "events.checkpoints": {
-        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "S",
+        WRITER: "S", RELAY: "SU", PROJECTOR: "SU", READER: "S", AUDITOR: "SU",
     },
     "command.accounts": {WRITER: "SIU", AUDITOR: "S"},
     "command.standings": {WRITER: "SIU", AUDITOR: "S"},
@@ -49,7 +49,9 @@ RIGHTS = {
     "read.mentions": {PROJECTOR: "SI", READER: "S", AUDITOR: "S"},
     "read.moments": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
     "read.books": {PROJECTOR: "SIU", READER: "S", AUDITOR: "S"},
-    "read.reconciliations": {READER: "S", AUDITOR: "SI"},
+    "read.reconciliations": {READER: "S", AUDITOR: "SIU"},
+    "read.discrepancies": {READER: "S", AUDITOR: "SI"},
+    "read.places": {AUDITOR: "SIUD"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
 }  # fmt: skip
@@ -75,19 +77,23 @@ DENIED = [
     (PROJECTOR, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
     (PROJECTOR, "UPDATE events.head SET position = 0"),
     (PROJECTOR, "SELECT * FROM command.accounts"),
-    (PROJECTOR, "INSERT INTO read.reconciliations SELECT * FROM read.reconciliations"),
+    (
+        PROJECTOR,
+        "INSERT INTO read.reconciliations (failure) VALUES (NULL)",
+    ),
     (PROJECTOR, "DELETE FROM read.entries"),
     (READER, "UPDATE read.balances SET position = 0"),
-    (READER, "INSERT INTO read.reconciliations SELECT * FROM read.reconciliations"),
+    (READER, "INSERT INTO read.reconciliations (failure) VALUES (NULL)"),
     (READER, "INSERT INTO runtime.tokens SELECT * FROM runtime.tokens"),
     (READER, "SELECT * FROM command.accounts"),
     (READER, "SELECT * FROM events.head FOR UPDATE"),
-    (AUDITOR, "UPDATE read.reconciliations SET discrepancy_count = 0"),
+    (AUDITOR, "UPDATE read.discrepancies SET expected = actual"),
+    (AUDITOR, "DELETE FROM read.discrepancies"),
     (AUDITOR, "DELETE FROM read.reconciliations"),
     (AUDITOR, "UPDATE read.balances SET position = 0"),
     (AUDITOR, "UPDATE command.accounts SET version = 0"),
     (AUDITOR, "INSERT INTO events.daybook_events SELECT * FROM events.daybook_events"),
-    (AUDITOR, "UPDATE events.checkpoints SET position = 0"),
+    (AUDITOR, "UPDATE events.head SET position = 0"),
 ]
 
 

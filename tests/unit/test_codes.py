@@ -24,6 +24,9 @@ NEVER_OVER_HTTP = {
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
+    "reconciliation_busy",
+    "reconciliation_ended",
+    "resume_alone",
     "scope_unknown",
 }
 DOCUMENTED = (ROOT / "docs/http-api.md").read_text(encoding="utf-8").partition("## Problems")[2]
