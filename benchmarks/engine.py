@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 import uvloop
 
 from benchmarks.lag import percentiles
+from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
-from command_side.store import Memory
 from command_side.writer import ROLE as WRITER
 from events import checkpoints
 from events import schema as schemas
+from events.memory import Memory
 from events.vocabulary import Posting
 from projections.catch_up import catch_up
+from projections.folds.balances import Balance
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
 from runtime.loop import collect_garbage_rarely
@@ -41,7 +43,7 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         )
         for number in range(transfers)
     ]
-    memory = Memory()
+    memory = Memory[Account]()
     connection = await database.connect(url, WRITER)
     _tell_ready()
     latencies_s = []
@@ -58,9 +60,10 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
 async def project(url: str, until: int) -> None:
     """Apply the log until the checkpoint is at `until`."""
     connection = await database.connect(url, PROJECTOR, synchronous_commit="off")
+    memory = Memory[Balance]()
     _tell_ready()
     while await checkpoints.read(connection, checkpoints.PROJECTOR) < until:
-        if not await catch_up(connection, PAGE_EVENTS_MAX):
+        if not await catch_up(connection, PAGE_EVENTS_MAX, memory):
             await asyncio.sleep(PAUSE_S)
     await connection.close()
 

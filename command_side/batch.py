@@ -38,8 +38,8 @@ from command_side.decide import decide
 from command_side.rejections import Code, Rejection
 from command_side.rules.records import refused
 from command_side.state import State
-from command_side.store import Memory
 from events import log
+from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import (
     FIRST_VERSION,
@@ -81,19 +81,20 @@ async def append_batch(
     commands: Sequence[Command],
     schema: Schema,
     now: datetime,
-    memory: Memory | None = None,
+    memory: Memory[Account] | None = None,
 ) -> list[Outcome]:
     """Decide `commands` in order and append what they cause, in one transaction."""
     memory = memory or Memory()
     async with connection.transaction():
         head = await log.lock_head(connection)
-        decided = await _decided(connection, commands, schema, head.at(now), memory, head.position)
+        mark = head.mark
+        decided = await _decided(connection, commands, schema, head, now, memory)
         if decided.events:
             changes = store.changes(decided.before, decided.state)
             _check_balanced(changes.accounts, decided.before)
-            await log.append(connection, head, decided.events)
+            mark = await log.append(connection, head, decided.events)
             await store.put(connection, changes)
-    memory.keep(decided.position, decided.state.accounts)
+    memory.keep(mark, decided.state.accounts)
     return decided.outcomes
 
 
@@ -106,23 +107,22 @@ async def rehearse(
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await log.head(connection)
-        decided = await _decided(
-            connection, commands, schema, head.at(now), Memory(), head.position
-        )
-    return decided.outcomes, store.changes(decided.before, decided.state).accounts
+        decided = await _decided(connection, commands, schema, head, now, Memory())
+    changed = store.changes(decided.before, decided.state).accounts
+    return decided.outcomes, sorted(changed, key=lambda each: (each.ledger, each.account_id))
 
 
 async def _decided(
     connection: Executor,
     commands: Sequence[Command],
     schema: Schema,
-    recorded_at: datetime,
-    memory: Memory,
-    position: int,
+    head: log.Head,
+    now: datetime,
+    memory: Memory[Account],
 ) -> "_Decided":
     known = await log.find(connection, _streams(commands))
-    state = await store.load(connection, commands, known, memory, position)
-    decided = _Decided(state, known, position, schema, recorded_at)
+    state = await store.load(connection, commands, known, memory, head.mark)
+    decided = _Decided(state, known, head.position, schema, head.at(now))
     for command in commands:
         decided.take(command)
     return decided

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from command_side import state as states
-from command_side.accounts import Account, AccountKey
+from command_side.accounts import Account
 from command_side.commands import (
     Atomic,
     Capture,
@@ -24,54 +24,28 @@ from command_side.commands import (
 )
 from command_side.state import Books, Earlier, State
 from events import vocabulary
+from events.memory import Memory
 from events.vocabulary import AccountType, Recorded, Side, Stage, Status, TransactionEvent
 from runtime.database import Executor
 from runtime.sql import Row, as_rows, queries
 
 SQL = queries("command_side")
-ACCOUNTS_REMEMBERED_MAX = 100_000
-
-
-class Memory:
-    """Accounts as this process last stored them: true as long as nobody else has moved the head.
-
-    Bounded: when it would grow beyond ACCOUNTS_REMEMBERED_MAX it starts anew. Whoever mends rows of
-    `command.accounts` by hand restarts the writers afterwards.
-    """
-
-    def __init__(self) -> None:
-        self._position = -1
-        self._accounts: dict[AccountKey, Account] = {}
-
-    def recall(self, position: int, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
-        """Return what is known of the `wanted` accounts as of `position`."""
-        if position != self._position:
-            self._accounts.clear()
-        known = self._accounts
-        return {key: known[key] for key in wanted if key in known}
-
-    def keep(self, position: int, accounts: dict[AccountKey, Account]) -> None:
-        """Remember `accounts` as of `position`, which has been committed."""
-        if len(self._accounts) + len(accounts) > ACCOUNTS_REMEMBERED_MAX:
-            self._accounts.clear()
-        self._accounts.update(accounts)
-        self._position = position
 
 
 async def load(
     connection: Executor,
     commands: Sequence[Command],
     known: dict[UUID, Recorded],
-    memory: Memory,
-    position: int,
+    memory: Memory[Account],
+    mark: int,
 ) -> State:
-    """Return what deciding `commands` needs, as of `position`; `known` are the streams found."""
+    """Return what deciding `commands` needs, as of the head's `mark`; `known`: streams found."""
     earlier = await _earlier(connection, commands, known)
     wanted = {key for command in commands for key in accounts_of(command)}
     for found in earlier.values():
         event = found.event
         wanted |= {(event.ledger, name) for name in vocabulary.accounts_of(event.postings)}
-    accounts = memory.recall(position, wanted)
+    accounts = memory.recall(mark, wanted)
     if forgotten := wanted - accounts.keys():
         for row in await connection.fetch(SQL["accounts"], *zip(*forgotten, strict=True)):
             accounts[row["ledger"], row["account_id"]] = _account(row)
@@ -79,17 +53,33 @@ async def load(
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What a batch changed: rows of `command.accounts`, `.standings` and `.books`."""
+    """What a batch changed: rows of `command.accounts`, `.standings` and `.books`.
 
-    accounts: list[Account]
+    Of most accounts it only `moved` the counters; the others are new, or their policy is.
+    """
+
+    moved: list[Account]
+    policies: list[Account]
     standings: list[dict[str, Any]]
     books: list[Books]
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Return all that changed."""
+        return self.moved + self.policies
 
 
 def changes(before: State, after: State) -> Changes:
     """Return what is not as before, in the order of its keys: writers never wait in a circle."""
+    moved: list[Account] = []
+    policies: list[Account] = []
+    for account in _changed(before.accounts, after.accounts):
+        was = before.accounts.get((account.ledger, account.account_id))
+        same_policy = was is not None and was.version == account.version
+        (moved if same_policy else policies).append(account)
     return Changes(
-        _changed(before.accounts, after.accounts),
+        moved,
+        policies,
         _standings(before, after),
         _changed(before.books, after.books),
     )
@@ -98,7 +88,8 @@ def changes(before: State, after: State) -> Changes:
 async def put(connection: Executor, changed: Changes) -> None:
     """Store what changed."""
     for query, rows in (
-        (SQL["put_accounts"], changed.accounts),
+        (SQL["put_accounts"], changed.policies),
+        (SQL["move_accounts"], changed.moved),
         (SQL["put_standings"], changed.standings),
         (SQL["put_books"], changed.books),
     ):

@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from command_side.accounts import Account
 from command_side.batch import Done, Outcome, append_batch
 from command_side.commands import Command, Keyed, weight
 from command_side.idempotency import Claim, Idempotency
-from command_side.store import Memory
+from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import Recorded
 from runtime import database
@@ -115,7 +116,7 @@ class Writer:
         self._line = Line()
         self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
         self._connection: database.Connection | None = None
-        self._memory = Memory()
+        self._memory = Memory[Account]()
         self._done: list[tuple[Keyed, Recorded]] = []
 
     async def submit(self, command: Command) -> Done:
@@ -243,6 +244,7 @@ class Writer:
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await database.connect(self._settings.database_url, ROLE)
+            self._memory = Memory()
         return self._connection
 
     async def _disconnect(self) -> None:

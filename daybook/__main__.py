@@ -16,9 +16,16 @@ import msgspec
 import uvloop
 
 from daybook import __version__
+from daybook.replaying.options import Written, written
+from daybook.replaying.replay import CONTRIBUTIONS_MAX
+from daybook.replaying.views import View
 from daybook.serve import Side
 from daybook.serve import serve as serve_side
+from events.notes import NoteError
 from events.schema import SchemaError
+from projections.sealing.export import ExportError
+from projections.sealing.findings import Verdict
+from projections.sealing.receipts import ReceiptError
 from runtime import loop, settings, telemetry
 from runtime.migrate import MigrationError
 from runtime.problems import Invalid, Problem
@@ -27,7 +34,10 @@ from runtime.settings import Settings, SettingsError
 COULD_NOT_RUN = 2
 SCOPES = ("read", "write", "reconcile")
 FORMATS = ("text", "json", "csv")
-EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
+EXPECTED = (
+    *(SettingsError, SchemaError, MigrationError, Problem),
+    *(NoteError, ReceiptError, ExportError),
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -161,15 +171,165 @@ def reconcile(
 
 
 @cli.command()
-@click.option("--ledger", help="Only this ledger.")
-@click.option("--until", type=int, help="Up to this position; without it, the whole log.")
-@as_json
-def replay(ledger: str | None, until: int | None, as_json: bool) -> None:
-    """Fold the log and print its trial balance."""
-    from daybook import audit  # noqa: PLC0415
+@click.argument("view", type=click.Choice([view.value for view in View]), default="trial-balance")
+@click.argument("arguments", nargs=-1)
+@click.option("--ledger", help="Only this ledger; the one that the account is in.")
+@click.option("--until", help="Up to this position or time; without it, the whole log.")
+@written
+def replay(
+    view: str, arguments: tuple[str, ...], ledger: str | None, until: str | None, written: Written
+) -> None:
+    """Fold the log: a `trial-balance`, the story of `account ID`, or `diff A B` of two places.
 
-    balance = _run(lambda given: audit.trial_balance(given, ledger, until))
-    _say(as_json, balance, audit.trial_balance_as_text(balance))
+    A place is a position, a time or a date (its end). Exit code 1: debits and credits differ.
+    """
+    from daybook.replaying import command  # noqa: PLC0415
+
+    balanced = _run(
+        lambda given: command.replay(given, View(view), arguments, ledger, until, written)
+    )
+    sys.exit(0 if balanced else 1)
+
+
+@cli.command()
+@click.argument("account")
+@click.option("--ledger", help="The ledger that the account is in.")
+@click.option("--at", help="At this position, time or date (its end); without it, now.")
+@click.option("--oldest-first", is_flag=True, help="The first events instead of the last ones.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=CONTRIBUTIONS_MAX,
+    show_default=True,
+    help="How many events one by one; the others are summed up.",
+)
+@written
+def explain(
+    account: str,
+    ledger: str | None,
+    at: str | None,
+    oldest_first: bool,
+    limit: int,
+    written: Written,
+) -> None:
+    """Show which events made the balance of ACCOUNT; their amounts add up to it."""
+    from daybook.replaying import command  # noqa: PLC0415
+
+    _run(
+        lambda given: command.explain(
+            given, account, ledger, at, limit, written, newest_first=not oldest_first
+        )
+    )
+
+
+@cli.command()
+@click.option("--ledger", help="Only this ledger's rows.")
+@click.option("--account", help="With --ledger: only this account's.")
+@click.option("--reconciliation", type=click.UUID, help="What this reconciliation compared.")
+@click.option("--kind", help="Of those rows, only differences of this kind.")
+@click.option("--position", type=int, help="… first shown by the event at this position.")
+@click.option("--transaction", type=click.UUID, help="… of this transaction.")
+@click.option("--apply", "applied", is_flag=True, help="Do it; without it, only show the plan.")
+@click.option("--plan", help="With --apply: only if the plan is still this one.")
+@click.option("--reason", help="With --apply: why; it is kept.")
+@click.option("--by", help="With --apply: who; without it, the user who runs this.")
+@as_json
+def repair(as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options above
+    """Put wrong rows of the views right, from the log. Exit code 1: rows (still) differ."""
+    from daybook import repair as repairing  # noqa: PLC0415
+
+    answer = _run(lambda given: repairing.repair(given, repairing.Asked(**asked)))
+    _say(as_json, repairing.as_document(answer), repairing.as_text(answer))
+    sys.exit(0 if repairing.is_clean(answer) else 1)
+
+
+@cli.command()
+@click.option("--compare-only", is_flag=True, help="Build and compare; swap nothing.")
+@click.option("--keep-old", is_flag=True, help="Keep the old tables, in the schema read_replaced.")
+@click.option("--drop-old", is_flag=True, help="Only drop the tables that were kept.")
+@click.option("--by", help="Who rebuilds; without it, the user who runs this.")
+@as_json
+def rebuild(
+    compare_only: bool, keep_old: bool, drop_old: bool, by: str | None, as_json: bool
+) -> None:
+    """Build all read models anew beside the live ones, and swap. Exit code 1: they differed."""
+    from daybook import rebuild as rebuilding  # noqa: PLC0415
+
+    if drop_old:
+        _run(rebuilding.drop_old)
+        _say(as_json, {"dropped": True}, "dropped what a rebuild kept, if anything")
+        return
+    loop.collect_garbage_rarely()
+    built = _run(lambda given: rebuilding.rebuild(given, by, compare_only, keep_old))
+    _say(as_json, built, rebuilding.as_text(built))
+    sys.exit(1 if built.differing else 0)
+
+
+@cli.command()
+def seal() -> None:
+    """Seal the log: keep its Merkle tree, and sign a checkpoint of it again and again."""
+    from daybook import sealing  # noqa: PLC0415
+
+    _run_process(sealing.seal)
+
+
+@cli.command("seal-key")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="The log's name (its origin); without it, a random one.")
+@as_json
+def seal_key(file: Path, name: str | None, as_json: bool) -> None:
+    """Make a key in FILE to sign checkpoints with, if it is not there, and print its public half.
+
+    The public half is what others verify with: give it to them, and keep a copy elsewhere.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    public = str(sealing.key(file, name))
+    _say(as_json, {"key": public, "file": str(file)}, public)
+
+
+@cli.command()
+@click.option("--receipt", type=click.Path(path_type=Path), help="Check this receipt, offline.")
+@click.option(
+    "--key", "keys", multiple=True, help="A public key that you trust, or a file of some."
+)
+@click.option(
+    "--checkpoints", multiple=True, help="A folder, or s3://bucket/prefix, of checkpoints."
+)
+@as_json
+def verify(
+    receipt: Path | None, keys: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool
+) -> None:
+    """Prove that history is intact: of one receipt, or of the whole log. Exit code 1: it is not.
+
+    Without --key it trusts the key of DAYBOOK_SEAL_KEY_FILE; without --checkpoints it compares with
+    those of DAYBOOK_SEAL_CHECKPOINTS.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    found: sealing.CheckedReceipt | Verdict
+    if receipt is not None:
+        trusted = sealing.trusted(keys, os.environ.get("DAYBOOK_SEAL_KEY_FILE"))
+        found = sealing.check_receipt(receipt, trusted)
+        text = sealing.receipt_as_text(found)
+    else:
+        given = _settings()
+        trusted = sealing.trusted(keys, given.seal_key_file)
+        found = uvloop.run(sealing.verify(given, trusted, checkpoints))
+        text = sealing.verdict_as_text(found)
+    _say(as_json, msgspec.to_builtins(found) | {"intact": found.intact}, text)
+    sys.exit(0 if found.intact else 1)
+
+
+@cli.command("seal-export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+def seal_export(folder: Path, as_json: bool) -> None:
+    """Write the sealed log to FOLDER as C2SP tlog-tiles: every ledger's events are in it."""
+    from daybook import sealing  # noqa: PLC0415
+
+    done = _run(lambda given: sealing.export_to(given, folder))
+    _say(as_json, done, f"{done.size:,} events in {done.files:,} files below {done.folder}")
 
 
 def main() -> None:

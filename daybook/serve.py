@@ -13,7 +13,10 @@ import command_side.routes
 import projections.app
 import projections.auditing.routes
 import projections.auditing.runs.routes
+import projections.repairing.routes
+import projections.sealing.routes
 import query_side.app
+import query_side.events.routes
 import query_side.routes
 import query_side.statements.routes
 from daybook import __version__
@@ -56,8 +59,11 @@ def application(settings: Settings, side: Side) -> Litestar:
         routes += [
             *query_side.routes.ROUTES,
             *query_side.statements.routes.ROUTES,
+            *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
             *projections.auditing.runs.routes.ROUTES,
+            *projections.repairing.routes.ROUTES,
+            *projections.sealing.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

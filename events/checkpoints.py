@@ -9,12 +9,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
+
 from runtime import database
 from runtime.database import Executor
 from runtime.sql import queries
 
 SQL = queries("events")
 RELAY = "relay"
+SEALER = "sealer"
 PROJECTOR = "projector"
 AUDITOR = "auditor"
 TICK_S = 0.01
@@ -23,12 +26,23 @@ ONE_LOOK_S = 0.1
 
 async def read(connection: Executor, reader: str) -> int:
     """Return the last position that `reader` has applied."""
-    return _known(await connection.fetchval(SQL["checkpoint"], reader), reader)
+    position: int | None = await connection.fetchval(SQL["checkpoint"], reader)
+    assert position is not None, f"the log has no checkpoint {reader!r}"
+    return position
 
 
-async def lock(connection: Executor, reader: str) -> int:
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The last position applied, and who moved it there (see events/memory.py)."""
+
+    position: int
+    mark: int
+
+
+async def lock(connection: Executor, reader: str) -> Checkpoint:
     """Lock the checkpoint until the transaction ends; wait for whoever holds it."""
-    return _known(await connection.fetchval(SQL["lock_checkpoint"], reader), reader)
+    row = await connection.fetchrow(SQL["lock_checkpoint"], reader)
+    assert row is not None, f"the log has no checkpoint {reader!r}"
+    return Checkpoint(row["position"], row["xmin"])
 
 
 async def try_lock(connection: Executor, reader: str) -> int | None:
@@ -37,14 +51,10 @@ async def try_lock(connection: Executor, reader: str) -> int | None:
     return position
 
 
-async def move(connection: Executor, reader: str, position: int) -> None:
-    """Move the locked checkpoint forward to `position`."""
-    await connection.execute(SQL["move_checkpoint"], reader, position)
-
-
-def _known(position: int | None, reader: str) -> int:
-    assert position is not None, f"the log has no checkpoint {reader!r}"
-    return position
+async def move(connection: Executor, reader: str, position: int) -> int | None:
+    """Move the locked checkpoint forward to `position`; return its mark, None if it is further."""
+    mark: int | None = await connection.fetchval(SQL["move_checkpoint"], reader, position)
+    return mark
 
 
 class Waiters:

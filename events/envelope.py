@@ -6,10 +6,12 @@
 
 An envelope is a hint and a cache, never a truth: a reader that misses one reads the log. Packing
 copies the stored state as it is, so that a relay doesn't pay for understanding it, and an event
-that it doesn't know doesn't stop it.
+that it doesn't know doesn't stop it. Whoever reads the log over HTTP gets the same form, with the
+time besides.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -21,12 +23,15 @@ SOURCE: Final = "/daybook/log"
 BRACKETS_BYTES = 2
 
 
-class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of the log as others see it: `id` is its position, `subject` its stream."""
+
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,18}\Z")]
     source: Literal["/daybook/log"] = SOURCE
     type: str
     subject: UUID
+    time: datetime | msgspec.UnsetType = msgspec.UNSET
     datacontenttype: str = "application/json"
     streamversion: Annotated[int, msgspec.Meta(ge=1)]
     data: msgspec.Raw
@@ -53,7 +58,7 @@ def pack(rows: Sequence[Row], bytes_max: int, events_max: int) -> Iterator[Envel
     size = BRACKETS_BYTES
     first = 0
     for row in rows:
-        part = _cloud_event(row)
+        part = cloud_event(row)
         if parts and (size + len(part) + 1 > bytes_max or len(parts) >= events_max):
             yield _envelope(first, parts)
             parts, size = [], BRACKETS_BYTES
@@ -65,12 +70,14 @@ def pack(rows: Sequence[Row], bytes_max: int, events_max: int) -> Iterator[Envel
         yield _envelope(first, parts)
 
 
-def _cloud_event(row: Row) -> bytes:
+def cloud_event(row: Row, time: datetime | msgspec.UnsetType = msgspec.UNSET) -> bytes:
+    """Return a stored event as a CloudEvent in JSON."""
     return _ENCODER.encode(
-        _CloudEvent(
+        CloudEvent(
             id=str(row["notification_id"]),
             type=row["topic"],
             subject=row["originator_id"],
+            time=time,
             streamversion=row["originator_version"],
             data=msgspec.Raw(row["state"]),
         )

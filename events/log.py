@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from events import codec
+from events.memory import UNMARKED
 from events.vocabulary import Event, Recorded
 from runtime.database import Executor
 from runtime.sql import Row, queries
@@ -22,10 +23,11 @@ NO_END = 2**63 - 1
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The last position taken and the last recorded time."""
+    """The last position taken, the last recorded time, and who moved it (see events/memory.py)."""
 
     position: int
     recorded_at: datetime
+    mark: int = UNMARKED
 
     def at(self, now: datetime) -> datetime:
         """Return the time to record next: `now`, but never before the last one."""
@@ -36,7 +38,7 @@ async def lock_head(connection: Executor) -> Head:
     """Lock the head until the transaction ends, and return it."""
     row = await connection.fetchrow(SQL["lock_head"])
     assert row is not None, "the log has no head row"
-    return Head(row["position"], row["recorded_at"])
+    return Head(row["position"], row["recorded_at"], row["xmin"])
 
 
 async def head(connection: Executor) -> Head:
@@ -54,36 +56,26 @@ async def find(connection: Executor, originator_ids: Sequence[UUID]) -> dict[UUI
 
 async def append(
     connection: Executor, head_locked: Head, events: Sequence[tuple[UUID, int, Event]]
-) -> list[Recorded]:
-    """Append (stream id, version, event) behind the locked head; return them with positions.
+) -> int:
+    """Append (stream id, version, event) behind the locked head; return the head's new mark.
 
     Two round trips. Raises asyncpg.UniqueViolationError if a stream already has that version.
     """
-    first = head_locked.position + 1
-    placed = [
-        Recorded(first + index, stream_id, version, event)
-        for index, (stream_id, version, event) in enumerate(events)
-    ]
     # COPY: a batch of any size in one round trip, and no array to build a column.
     await connection.copy_records_to_table(
         "daybook_events",
         schema_name="events",
         columns=COLUMNS,
         records=[
-            (
-                stored.originator_id,
-                stored.version,
-                stored.event.topic,
-                codec.encode(stored.event),
-                stored.position,
-            )
-            for stored in placed
+            (stream_id, version, event.topic, codec.encode(event), position)
+            for position, (stream_id, version, event) in enumerate(events, head_locked.position + 1)
         ],
     )
-    last = placed[-1]
-    assert last.event.recorded_at >= head_locked.recorded_at, "recorded time went backwards"
-    await connection.execute(SQL["move_head"], last.position, last.event.recorded_at)
-    return placed
+    recorded_at = events[-1][2].recorded_at
+    assert recorded_at >= head_locked.recorded_at, "recorded time went backwards"
+    position = head_locked.position + len(events)
+    mark: int = await connection.fetchval(SQL["move_head"], position, recorded_at)
+    return mark
 
 
 async def read_after(

@@ -4,8 +4,9 @@
     1   BEGIN
     2   lock checkpoint     two workers take turns; the later one finds its events old
     3   read the log        a page of it
-    4   what is known       of the accounts and transactions that the page changes, if any
-    5   add / put rows      one statement a table, however many rows
+    4   what is known       of the accounts and transactions that the page changes, if any, and
+                            what this process doesn't remember of balances
+    5   add / put rows      one statement a table, however many rows; COPY where rows are only added
     6   move checkpoint
     7   COMMIT              rows and checkpoint, or neither
 
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from events import checkpoints, log
+from events.memory import Memory
 from events.vocabulary import AccountType, Recorded, Side, Stage, Status
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
@@ -36,44 +38,54 @@ class PoisonEventError(RuntimeError):
     """An event cannot be applied. The line stands until a person looks; nothing is skipped."""
 
 
-async def catch_up(connection: Executor, events_max: int) -> int:
+async def catch_up(
+    connection: Executor, events_max: int, memory: Memory[Balance] | None = None
+) -> int:
     """Apply the next events of the log, at most `events_max`; return how many.
 
     If one of them cannot be applied, those before it are, and then PoisonEventError is raised.
     """
+    memory = memory or Memory()
     try:
-        return await _apply_page(connection, events_max)
+        return await _apply_page(connection, events_max, memory)
     except database.CONNECTION_ERRORS:
         raise
     except Exception as error:
         if events_max > 1:
             logger.warning("a page cannot be applied whole (%s); going on event by event", error)
-            return await catch_up(connection, 1)
+            return await catch_up(connection, 1, memory)
         telemetry.POISONED.set(1)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR) + 1
         raise PoisonEventError(f"position {position} cannot be applied: {error!r}") from error
 
 
-async def _apply_page(connection: Executor, events_max: int) -> int:
+async def _apply_page(connection: Executor, events_max: int, memory: Memory[Balance]) -> int:
     async with connection.transaction():
-        position = await checkpoints.lock(connection, checkpoints.PROJECTOR)
-        events = await log.read_after(connection, position, events_max)
+        checkpoint = await checkpoints.lock(connection, checkpoints.PROJECTOR)
+        events = await log.read_after(connection, checkpoint.position, events_max)
         if not events:
             return 0
-        page = await _known(connection, events)
+        page = await _known(connection, events, memory, checkpoint.mark)
+        there = set(page.balances)
         pages.fold(events, page)
-        await _write(connection, page)
-        await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
+        await _write(connection, page, there)
+        mark = await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
+    assert mark is not None, "the locked checkpoint went backwards"
+    memory.keep(mark, page.balances)
     telemetry.POISONED.set(0)
     telemetry.APPLIED_EVENTS.inc(len(events))
     telemetry.CHECKPOINT.labels(checkpoints.PROJECTOR).set(events[-1].position)
     return len(events)
 
 
-async def _known(connection: Executor, events: Sequence[Recorded]) -> Page:
+async def _known(
+    connection: Executor, events: Sequence[Recorded], memory: Memory[Balance], mark: int
+) -> Page:
+    moved = pages.moved_accounts(events)
+    balances = memory.recall(mark, moved)
     return Page(
         await _accounts(connection, pages.changed_accounts(events)),
-        await _balances(connection, pages.moved_accounts(events)),
+        balances | await _balances(connection, moved - balances.keys()),
         await _standings(connection, pages.changed_transactions(events)),
     )
 
@@ -137,17 +149,24 @@ async def _standings(connection: Executor, wanted: set[UUID]) -> dict[UUID, Stan
     }
 
 
-async def _write(connection: Executor, page: Page) -> None:
+async def _write(connection: Executor, page: Page, there: set[AccountKey]) -> None:
+    """Write a page; the balances of accounts that are `there` already are moved, others added."""
     # In the order of their keys, as everywhere.
+    balances = sorted(page.balances.items())
     for query, rows in (
         (SQL["put_accounts"], [account for _, account in sorted(page.accounts.items())]),
-        (SQL["put_balances"], [balance for _, balance in sorted(page.balances.items())]),
+        (SQL["move_balances"], [balance for key, balance in balances if key in there]),
         (SQL["put_standings"], [standing for _, standing in sorted(page.standings.items())]),
         (SQL["put_books"], [books for _, books in sorted(page.books.items())]),
         (SQL["put_moments"], list(page.moments.values())),
-        (SQL["add_entries"], page.entries),
-        (SQL["add_transactions"], page.transactions),
-        (SQL["add_mentions"], page.mentions),
     ):
         if rows:
             await connection.execute(query, as_rows(rows))
+    for table, added in (
+        ("balances", [balance for key, balance in balances if key not in there]),
+        ("entries", page.entries),
+        ("transactions", page.transactions),
+        ("mentions", page.mentions),
+    ):
+        if added:
+            await database.copy(connection, "read", table, added)

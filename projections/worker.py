@@ -12,7 +12,9 @@ stops the line, loudly.
 import asyncio
 import logging
 
+from events.memory import Memory
 from projections.catch_up import catch_up
+from projections.folds.balances import Balance
 from runtime import database
 from runtime.problems import Unavailable
 from runtime.queue import LONG_POLL_S, Message, Queue
@@ -31,6 +33,7 @@ class Projector:
         self._queue = queue
         self._connection: database.Connection | None = None
         self._receiving: asyncio.Task[list[Message]] | None = None
+        self._memory = Memory[Balance]()
 
     async def run_once(self) -> int:
         """Wait for messages up to the idle poll, apply what there is; return how many events.
@@ -39,7 +42,7 @@ class Projector:
         """
         messages = await self._received()
         try:
-            applied = await apply(await self._connected(), self._settings)
+            applied = await self._applied()
         except database.CONNECTION_ERRORS as error:
             await self._disconnect()
             raise database.unavailable(error) from error
@@ -52,6 +55,10 @@ class Projector:
             self._receiving.cancel()
             await asyncio.gather(self._receiving, return_exceptions=True)
         await self._disconnect()
+
+    async def _applied(self) -> int:
+        connection = await self._connected()
+        return await apply(connection, self._settings, self._memory)
 
     async def _received(self) -> list[Message]:
         """Return messages, or none after the idle poll; the long poll goes on meanwhile."""
@@ -76,6 +83,7 @@ class Projector:
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, synchronous_commit="off"
             )
+            self._memory = Memory()
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -84,9 +92,12 @@ class Projector:
             self._connection = None
 
 
-async def apply(connection: database.Executor, settings: Settings) -> int:
+async def apply(
+    connection: database.Executor, settings: Settings, memory: Memory[Balance] | None = None
+) -> int:
     """Apply whatever the log has beyond the checkpoint; return how many events that was."""
+    memory = memory or Memory()
     applied = 0
-    while count := await catch_up(connection, settings.projection_events_max):
+    while count := await catch_up(connection, settings.projection_events_max, memory):
         applied += count
     return applied

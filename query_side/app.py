@@ -1,5 +1,6 @@
 """What the query side's routes work with, opened at start and closed at the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,6 +10,8 @@ from litestar import Litestar
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
+from query_side.events import pages
+from query_side.events.following import Following
 from runtime import database
 from runtime import queue as queues
 from runtime.auth import Tokens
@@ -20,7 +23,7 @@ ROLE = "daybook_reader"
 
 
 class QuerySide(msgspec.Struct, frozen=True):
-    """The read models, and what the two stats routes look at."""
+    """The read models, the log, and what the two stats routes look at."""
 
     settings: Settings
     schema: Schema
@@ -29,6 +32,8 @@ class QuerySide(msgspec.Struct, frozen=True):
     projected: checkpoints.Waiters
     cache: Cache
     queue: Queue
+    following: Following
+    turns: asyncio.Semaphore
 
 
 @asynccontextmanager
@@ -45,6 +50,10 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )
+        turns = asyncio.Semaphore(pages.TURNS)
+        following = await stack.enter_async_context(
+            Following(settings, pool, turns).running(app.state.stopping)
+        )
         app.state.query_side = QuerySide(
             settings,
             schemas.load(settings.schema_file),
@@ -53,5 +62,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             projected,
             cache,
             queue,
+            following,
+            turns,
         )
         yield

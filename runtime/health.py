@@ -6,9 +6,9 @@ is 200 and DEGRADED, because the service goes on without them: that is what they
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import Any
 
 import uvicorn
 from litestar import Litestar, get
@@ -66,9 +66,26 @@ def application(version: str, checks: Mapping[str, Check]) -> Litestar:
     return app
 
 
-def server(app: Any, host: str, port: int) -> uvicorn.Server:  # noqa: ANN401 - any ASGI app
+class Server(uvicorn.Server):
+    """A server that tells its application when it stops: before it waits for open answers to end.
+
+    Answers that have no end of their own (streams of events) watch `app.state.stopping`.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then stop as usual."""
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
+def server(app: Litestar, host: str, port: int) -> uvicorn.Server:
     """Return an HTTP server for `app`, to run in the caller's loop."""
-    return uvicorn.Server(
+    app.state.stopping = asyncio.Event()
+    return Server(
         uvicorn.Config(
             app,
             host,
@@ -82,7 +99,8 @@ def server(app: Any, host: str, port: int) -> uvicorn.Server:  # noqa: ANN401 - 
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=10,
-        )
+        ),
+        app.state.stopping,
     )
 
 

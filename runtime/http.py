@@ -6,7 +6,8 @@ on, that serves almost twice the requests of handlers with injected bodies and `
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -55,13 +56,14 @@ class Streamed:
     """A response that is sent piece by piece, as fast as the client takes it.
 
     An error on the way breaks the connection off: the client can tell half an answer from a whole.
+    When the client goes away, the pieces end where they are, and free what they hold.
     """
 
     __slots__ = ("chunks", "headers")
 
     def __init__(
         self,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncGenerator[bytes, None],
         headers: Mapping[str, str],
         media_type: str = "application/json",
     ) -> None:
@@ -72,14 +74,21 @@ class Streamed:
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, until its end or until nobody listens any more."""
         await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        sending = asyncio.create_task(self._send(send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            async for chunk in self.chunks:
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
         finally:
+            sending.cancel()
             gone.cancel()
+            await asyncio.gather(sending, gone, return_exceptions=True)
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self.chunks):
+            async for chunk in self.chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

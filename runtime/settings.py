@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     waiting_commands_max: Count = 10_000
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     read_connections_max: Count = 8
+    streams_max: Count = 200
+    tenant_streams_max: Count = 20
     claim_lease_s: Count = 5
     result_ttl_s: Count = 86_400
     envelope_bytes_max: Count = 240_000
@@ -42,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     projection_events_max: Count = 2_000
     idle_poll_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     lag_s_max: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    seal_key_file: str | None = None
+    seal_checkpoints: str | None = None
+    seal_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     wait_s_max: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 

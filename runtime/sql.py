@@ -21,6 +21,9 @@ class Row(Protocol):
 
 
 ROOT = Path(__file__).resolve().parent.parent
+_ENCODER = msgspec.json.Encoder()
+_ESCAPED = re.compile(rb"\\(?:u[0-9a-f]{4}|.)", re.IGNORECASE)
+_KEPT = (rb"\"", rb"\\")
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -31,6 +34,23 @@ def as_rows(structs: Sequence[object]) -> str:
     takes a third of the client's time and no more of the server's (measured with 2,000 rows).
     """
     return msgspec.json.encode(structs).decode()
+
+
+def as_csv(structs: Sequence[msgspec.Struct]) -> bytes:
+    r"""Return rows for COPY in CSV format, with NULL 'null' and ESCAPE '\'; None is NULL.
+
+    JSON's arrays are nearly that already: a quoted text is quoted, `null` is not. What is left are
+    the brackets, and the characters that JSON names and CSV takes as they are.
+    """
+    lines = _ENCODER.encode_lines([msgspec.structs.astuple(struct) for struct in structs])
+    rows = lines[1:-2].replace(b"]\n[", b"\n")
+    return _ESCAPED.sub(_unescaped, rows) if b"\\" in rows else rows
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    """Return a control character for its name in JSON; an escaped quote or backslash stays."""
+    escaped = found[0]
+    return escaped if escaped in _KEPT else msgspec.json.decode(b'"%s"' % escaped).encode()
 
 
 @functools.cache

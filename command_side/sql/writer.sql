@@ -18,8 +18,8 @@ FROM command.standings WHERE transaction_id = ANY($1::uuid[]);
 SELECT ledger, closed_before, version FROM command.books WHERE ledger = ANY($1::text[]);
 
 -- name: put_accounts
--- One statement and one parameter for any number of accounts. Policy and counters are replaced
--- whole; what an account was opened as never changes.
+-- Of new accounts, and of new policies. One statement and one parameter for any number of them;
+-- what an account was opened as never changes.
 INSERT INTO command.accounts (
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
     metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending
@@ -37,6 +37,22 @@ ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     credits_posted = excluded.credits_posted,
     debits_pending = excluded.debits_pending,
     credits_pending = excluded.credits_pending;
+
+-- name: move_accounts
+-- Most accounts of a batch are known, and of these only the counters change: no conflict to look
+-- for, and fewer columns to read and to write.
+UPDATE command.accounts AS a SET
+    debits_posted = n.debits_posted,
+    credits_posted = n.credits_posted,
+    debits_pending = n.debits_pending,
+    credits_pending = n.credits_pending
+FROM
+    json_to_recordset($1::json)
+        AS n (
+            ledger text, account_id text, debits_posted numeric, credits_posted numeric,
+            debits_pending numeric, credits_pending numeric
+        )
+WHERE a.ledger = n.ledger AND a.account_id = n.account_id;
 
 -- name: put_standings
 -- Decided under the head's lock, on top of what was read.

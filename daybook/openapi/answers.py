@@ -13,6 +13,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
 from projections.auditing.discrepancies import Discrepancy
+from projections.auditing.discrepancies import Kind as DiscrepancyKind
+from projections.repairing.plan import Action, Obstacle
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType
@@ -356,6 +358,29 @@ class Events(Page):
     items: list[EventView]
 
 
+class LogEvent(Struct):
+    """An event as it was recorded, as a CloudEvent: `id` is its position, `subject` its stream.
+
+    `data` is what is stored; amounts are minor units.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: Literal["/daybook/log"]
+    type: str
+    subject: UUID
+    time: datetime
+    datacontenttype: Literal["application/json"]
+    streamversion: int
+    data: dict[str, Any]
+
+
+class LogEvents(Page):
+    """Events, in the order of the log."""
+
+    items: list[LogEvent]
+
+
 # --- balances, statements, the trial balance ----------------------------------------------------
 
 
@@ -598,6 +623,79 @@ class Discrepancies(Struct):
 
     items: list[KeptDiscrepancy]
     next: str | None
+
+
+# --- repairing ----------------------------------------------------------------------------------
+
+
+class RepairedRow(Struct):
+    """A row of a view, whole, before and after. Amounts are text of integer minor units."""
+
+    action: Action
+    table: str
+    kind: DiscrepancyKind
+    position: Position
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class RepairPlan(Struct):
+    """What a repair would do. `plan` names it; obstacles are what is wrong with the log itself."""
+
+    status: Literal["CLEAN", "PLANNED", "REFUSED", "TOO_LARGE"]
+    account_id: str | None
+    plan: str
+    rowCount: int  # noqa: N815
+    changes: list[RepairedRow]
+    obstacles: list[Obstacle]
+    position: Position
+
+
+class RepairVerification(Struct):
+    """The same was compared again: so many rows still differ."""
+
+    remaining: int
+    timestamp: datetime
+
+
+class RepairDone(Struct):
+    """What was mended, by whom and why."""
+
+    repairId: UUID  # noqa: N815
+    status: Literal["APPLIED"]
+    account_id: str | None
+    plan: str
+    appliedBy: str  # noqa: N815
+    reason: str
+    rowCount: int  # noqa: N815
+    changes: list[RepairedRow]
+    verification: RepairVerification | None
+    position: Position
+    timestamp: datetime
+
+
+class Repairs(Struct):
+    """The latest 100, newest first."""
+
+    items: list[RepairDone]
+
+
+# --- the seal -----------------------------------------------------------------------------------
+
+
+class SealedSize(Struct):
+    """How many events, and the root of the tree above them (base64)."""
+
+    size: int
+    root: str
+
+
+class Consistency(Struct):
+    """What shows that one log begins with the other (RFC 9162, 2.1.4): hashes, base64."""
+
+    from_: SealedSize = msgspec.field(name="from")
+    to: SealedSize
+    proof: list[str]
 
 
 # --- the service --------------------------------------------------------------------------------

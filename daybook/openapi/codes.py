@@ -164,6 +164,16 @@ STATEMENT = BALANCE | _codes("basis_invalid", "format_invalid", "camt_unrepresen
 TRIAL_BALANCE = (
     READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
 )
+_EVENTS = _codes(
+    "account_id_invalid",
+    "transaction_id_invalid",
+    "position_invalid",
+    "type_unknown",
+    "parameter_unknown",
+    "parameter_repeated",
+)
+EVENTS = LIST | _EVENTS | _codes("time_invalid", "format_invalid")
+FOLLOW = _EVENTS | _codes("prefer_invalid", "too_many_streams")
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
 READ_PATH = ACCESS | _codes("path_invalid")
 ASKED_RECONCILIATION = READ_PATH | BODY | _codes("period_invalid")
@@ -178,25 +188,49 @@ KIND = _codes("kind_unknown")
 ONE_RECONCILIATION = READ_PATH | _codes(
     "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
 )
+REPAIR = (
+    READ
+    | NO_ACCOUNT
+    | BODY
+    | _codes(
+        "reason_missing",
+        "repair_ambiguous",
+        "reconciliation_not_found",
+        "log_unsound",
+        "repair_too_large",
+        "plan_stale",
+    )
+)
+NO_REPAIR = _codes("repair_not_found")
+SEALED = READ | _codes("not_sealed_yet")
+TILE = SEALED | _codes("tile_invalid", "tile_not_found")
+CONSISTENCY = SEALED | _codes("parameter_unknown", "position_invalid")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),
     404: _codes(
-        "transaction_not_found", "account_not_found", "reconciliation_not_found", "not_found"
+        "transaction_not_found",
+        "account_not_found",
+        "reconciliation_not_found",
+        "repair_not_found",
+        "tile_not_found",
+        "not_found",
     ),
     405: _codes("method_not_allowed"),
-    409: _codes("still_running"),
+    409: _codes("still_running", "plan_stale"),
     413: _codes("body_too_large", "batch_too_large"),
-    422: _codes("idempotency_key_reused"),
+    422: _codes("idempotency_key_reused", "log_unsound", "repair_too_large"),
     500: _codes("internal_error"),
     503: _codes(
         "too_many_waiting",
         "stopping",
         "database_unavailable",
         "position_not_reached",
+        "not_sealed_yet",
         "queue_unavailable",
         "queue_gone",
+        "too_many_streams",
     ),
 }
 

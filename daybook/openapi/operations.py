@@ -26,11 +26,14 @@ from daybook.openapi.answers import (
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     ACCOUNTS,
+    CONSISTENCY,
     CURSOR,
     DIFFERENCE,
     DISCREPANCIES,
     DRY_RUN,
     ENTRIES,
+    EVENTS,
+    FOLLOW,
     FRESH,
     KEY,
     LEDGER_ENTRIES,
@@ -46,12 +49,16 @@ from daybook.openapi.parameters import (
 )
 from projections.auditing.routes import PeriodBody
 from projections.auditing.runs.routes import ReconciliationBody
+from projections.repairing.routes import RepairBody
+from projections.sealing.receipts import Receipt
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 CSV = "text/csv"
 XML = "application/xml"
+BYTES = "application/octet-stream"
+SSE = "text/event-stream"
 # The shape of a body, or a tuple of those that it may have, by media type.
 Bodies = Mapping[str, Any]
 
@@ -59,8 +66,10 @@ TAGS = {
     "Submitting": "Money moves, or is held, scheduled, given back: what has an idempotency key.",
     "Accounts": "Policies of accounts, and closing the books.",
     "Reading transactions": "What was submitted, and what became of it.",
+    "The log": "What happened, as it was recorded.",
     "Reading accounts": "Balances, entries and events of an account.",
     "Reconciling": "The log replayed against what the read models show.",
+    "Proving": "The log as a transparency log: checkpoints, receipts, proofs.",
     "The service": "How it is.",
 }
 
@@ -234,6 +243,26 @@ READING = (
         parameters=(*TRANSACTIONS, *FRESH),
         answers={200: _json(answers.Transactions)},
         problems=codes.TRANSACTIONS,
+    ),
+    Operation(
+        name="events",
+        route="GET /events",
+        tag="The log",
+        summary="A ledger's events as they were recorded, oldest first; as NDJSON all of them",
+        scope="read",
+        parameters=(*EVENTS, *FRESH),
+        answers={200: {JSON: answers.LogEvents, NDJSON: answers.LogEvent}},
+        problems=codes.EVENTS,
+    ),
+    Operation(
+        name="followEvents",
+        route="GET /events/stream",
+        tag="The log",
+        summary="Every event as it is recorded: Server-Sent Events",
+        scope="read",
+        parameters=FOLLOW,
+        answers={200: {SSE: str}},
+        problems=codes.FOLLOW,
     ),
     Operation(
         name="verifyDoubleEntry",
@@ -417,6 +446,79 @@ READING = (
         answers={200: {JSON: answers.Discrepancies, CSV: str}},
         problems=codes.ONE_RECONCILIATION | codes.RECONCILIATIONS | codes.KIND,
     ),
+    Operation(
+        name="repair",
+        route="POST /repairs",
+        tag="Reconciling",
+        summary="Plan which rows to put right, from the log; with `apply`, do it",
+        scope="repair",
+        parameters=FRESH,
+        body=_json(RepairBody),
+        answers={200: _json((answers.RepairPlan, answers.RepairDone))},
+        problems=codes.REPAIR,
+    ),
+    Operation(
+        name="repairs",
+        route="GET /repairs",
+        tag="Reconciling",
+        summary="The ledger's latest repairs, newest first",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.Repairs)},
+        problems=codes.READ,
+    ),
+    Operation(
+        name="oneRepair",
+        route="GET /repairs/{repair_id}",
+        tag="Reconciling",
+        summary="One repair: who, when, why, and every row before and after",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(answers.RepairDone)},
+        problems=codes.READ | codes.NO_REPAIR,
+    ),
+)
+PROVING = (
+    Operation(
+        name="receipt",
+        route="GET /transactions/{transaction_id}/receipt",
+        tag="Proving",
+        summary="All that shows, offline, that a transaction is in the signed log",
+        scope="read",
+        parameters=FRESH,
+        answers={200: _json(Receipt)},
+        problems=codes.SEALED | codes.NO_TRANSACTION,
+    ),
+    Operation(
+        name="sealCheckpoint",
+        route="GET /seal/checkpoint",
+        tag="Proving",
+        summary="The latest signed checkpoint (C2SP tlog-checkpoint)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {TEXT: str}},
+        problems=codes.SEALED,
+    ),
+    Operation(
+        name="sealTile",
+        route="GET /seal/tile/{level}/{tile}",
+        tag="Proving",
+        summary="A tile of hashes (C2SP tlog-tiles)",
+        scope="read",
+        parameters=FRESH,
+        answers={200: {BYTES: str}},
+        problems=codes.TILE,
+    ),
+    Operation(
+        name="sealConsistency",
+        route="GET /seal/consistency",
+        tag="Proving",
+        summary="Proof that the log of one size begins with the log of another",
+        scope="read",
+        parameters=(*CONSISTENCY, *FRESH),
+        answers={200: _json(answers.Consistency)},
+        problems=codes.CONSISTENCY,
+    ),
 )
 SERVICE = (
     Operation(
@@ -468,4 +570,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *READING, *SERVICE)
+OPERATIONS = (*WRITING, *READING, *PROVING, *SERVICE)

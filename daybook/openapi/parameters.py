@@ -8,6 +8,7 @@ import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
 from projections.auditing.discrepancies import Kind as DiscrepancyKind
+from query_side.events import asking
 from query_side.filters import EntryKind
 from query_side.parameters import Order
 from query_side.statements.asking import Basis, Format
@@ -43,9 +44,12 @@ PATH = {
     parameter.name: parameter
     for parameter in (
         _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
+        _path("repair_id", "The `repairId` of a repair.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
         _path("reconciliation_id", "Its id, or `continuous`."),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
+        _path("level", "0 for the leaves; each level is 256 times narrower.", pattern="^[0-7]$"),
+        _path("tile", "Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
     )
 }
 LEDGER = _header("Daybook-Ledger", "Which ledger; needed if the token has several.")
@@ -149,6 +153,30 @@ ACCOUNTS = (
     METADATA,
 )
 
+_WANTED = (
+    _query("account_id", "Events that move this account, change it or name it.", maxLength=128),
+    _query("transaction_id", "Events of this transaction, and of those about it.", format="uuid"),
+    _choice("type", "Of this type.", asking.Topic),
+)
+EVENTS = (
+    *_WANTED,
+    _query("after", "Events after this position.", type="integer", minimum=0),
+    _query("before", "Events before this position.", type="integer", minimum=0),
+    *_between("recorded", "When it was recorded"),
+    _query(
+        "format",
+        "`ndjson`: all of them, one a line, without paging. Without it as `Accept` says.",
+        enum=asking.FORMATS,
+    ),
+    *PAGING,
+)
+FOLLOW = (
+    *_WANTED,
+    _query("after", "Begin after this position; without it, now.", type="integer", minimum=0),
+    _header("Last-Event-ID", "The last `id` that came: go on after it, whatever `after` says."),
+    _header("Prefer", "`wait=S`: end when nothing came for S seconds.", pattern="wait=[0-9]+"),
+)
+
 
 def _point(position: str, at: str, what: str) -> tuple[Parameter, Parameter]:
     return (
@@ -167,6 +195,10 @@ DIFFERENCE = (
     *_point("to_position", "to_at", "The second point, now without one"),
     LIMIT,
     CURSOR,
+)
+CONSISTENCY = (
+    Parameter("query", "from", "The smaller size.", {"type": "integer"}, required=True),
+    Parameter("query", "to", "The larger size.", {"type": "integer"}, required=True),
 )
 _FORMAT = "Without it the first of `Accept` that there is, else JSON."
 STATEMENT = (

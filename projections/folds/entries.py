@@ -30,7 +30,7 @@ class Movement(StrEnum):
 Moving = TransferPosted | HoldPlaced | HoldVoided | HoldExpired
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One side of a posting in an account's ledger; a row of `read.entries`, field by column.
 
     Amounts in minor units; `amount` is the posting's own text. The counters are the account's after
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     debits_pending: int
     credits_pending: int
     recorded_at: datetime
-    effective_at: datetime | None = None
+    effective_at: datetime | None
 
 
 def fold(recorded: Recorded, balances: Mapping[AccountKey, Balance]) -> list[Entry]:

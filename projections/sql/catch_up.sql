@@ -37,23 +37,23 @@ ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     version = excluded.version,
     metadata = excluded.metadata;
 
--- name: put_balances
--- One statement and one parameter for every account of the page, whatever their number.
-INSERT INTO read.balances (
-    ledger, account_id, debits_posted, credits_posted, debits_pending, credits_pending, position,
-    as_of
-)
-SELECT
-    ledger, account_id, debits_posted, credits_posted, debits_pending, credits_pending, position,
-    as_of
-FROM json_populate_recordset(NULL::read.balances, $1::json)
-ON CONFLICT ON CONSTRAINT balances_pkey DO UPDATE SET
-    debits_posted = excluded.debits_posted,
-    credits_posted = excluded.credits_posted,
-    debits_pending = excluded.debits_pending,
-    credits_pending = excluded.credits_pending,
-    position = excluded.position,
-    as_of = excluded.as_of;
+-- name: move_balances
+-- Of accounts that were there before the page. One statement and one parameter for all of them;
+-- those that the page opens are copied, as entries are.
+UPDATE read.balances AS b SET
+    debits_posted = n.debits_posted,
+    credits_posted = n.credits_posted,
+    debits_pending = n.debits_pending,
+    credits_pending = n.credits_pending,
+    position = n.position,
+    as_of = n.as_of
+FROM
+    json_to_recordset($1::json)
+        AS n (
+            ledger text, account_id text, debits_posted numeric, credits_posted numeric,
+            debits_pending numeric, credits_pending numeric, position bigint, as_of timestamptz
+        )
+WHERE b.ledger = n.ledger AND b.account_id = n.account_id;
 
 -- name: put_standings
 -- Replaced whole, on top of what was read.
@@ -83,33 +83,3 @@ ON CONFLICT ON CONSTRAINT books_pkey DO UPDATE SET
 INSERT INTO read.moments (recorded_at, position)
 SELECT recorded_at, position FROM json_populate_recordset(NULL::read.moments, $1::json)
 ON CONFLICT ON CONSTRAINT moments_pkey DO UPDATE SET position = excluded.position;
-
--- name: add_entries
--- Only ever added: the checkpoint says what is here already.
-INSERT INTO read.entries (
-    ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
-    debits_posted, credits_posted, debits_pending, credits_pending, recorded_at, effective_at
-)
-SELECT
-    ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
-    debits_posted, credits_posted, debits_pending, credits_pending, recorded_at, effective_at
-FROM json_populate_recordset(NULL::read.entries, $1::json);
-
--- name: add_transactions
--- Only ever added, too: what becomes of them is in read.standings.
-INSERT INTO read.transactions (
-    transaction_id, ledger, position, idempotency_key, kind, stage, code, detail,
-    source_account_id, destination_account_id, amount, currency, postings, description, reference,
-    metadata, rate, about, due_at, effective_at, recorded_at
-)
-SELECT
-    transaction_id, ledger, position, idempotency_key, kind, stage, code, detail,
-    source_account_id, destination_account_id, amount, currency, postings, description, reference,
-    metadata, rate, about, due_at, effective_at, recorded_at
-FROM json_populate_recordset(NULL::read.transactions, $1::json);
-
--- name: add_mentions
--- As entries.
-INSERT INTO read.mentions (ledger, account_id, position)
-SELECT ledger, account_id, position
-FROM json_populate_recordset(NULL::read.mentions, $1::json);

@@ -10,7 +10,7 @@ with the id of its stream as identification.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from xml.sax.saxutils import escape
 
@@ -53,7 +53,7 @@ def check(found: Statement, decimals: int) -> None:
 
 async def statement(
     found: Statement, pages: AsyncIterator[list[Line]], decimals: int, now: datetime
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the document: header, balances and totals, then the entries."""
     yield _head(found, decimals, now).encode()
     async for page in pages:

@@ -7,7 +7,7 @@ makes it reversible: whoever reads the file takes one leading apostrophe away.
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 import asyncpg
 
@@ -37,7 +37,7 @@ Cells = Iterable[object]
 
 async def statement(
     found: Statement, pages: AsyncIterator[list[Line]], decimals: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield a header, the opening balance, the entries, and the closing balance with the totals."""
     account, period = found.account, found.period
     own = account.account_id, account.currency
@@ -58,7 +58,7 @@ async def statement(
 
 async def trial_balance(
     totals: list[Totals], pages: AsyncIterator[list[asyncpg.Record]], schema: Schema
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield a header, every account, and the sums of each class, type and currency."""
     yield _encoded([TRIAL_BALANCE_HEADER])
     async for page in pages:

@@ -1,6 +1,6 @@
 """A statement as one JSON document, written piece by piece."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from query_side.statements import views
 from query_side.statements.statement import Line, Statement
@@ -9,7 +9,7 @@ from runtime.http import ENCODER
 
 async def statement(
     found: Statement, pages: AsyncIterator[list[Line]], decimals: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the document: the statement's own fields, then `entries`."""
     yield ENCODER.encode(views.statement(found, decimals))[:-1] + b',"entries":['
     separator = b""

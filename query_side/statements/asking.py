@@ -11,12 +11,11 @@ from enum import StrEnum
 import msgspec
 
 from events.period import DATE_CHARACTERS, moment
+from query_side.parameters import position as position_in
 from runtime.problems import Invalid
 
 # As fine as a time gets here and in PostgreSQL.
 TICK = timedelta(microseconds=1)
-POSITION_MAX = 2**63 - 1
-POSITION_DIGITS_MAX = len(str(POSITION_MAX))
 
 
 class Basis(StrEnum):
@@ -81,7 +80,7 @@ def point(
         detail = f"`{position}` and `{at}` are two ways to name one point: send one of them."
         raise Invalid("point_ambiguous", detail, field=at)
     return Asked(
-        None if position not in given else _position(given[position], position),
+        None if position not in given else position_in(given[position], position),
         _after(given.get(at), at),
         _after(given.get(effective), effective),
     )
@@ -123,13 +122,6 @@ def form(
     if text not in list(offered):
         raise Invalid("format_invalid", f"`format` must be {', '.join(offered)}.", field="format")
     return Format(text)
-
-
-def _position(text: str, field: str) -> int:
-    digits = text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS_MAX
-    if not digits or int(text) > POSITION_MAX:
-        raise Invalid("position_invalid", f"`{field}` takes a position: a number.", field=field)
-    return int(text)
 
 
 def _after(text: str | None, field: str) -> datetime | None:

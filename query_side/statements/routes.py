@@ -4,7 +4,7 @@ Whatever is wrong is said before the first byte. A statement that fails later is
 half of one cannot be taken for the whole.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from litestar import get
@@ -145,7 +145,7 @@ def _answer(body: object, position: int) -> Answer:
 
 
 def _file(
-    chunks: AsyncIterator[bytes], headers: Mapping[str, str], media_type: str, name: str
+    chunks: AsyncGenerator[bytes, None], headers: Mapping[str, str], media_type: str, name: str
 ) -> Streamed:
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Streamed(chunks, {**headers, **disposition}, media_type)

@@ -1,6 +1,7 @@
 """`daybook` from the outside: what it prints, what it changes, how it exits, what it leaves."""
 
 import asyncio
+import csv
 import json
 import signal
 from datetime import UTC, datetime
@@ -34,8 +35,15 @@ SUBCOMMANDS = {
     "audit",
     "reconcile",
     "replay",
+    "repair",
+    "rebuild",
+    "explain",
     "migrate",
     "token",
+    "seal",
+    "seal-key",
+    "seal-export",
+    "verify",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [
@@ -44,6 +52,9 @@ NEEDS_A_DATABASE = [
     ("reconcile",),
     ("audit",),
     ("replay",),
+    ("repair",),
+    ("rebuild",),
+    ("explain", "account-123", "--ledger", "demo"),
     ("serve", "all"),
     ("relay",),
     ("project",),
@@ -269,6 +280,60 @@ async def test_replay_prints_a_trial_balance_that_balances(
     whole = await run("replay", env=env)
     assert whole.code == 0
     assert ledger.name in whole.out
+
+
+async def test_replay_and_explain_tell_one_accounts_history(
+    env: dict[str, str], ledger: Ledger, tmp_path: Path
+) -> None:
+    """The story, the explanation and the difference agree, in every form and into a file."""
+    first = await ledger.posted(destination="wallet", amount=b"100.00", description="one, two")
+    await ledger.posted(source="wallet", destination="shop", amount=b"30.00")
+    here = ("--ledger", ledger.name)
+    story = await spoken("replay", "account", "wallet", *here, env=env)
+    assert [step["change"] for step in story["steps"]] == ["0.00", "100.00", "-30.00"]
+    assert (story["balance"], story["debits_posted"], story["currency"]) == (
+        "70.00",
+        "30.00",
+        "USD",
+    )
+    made = await spoken("explain", "wallet", *here, "--limit", "1", env=env)
+    assert [each["amount"] for each in made["contributions"]] == ["-30.00"]
+    assert made["left_out"] == {"events": 1, "amount": "100.00"}
+    assert (made["balance"], made["by_kind"]) == (
+        "70.00",
+        {"transfer": {"events": 2, "amount": "70.00"}},
+    )
+    at = str(first["position"])
+    before = await spoken("explain", "wallet", *here, "--at", at, "--oldest-first", env=env)
+    assert before["balance"] == "100.00"
+    found = await spoken("replay", "diff", at, "2999-12-31", *here, env=env)
+    changes = [(each["account_id"], each["balance_after"]) for each in found["accounts"]]
+    assert changes == [("shop", "30.00"), ("wallet", "70.00")]
+    assert found["event_count"] == len(found["events"]) == 2
+    path = tmp_path / "story.csv"
+    arguments = ("account", "wallet", *here, "--format", "csv", "--output", str(path))
+    finished = await run("replay", *arguments, env=env)
+    assert (finished.code, finished.out) == (0, "")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["change"] for row in rows] == ["0.00", "100.00", "-30.00"]
+    assert rows[1]["sentence"].endswith("“one, two”.")
+    assert list(tmp_path.iterdir()) == [path]
+    lines = (await run("replay", "account", "wallet", *here, "--format", "ndjson", env=env)).out
+    assert [json.loads(line) for line in lines.splitlines()] == story["steps"]
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (("replay", "account"), "arguments_invalid"),
+    (("replay", "--until", "yesterday"), "period_invalid"),
+    (("replay", "account", "account-123"), "ledger_missing"),
+    (("explain", "nobody", "--ledger", "demo"), "account_not_found"),
+])  # fmt: skip
+async def test_impossible_replay_is_refused(
+    env: dict[str, str], arguments: tuple[str, ...], code: str
+) -> None:
+    """In one line that says what was wrong."""
+    assert code in await refused(*arguments, env=env)
 
 
 async def test_demo_takes_every_step() -> None:

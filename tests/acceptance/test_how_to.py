@@ -3,14 +3,16 @@
 import asyncio
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from daybook.up import Service
+from daybook.up import Service, seal_key
+from projections.sealing import sealer
 from tests.acceptance.documented import matches, settled
-from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT
+from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
 
 FOLDER = ROOT / "docs/how-to"
 SETTING = FOLDER / "README.md"
@@ -37,14 +39,26 @@ def steps(page: Path) -> list[Step]:
     ]
 
 
-async def _pasted(url: str, page: Path, folder: Path) -> list[str]:
-    """Return what each block of commands prints, all in one shell."""
+async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
+    """Return what each block of commands prints, all in one shell that knows `daybook`."""
+    program, desk = folder / "bin/daybook", folder / "desk"
+    program.parent.mkdir()
+    desk.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
+    program.chmod(0o700)
+    (key, *_) = sealer.signers(str(seal_key(service.data)))
     ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
     script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
     process = await asyncio.create_subprocess_exec(
         *("bash", "-eu", "-c", script),
-        cwd=folder,
-        env={"API": f"{url}{API}", "PATH": "/usr/local/bin:/usr/bin:/bin", "NO_PROXY": "*"},
+        cwd=desk,
+        env=environment(
+            service,
+            API=f"{service.url}{API}",
+            LOG_KEY=str(key.verifier),
+            PATH=f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
+            NO_PROXY="*",
+        ),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(COMMAND_S_MAX):
@@ -57,7 +71,7 @@ async def _pasted(url: str, page: Path, folder: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 async def test_a_page_shows_what_comes_back(service: Service, page: Path, tmp_path: Path) -> None:
     """Answer by answer; `…` stands for anything."""
-    answers = await _pasted(service.url, page, tmp_path)
+    answers = await _pasted(service, page, tmp_path)
     for step, answered in zip(steps(page), answers, strict=True):
         assert matches(step.shown, answered), (
             f"{step.commands}\n{settled(step.shown)}\n{settled(answered)}"

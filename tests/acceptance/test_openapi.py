@@ -105,7 +105,7 @@ async def _send(
     assert set(given) <= set(known), f"{example.operation}: {example.name}"
     headers = {name: text for name, text in given.items() if known[name] == "header"}
     if operation.scope == "read" and "Daybook-Min-Position" not in headers:
-        headers |= {"Daybook-Min-Position": position, **READABLE}
+        headers = {"Daybook-Min-Position": position, **READABLE} | headers
     if example.media is not None:
         headers["Content-Type"] = example.media
     path = operation.path.format_map(

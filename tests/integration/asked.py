@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -14,12 +15,15 @@ TOKEN = "a-token-for-tests"
 
 
 @asynccontextmanager
-async def asking_over_http(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def asking_over_http(
+    database_url: str,
+    **changes: Any,  # noqa: ANN401 - any setting
+) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the query side of a database to one client, of the ledger `demo`."""
     async with given.connected(database_url) as connection:
         await auth.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
     port = servers.free_port()
-    app = application(given.settings(database_url), Side.QUERY)
+    app = application(given.settings(database_url, **changes), Side.QUERY)
     async with (
         health.served(app, servers.LOOPBACK, port),
         httpx.AsyncClient(

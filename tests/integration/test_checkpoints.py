@@ -138,7 +138,7 @@ async def test_a_locked_checkpoint_is_skipped_by_those_who_only_try(database_url
             await asyncio.sleep(0.1)
             assert not turn.done()
             await checkpoints.move(one, "relay", 2)
-        assert await asyncio.wait_for(turn, 5) == 2
+        assert (await asyncio.wait_for(turn, 5)).position == 2
 
 
 @asynccontextmanager

@@ -12,10 +12,12 @@ from command_side.relay import Relay
 from events import codec
 from events.codec import UnreadableEventError
 from events.envelope import Envelope, pack
+from events.memory import Memory
 from events.vocabulary import TransferPosted
 from projections import lambda_handler
-from projections.catch_up import PoisonEventError
-from projections.worker import Projector
+from projections.catch_up import PoisonEventError, catch_up
+from projections.folds.balances import Balance
+from projections.worker import ROLE, Projector
 from runtime import database
 from runtime import queue as queues
 from runtime.problems import Unavailable
@@ -26,6 +28,7 @@ from tests.integration import given
 from tests.integration.hostile_queue import GARBAGE, GivenQueue, HostileQueue
 
 ROUNDS_MAX = 2_000
+PAGE_MAX = 100
 SEEDS = range(6)
 INSERT = """
 INSERT INTO events.daybook_events (
@@ -219,6 +222,44 @@ async def test_an_event_that_cannot_be_applied_stops_the_line_loudly(database_ur
     )
     assert await _once(settings, GivenQueue()) == 2
     assert not _poisoned()
+
+
+async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url: str) -> None:
+    """What was folded in memory before the poison is folded again, once."""
+    memory = Memory[Balance]()
+    await given.written(database_url, [given.transfer("one")])
+    async with given.connected(database_url, ROLE) as connection:
+        await catch_up(connection, PAGE_MAX, memory)
+        await given.written(database_url, [given.transfer("two")])
+        await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
+        assert await catch_up(connection, PAGE_MAX, memory) == 1
+        with pytest.raises(PoisonEventError):
+            await catch_up(connection, PAGE_MAX, memory)
+    assert await _credits(database_url) == 200
+
+
+async def test_rows_mended_beside_a_moved_checkpoint_are_read_again(database_url: str) -> None:
+    """Whoever mends a balance updates the checkpoint, and no projector goes on from its memory."""
+    memory = Memory[Balance]()
+    await given.written(database_url, [given.transfer("one")])
+    async with given.connected(database_url, ROLE) as connection:
+        await catch_up(connection, PAGE_MAX, memory)
+        await given.execute(
+            database_url,
+            "UPDATE read.balances SET credits_posted = 7 WHERE account_id = 'alice'",
+            "UPDATE events.checkpoints SET position = position WHERE reader = 'projector'",
+        )
+        await given.written(database_url, [given.transfer("two")])
+        await catch_up(connection, PAGE_MAX, memory)
+    assert await _credits(database_url) == 107
+
+
+async def _credits(database_url: str) -> int:
+    async with given.connected(database_url) as connection:
+        credited: int = await connection.fetchval(
+            "SELECT credits_posted FROM read.balances WHERE account_id = 'alice'"
+        )
+    return credited
 
 
 async def test_an_event_that_the_database_refuses_stops_the_line_loudly(database_url: str) -> None:

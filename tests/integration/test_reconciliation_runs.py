@@ -270,7 +270,7 @@ async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
 
 @asynccontextmanager
 async def _auditor(database_url: str, **changes: Any) -> AsyncIterator[Auditor]:  # noqa: ANN401
-    auditor = Auditor(given.settings(database_url, lag_s_max=10**9, **changes))
+    auditor = Auditor(given.settings(database_url, **changes))
     yield auditor
     await auditor.close()
 

@@ -13,15 +13,16 @@ import pytest
 
 from command_side import batch as batches
 from command_side import writer as writers
+from command_side.accounts import Account
 from command_side.batch import Done, Outcome
 from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
 from command_side.decide import Decidable, decide
 from command_side.idempotency import PREFIX, Claim, Idempotency
 from command_side.rules import Decision
 from command_side.state import State
-from command_side.store import Memory
 from command_side.writer import Writer
 from daybook import servers
+from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import Status, TransferPosted, TransferRejected, transaction_id
 from runtime import database
@@ -410,7 +411,7 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         commands: Sequence[Command],
         schema: Schema,
         now: datetime,
-        memory: Memory,
+        memory: Memory[Account],
     ) -> list[Outcome]:
         sizes.append(len(commands))
         return await original(connection, commands, schema, now, memory)

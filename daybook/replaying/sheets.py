@@ -1,0 +1,102 @@
+"""A result as rows, written as text, CSV, JSON or one JSON object a line, as the rows come.
+
+text     a table of the narrow columns, then the closing lines
+csv      a header, then the rows (RFC 4180)
+json     one object: the rows under their name, then what stands beside them
+ndjson   the rows, one a line
+"""
+
+import csv
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, TextIO
+
+import msgspec
+
+Values = Mapping[str, object]
+
+
+class Form(StrEnum):
+    """What a result may be written as."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class Column(NamedTuple):
+    """A column; in text it has a width (negative: to the left), or with 0 it is not there."""
+
+    name: str
+    width: int = 0
+
+
+class Sheet(NamedTuple):
+    """Rows, and what is known when they have been read: `beside` them, and as `closing` lines."""
+
+    name: str
+    columns: Sequence[Column]
+    rows: AsyncIterator[Values]
+    beside: Callable[[], Values]
+    closing: Callable[[], Sequence[str]]
+
+
+async def write(sheet: Sheet, form: Form, out: TextIO) -> None:
+    """Write a sheet, row by row."""
+    match form:
+        case Form.TEXT:
+            await _write_text(sheet, out)
+        case Form.CSV:
+            await _write_csv(sheet, out)
+        case Form.JSON:
+            await _write_json(sheet, out)
+        case Form.NDJSON:
+            async for row in sheet.rows:
+                out.write(_json(row) + "\n")
+
+
+async def _write_text(sheet: Sheet, out: TextIO) -> None:
+    narrow = [column for column in sheet.columns if column.width]
+
+    def line(cells: Values) -> str:
+        padded = (
+            _text(cells[name]).ljust(-width) if width < 0 else _text(cells[name]).rjust(width)
+            for name, width in narrow
+        )
+        return " ".join(padded).rstrip() + "\n"
+
+    out.write(line({name: name.replace("_", " ") for name, _ in narrow}))
+    async for row in sheet.rows:
+        out.write(line(row))
+    out.writelines(f"{text}\n" for text in sheet.closing())
+
+
+async def _write_csv(sheet: Sheet, out: TextIO) -> None:
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(column.name for column in sheet.columns)
+    async for row in sheet.rows:
+        writer.writerow(_text(row[column.name]) for column in sheet.columns)
+
+
+async def _write_json(sheet: Sheet, out: TextIO) -> None:
+    separator = f'{{"{sheet.name}":['
+    async for row in sheet.rows:
+        out.write(separator + _json(row))
+        separator = ","
+    if separator != ",":
+        out.write(separator)
+    beside = "".join(f",{_json(name)}:{_json(value)}" for name, value in sheet.beside().items())
+    out.write(f"]{beside}}}\n")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _text(value: object) -> str:
+    """Return a value as a cell: nothing is empty, and what is no word or number is JSON."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else _json(value)
+    return text.removeprefix('"').removesuffix('"')

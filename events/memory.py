@@ -1,0 +1,42 @@
+"""Rows as this process last stored them, so that it need not read them again.
+
+They are true as long as nobody else has moved the row whose lock guards them (the head, or a
+checkpoint). `mark` is that row's xmin: the transaction that wrote it last. Whoever mends guarded
+rows by other ways updates the guarding row, too, and everybody reads again. A memory goes with its
+connection: a server that crashed may have forgotten the transaction, and give its number again.
+"""
+
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+ROWS_MAX = 100_000
+UNMARKED = -1
+
+Row = TypeVar("Row")
+Key = tuple[str, str]
+
+
+class Memory(Generic[Row]):
+    """What one process remembers. Bounded: when it would grow beyond ROWS_MAX it starts anew."""
+
+    def __init__(self) -> None:
+        self._mark = UNMARKED
+        self._rows: dict[Key, Row] = {}
+
+    def recall(self, mark: int, wanted: Collection[Key]) -> dict[Key, Row]:
+        """Return what is known of `wanted` if `mark` is the last one kept.
+
+        Nothing is known any more until `keep`: a transaction that fails may have changed the rows.
+        """
+        if mark != self._mark:
+            self._rows.clear()
+        self._mark = UNMARKED
+        known = self._rows
+        return {key: known[key] for key in wanted if key in known}
+
+    def keep(self, mark: int, rows: dict[Key, Row]) -> None:
+        """Remember `rows`, which were committed together with the guarding row's `mark`."""
+        if len(self._rows) + len(rows) > ROWS_MAX:
+            self._rows.clear()
+        self._rows.update(rows)
+        self._mark = mark

@@ -1,0 +1,411 @@
+"""The log over HTTP: pages, lines and streams show a ledger's events once, in order, and no other.
+
+What is compared with is the log itself, read whole.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from command_side.commands import Command
+from events.vocabulary import Recorded, accounts_of, transaction_id
+from query_side.events import following
+from tests.integration import given
+from tests.integration.asked import asking_over_http
+
+NDJSON = {"Accept": "application/x-ndjson"}
+
+
+class Sent(NamedTuple):
+    """A block of a stream."""
+
+    id: str
+    event: str | None
+    data: dict[str, Any] | None
+
+
+async def of_demo(database_url: str) -> list[Recorded]:
+    """Return the events of the ledger that the client may read."""
+    return [r for r in await given.whole_log(database_url) if r.event.ledger == "demo"]
+
+
+def positions(events: list[Recorded]) -> list[str]:
+    """Return where events are, as they are shown."""
+    return [str(recorded.position) for recorded in events]
+
+
+async def walked(client: httpx.AsyncClient, **asked: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return all items of a list, page by page; and see that the way back is the same."""
+    items: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = await client.get("/events", params={**asked, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        items += page["items"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    last, back = page["items"], list[dict[str, Any]]()
+    while cursor.get("cursor") != page["previous"]:
+        cursor = {"cursor": page["previous"]}
+        page = (await client.get("/events", params={**asked, **cursor})).json()
+        back = page["items"] + back
+    assert back + last == items
+    return items
+
+
+async def blocks(
+    client: httpx.AsyncClient, headers: dict[str, str] | None = None, **asked: str
+) -> AsyncIterator[Sent]:
+    """Yield what a stream sends, block by block; comments and the opening have no event."""
+    async with client.stream("GET", "/events/stream", params=asked, headers=headers) as answer:
+        if answer.status_code != 200:
+            await answer.aread()
+            raise AssertionError(answer.text)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line:
+                name, _, text = line.partition(": ")
+                fields[name] = text
+                continue
+            data = json.loads(fields["data"]) if "data" in fields else None
+            yield Sent(fields["id"], fields.get("event"), data)
+            fields = {}
+
+
+async def streamed(client: httpx.AsyncClient, **asked: str) -> list[Sent]:
+    """Return all events of a stream up to the log's end."""
+    headers = {"Prefer": "wait=0"}
+    return [sent async for sent in blocks(client, headers, **asked) if sent.event]
+
+
+# --- pages and lines ----------------------------------------------------------------------------
+
+
+async def test_pages_are_the_ledgers_log_and_nothing_else(database_url: str) -> None:
+    """Every event once, in order or backwards, as CloudEvents with the stored state."""
+    await given.rich_log(database_url, count=20)
+    expected = await of_demo(database_url)
+    async with asking_over_http(database_url) as client:
+        forward = await walked(client, limit="7")
+        assert await walked(client, limit="500") == forward
+        assert await walked(client, limit="7", order="desc") == forward[::-1]
+    assert [item["id"] for item in forward] == positions(expected)
+    for item, recorded in zip(forward, expected, strict=True):
+        assert item["data"]["ledger"] == "demo"
+        assert (item["specversion"], item["source"]) == ("1.0", "/daybook/log")
+        assert (item["type"], item["subject"], item["streamversion"]) == (
+            recorded.event.topic,
+            str(recorded.originator_id),
+            recorded.version,
+        )
+        assert item["time"] == item["data"]["recorded_at"]
+
+
+async def test_filters_leave_just_what_matches(database_url: str) -> None:
+    """Type, account, transaction, positions, times; alone and together."""
+    await given.rich_log(database_url, count=20)
+    log = await of_demo(database_url)
+    split = transaction_id("demo", "split")
+    middle = log[len(log) // 2]
+    at = middle.event.recorded_at
+
+    def about(recorded: Recorded) -> bool:
+        return split in (recorded.originator_id, getattr(recorded.event, "about", None))
+
+    def names(recorded: Recorded) -> bool:
+        event = recorded.event
+        named = {getattr(event, "account_id", None), *accounts_of(getattr(event, "postings", ()))}
+        return "alice" in named
+
+    cases: list[tuple[dict[str, str], list[Recorded]]] = [
+        ({"type": "hold.placed"}, [r for r in log if r.event.topic == "hold.placed"]),
+        ({"account_id": "alice"}, [r for r in log if names(r)]),
+        ({"account_id": "nobody"}, []),
+        ({"transaction_id": str(split)}, [r for r in log if about(r)]),
+        (
+            {"after": str(middle.position), "before": str(middle.position + 9)},
+            [r for r in log if middle.position < r.position < middle.position + 9],
+        ),
+        ({"recorded_from": at.isoformat()}, [r for r in log if r.event.recorded_at >= at]),
+        ({"recorded_to": at.isoformat()}, [r for r in log if r.event.recorded_at < at]),
+        ({"recorded_from": "2001-01-01", "recorded_to": "2001-01-02"}, []),
+        ({"after": str(10**18)}, []),
+        (
+            {"account_id": "alice", "type": "transfer.rejected"},
+            [r for r in log if names(r) and r.event.topic == "transfer.rejected"],
+        ),
+    ]
+    async with asking_over_http(database_url) as client:
+        for asked, expected in cases:
+            items = await walked(client, limit="4", **asked)
+            assert [item["id"] for item in items] == positions(expected), asked
+            lines = (await client.get("/events", params=asked, headers=NDJSON)).text.splitlines()
+            assert [json.loads(line) for line in lines] == items, asked
+            if not asked.keys() & {"before", "recorded_from", "recorded_to", "after"}:
+                sent = await streamed(client, after="0", **asked)
+                assert [s.data for s in sent] == items, asked
+
+
+async def test_a_rare_ledgers_page_looks_at_a_bounded_part_of_the_log(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is short or empty, and `next` goes on; nothing is left out on the way."""
+    monkeypatch.setattr("events.reading.LOOK_MAX", 10)
+    others = [given.transfer(f"o{n}", ledger="other") for n in range(35)]
+    await given.written(database_url, [given.transfer("first"), *others, given.transfer("last")])
+    async with asking_over_http(database_url) as client:
+        first = (await client.get("/events")).json()
+        assert len(first["items"]) < len(await of_demo(database_url))
+        assert first["next"] is not None
+        items = await walked(client)
+        assert [item["id"] for item in items] == positions(await of_demo(database_url))
+        backward = await walked(client, order="desc")
+        assert backward == items[::-1]
+        sent = await streamed(client, after="0")
+        assert [s.data for s in sent] == items
+
+
+async def test_pages_see_what_is_not_projected_yet(database_url: str) -> None:
+    """The log is shown, and no read model."""
+    await given.written(database_url, [given.transfer("one")])
+    async with asking_over_http(database_url) as client:
+        answer = await client.get("/events")
+        assert answer.headers["Daybook-Position"] == str(len(await given.whole_log(database_url)))
+        assert len(answer.json()["items"]) == len(await of_demo(database_url))
+
+
+async def test_previous_finds_what_was_added_since(database_url: str) -> None:
+    """From the newest page on."""
+    await given.written(database_url, [given.transfer("one")])
+    async with asking_over_http(database_url) as client:
+        newest = (await client.get("/events", params={"order": "desc"})).json()
+        await given.written(database_url, [given.transfer("two")])
+        added = await client.get("/events", params={"order": "desc", "cursor": newest["previous"]})
+        keys = [item["data"].get("key") for item in added.json()["items"]]
+        assert keys == ["two"]
+
+
+ANYWHERE = [
+    ("type=transfer.undone", "type_unknown"),
+    ("account_id=a b", "account_id_invalid"),
+    ("transaction_id=7", "transaction_id_invalid"),
+    ("after=-1", "position_invalid"),
+    ("after=9223372036854775808", "position_invalid"),
+    ("until=1", "parameter_unknown"),
+    ("after=1&after=2", "parameter_repeated"),
+]
+PAGES_AND_LINES = [
+    ("format=xml", "format_invalid"),
+    ("before=x", "position_invalid"),
+    ("recorded_from=now", "time_invalid"),
+]
+PAGES = [
+    ("order=up", "order_unknown"),
+    ("cursor=x", "cursor_invalid"),
+    ("limit=0", "limit_invalid"),
+]
+
+
+async def test_what_cannot_be_asked_is_refused(database_url: str) -> None:
+    """Of pages, of lines, and of a stream: before the first byte."""
+    async with asking_over_http(database_url) as client:
+
+        async def code(path: str, asked: str, **headers: str) -> str:
+            answer = await client.get(f"{path}?{asked}", headers=headers)
+            assert answer.status_code == 400
+            return str(answer.json()["code"])
+
+        for asked, expected in (*ANYWHERE, *PAGES_AND_LINES, *PAGES):
+            assert await code("/events", asked) == expected
+        for asked, expected in (*ANYWHERE, *PAGES_AND_LINES):
+            assert await code("/events", asked, **NDJSON) == expected
+        for asked, expected in ANYWHERE:
+            assert await code("/events/stream", asked) == expected
+        for asked, _ in (*PAGES_AND_LINES, *PAGES):
+            assert await code("/events/stream", asked) == "parameter_unknown"
+        for place in ("x", "1.2.3", "-1"):
+            headers = {"Last-Event-ID": place}
+            assert await code("/events/stream", "", **headers) == "position_invalid"
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+async def test_a_stream_begins_now_or_after_a_position(database_url: str) -> None:
+    """Its first block is a place to come back to, so that nothing is missed before the first."""
+    await given.written(database_url, [given.transfer("one")])
+    head = len(await given.whole_log(database_url))
+    async with asking_over_http(database_url) as client:
+        at_end = [sent async for sent in blocks(client, {"Prefer": "wait=0"})]
+        assert at_end == [Sent(str(head), None, None)]
+        sent = await streamed(client, after="1")
+        assert [each.id for each in sent] == positions(await of_demo(database_url))[1:]
+        assert [each.event for each in sent] == [each.data["type"] for each in sent if each.data]
+        # A browser repeats its URL when it comes back, and the header says how far it got.
+        back = {"Last-Event-ID": sent[0].id, "Prefer": "wait=0"}
+        again = [each async for each in blocks(client, back, after="1") if each.event]
+        assert again == sent[1:]
+        beyond = await client.get("/events/stream", params={"after": head + 1})
+        assert (beyond.status_code, beyond.json()["code"]) == (400, "position_invalid")
+
+
+async def test_an_empty_log_can_be_followed(database_url: str) -> None:
+    """From its very first event."""
+    async with asking_over_http(database_url) as client:
+        assert await streamed(client) == []
+        following_it = blocks(client)
+        assert await anext(following_it) == Sent("0", None, None)
+        await given.written(database_url, [given.transfer("one")])
+        async with asyncio.timeout(10):
+            assert (await anext(following_it)).id == "1"
+        await following_it.aclose()  # type: ignore[attr-defined]
+
+
+async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two writers at once, clients that break off at any moment, a channel that forgets at once."""
+    monkeypatch.setattr(following, "CHANNEL_EVENTS_MAX", 5)
+    monkeypatch.setattr(following, "LOOK_EVENTS_MAX", 7)
+    monkeypatch.setattr(following, "TICK_S", 0.005)
+    rng = random.Random(20)
+
+    async def write(name: str) -> None:
+        for number in range(15):
+            commands: list[Command] = [
+                given.transfer(f"{name}-{number}-{n}", ledger=rng.choice(("demo", "other")))
+                for n in range(rng.randint(1, 12))
+            ]
+            await given.written(database_url, commands, now=lambda _: given.START)
+
+    async def follow(client: httpx.AsyncClient, patience: int) -> list[Sent]:
+        got: list[Sent] = []
+        place = "0"
+        while True:
+            left = rng.randint(1, patience)
+            async for sent in blocks(client, {"Last-Event-ID": place}):
+                place = sent.id
+                if sent.data is not None:
+                    got.append(sent)
+                    left -= 1
+                    if sent.data["data"].get("key") == "end":
+                        return got
+                if not left:
+                    break
+
+    async with asking_over_http(database_url) as client, asyncio.timeout(60):
+        clients = [asyncio.create_task(follow(client, most)) for most in (1, 9, 99)]
+        await asyncio.gather(write("a"), write("b"))
+        await given.written(database_url, [given.transfer("end")], now=lambda _: given.START)
+        received = await asyncio.gather(*clients)
+    expected = positions(await of_demo(database_url))
+    assert len(expected) > 50
+    for got in received:
+        assert [sent.id for sent in got] == expected
+        assert all(sent.data is not None and sent.data["data"]["ledger"] == "demo" for sent in got)
+
+
+async def test_a_client_that_does_not_read_costs_no_memory(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel stays bounded while it sleeps; awake it gets everything, from the log."""
+    monkeypatch.setattr(following, "CHANNEL_BYTES_MAX", 2_000)
+    channels: list[following.Channel] = []
+    begin = following.Channel.begin
+
+    def watched(channel: following.Channel, position: int) -> None:
+        channels.append(channel)
+        begin(channel, position)
+
+    monkeypatch.setattr(following.Channel, "begin", watched)
+    await given.written(database_url, [given.transfer("first")])
+    async with asking_over_http(database_url) as client:
+        slow = blocks(client)
+        await anext(slow)
+        await asyncio.sleep(0.2)
+        big = {"note": "x" * 900}
+        commands = [given.transfer(f"k{n}", metadata=dict(big)) for n in range(300)]
+        await given.written(database_url, commands, batch_size=20)
+        await asyncio.sleep(0.2)
+        (channel,) = channels
+        assert len(channel.after(channel.since)) <= 2
+        async with asyncio.timeout(20):
+            got = [(await anext(slow)).data for _ in commands]
+        assert [data["data"]["key"] for data in got if data] == [f"k{n}" for n in range(300)]
+        await slow.aclose()  # type: ignore[attr-defined]
+
+
+async def test_streams_are_bounded_and_given_back(database_url: str) -> None:
+    """Too many are 503 with Retry-After; one that goes away makes room at once."""
+    async with asking_over_http(database_url, streams_max=3, tenant_streams_max=2) as client:
+        open_ones = [blocks(client) for _ in range(2)]
+        for each in open_ones:
+            await anext(each)
+        refused = await client.get("/events/stream")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+        assert refused.headers["Retry-After"] == "1"
+        await open_ones[0].aclose()  # type: ignore[attr-defined]
+        async with asyncio.timeout(5):
+            while (await client.get("/events/stream", headers={"Prefer": "wait=0"})).is_error:
+                pass
+        await open_ones[1].aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_silent_stream_beats_and_says_how_far_it_is(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that whoever comes back needs not read again what was never theirs."""
+    monkeypatch.setattr(following, "BEAT_S", 0.1)
+    await given.written(database_url, [given.transfer("one")])
+    async with asking_over_http(database_url) as client:
+        silent = blocks(client)
+        await anext(silent)
+        await given.written(database_url, [given.transfer("theirs", ledger="other")])
+        head = str(len(await given.whole_log(database_url)))
+        async with asyncio.timeout(5):
+            while (beat := await anext(silent)).id != head:
+                assert (beat.event, beat.data) == (None, None)
+        await silent.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_revoked_token_ends_its_streams(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long they have been open: the client is asked again who it is."""
+    monkeypatch.setattr(following, "BEAT_S", 0.05)
+    monkeypatch.setattr(following, "IDENTIFY_S", 0.1)
+    monkeypatch.setattr("runtime.auth.REMEMBERED_S", 0.1)
+    async with asking_over_http(database_url) as client:
+        stream = blocks(client)
+        await anext(stream)
+        await given.execute(database_url, "UPDATE runtime.tokens SET revoked_at = now()")
+        async with asyncio.timeout(10):
+            assert {sent.event async for sent in stream} == {None}
+        assert (await client.get("/events")).status_code == 401
+
+
+async def test_a_stopping_server_ends_its_streams_at_once(database_url: str) -> None:
+    """It does not wait for what has no end, nor leave anything of it behind."""
+
+    @asynccontextmanager
+    async def stopped() -> AsyncIterator[list[AsyncIterator[Sent]]]:
+        async with asking_over_http(database_url) as client:
+            streams = [blocks(client) for _ in range(3)]
+            for stream in streams:
+                await anext(stream)
+            yield streams
+            leaving.append(asyncio.get_running_loop().time())
+
+    leaving: list[float] = []
+    async with stopped():
+        pass
+    assert asyncio.get_running_loop().time() - leaving[0] < 3
