@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import msgspec
@@ -32,6 +33,7 @@ from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
 SCOPES = ("read", "write", "reconcile")
+FORMATS = ("text", "json", "csv")
 EXPECTED = (
     *(SettingsError, SchemaError, MigrationError, Problem),
     *(NoteError, ReceiptError, ExportError),
@@ -96,6 +98,14 @@ def project() -> None:
 
 
 @cli.command()
+def audit() -> None:
+    """Verify behind the projector, for ever, and do the reconciliations asked for over HTTP."""
+    from daybook import work  # noqa: PLC0415
+
+    _run_process(work.audit)
+
+
+@cli.command()
 @as_json
 def migrate(as_json: bool) -> None:
     """Bring the database's schema up to date, and create the queue."""
@@ -135,19 +145,28 @@ def token(
 
 
 @cli.command()
-@click.option("--ledger", help="With --account: the ledger it is in.")
-@click.option("--account", help="Only this account; without it, everything.")
+@click.option("--ledger", help="Only this ledger; with --account, the one that it is in.")
+@click.option("--account", help="Only this account; without it, all of them.")
 @click.option("--start", help="Compare the account's entries from this date or time on.")
 @click.option("--end", help="… and before this one.")
+@click.option("--resume", type=click.UUID, metavar="ID", help="Go on with one that was stopped.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @as_json
 def reconcile(
-    ledger: str | None, account: str | None, start: str | None, end: str | None, as_json: bool
+    ledger: str | None,
+    account: str | None,
+    start: str | None,
+    end: str | None,
+    resume: UUID | None,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Replay the log independently and compare every view with it. Exit code 1: they differ."""
     from daybook import audit  # noqa: PLC0415
 
-    report = _run(lambda given: audit.reconcile(given, ledger, account, start, end))
-    _say(as_json, report, audit.as_text(report))
+    asked = audit.Asked(ledger, account, start, end, resume)
+    report = _run(lambda given: audit.reconcile(given, asked))
+    click.echo(audit.shown(report, "json" if as_json else form))
     sys.exit(0 if report.clean else 1)
 
 

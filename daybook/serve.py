@@ -12,6 +12,7 @@ import command_side.app
 import command_side.routes
 import projections.app
 import projections.auditing.routes
+import projections.auditing.runs.routes
 import projections.external.routes
 import projections.repairing.routes
 import projections.sealing.routes
@@ -61,6 +62,7 @@ def application(settings: Settings, side: Side) -> Litestar:
             *query_side.statements.routes.ROUTES,
             *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
+            *projections.auditing.runs.routes.ROUTES,
             *projections.repairing.routes.ROUTES,
             *projections.sealing.routes.ROUTES,
             *projections.external.routes.ROUTES,

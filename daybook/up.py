@@ -1,6 +1,6 @@
 """The embedded default: every server that Daybook needs, and Daybook itself, on one machine.
 
-    lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ relay, project, api ─▶ ready
+    lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ workers, api ─▶ ready
             … until SIGINT or SIGTERM ─▶ stop all, the last first ─▶ unlock
 
 One run at a time owns a data folder (flock, which the kernel undoes when the owner dies). What
@@ -48,6 +48,7 @@ def daybook_program(name: str, *arguments: str, port_from: str) -> Program:
 PROGRAMS = (
     daybook_program("relay", "relay", port_from="DAYBOOK_HEALTH_PORT"),
     daybook_program("project", "project", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("audit", "audit", port_from="DAYBOOK_HEALTH_PORT"),
     daybook_program("seal", "seal", port_from="DAYBOOK_HEALTH_PORT"),
     daybook_program("api", "serve", "all", port_from="DAYBOOK_PORT"),
 )

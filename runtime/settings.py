@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relay_interval_ms: Annotated[int, msgspec.Meta(ge=0)] = 100
     projection_events_max: Count = 2_000
     idle_poll_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    lag_s_max: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     seal_key_file: str | None = None
     seal_checkpoints: str | None = None
     seal_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0

@@ -563,9 +563,70 @@ class KeptReport(_Report):
 
 
 class Reports(Struct):
-    """The latest 100, newest first."""
+    """Newest first, each with its first 100 discrepancies."""
 
     items: list[KeptReport]
+    next: str | None
+
+
+class Progress(Struct):
+    """How far the log was compared, of how much."""
+
+    position: Position
+    target: Position
+    etaSeconds: int | None  # noqa: N815
+
+
+class AskedReconciliation(Struct):
+    """A reconciliation and how it stands; of the continuous one, only what is the ledger's."""
+
+    reconciliationId: UUID  # noqa: N815
+    kind: Literal["once", "continuous"]
+    status: Literal["QUEUED", "RUNNING", "CLEAN", "DISCREPANCIES", "FAILED"]
+    account_id: str | None
+    startDate: datetime | None  # noqa: N815
+    endDate: datetime | None  # noqa: N815
+    progress: Progress
+    eventsRead: int | None  # noqa: N815
+    entriesCompared: int | None  # noqa: N815
+    balancesCompared: int | None  # noqa: N815
+    discrepancyCount: int  # noqa: N815
+    kinds: dict[str, int]
+    failure: str | None
+    askedAt: datetime  # noqa: N815
+    startedAt: datetime | None  # noqa: N815
+    updatedAt: datetime  # noqa: N815
+    finishedAt: datetime | None  # noqa: N815
+
+
+class AskedReconciliations(Struct):
+    """A page, newest first."""
+
+    items: list[AskedReconciliation]
+    next: str | None
+
+
+class KeptDiscrepancy(Struct):
+    """A difference; ids grow in the order in which they can be seen."""
+
+    id: int
+    kind: str
+    view: str
+    ledger: str | None
+    account_id: str | None
+    transaction_id: UUID | None
+    position: Position
+    expected: str
+    actual: str
+    explanation: str
+    found_at: datetime
+
+
+class Discrepancies(Struct):
+    """A page, the first one found first."""
+
+    items: list[KeptDiscrepancy]
+    next: str | None
 
 
 # --- repairing ----------------------------------------------------------------------------------

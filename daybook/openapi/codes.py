@@ -212,6 +212,19 @@ OVERRIDE = (
     )
 )
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+READ_PATH = ACCESS | _codes("path_invalid")
+ASKED_RECONCILIATION = READ_PATH | BODY | _codes("period_invalid")
+RECONCILIATIONS = _codes(
+    "parameter_unknown",
+    "parameter_repeated",
+    "control_character",
+    "cursor_invalid",
+    "limit_invalid",
+)
+KIND = _codes("kind_unknown")
+ONE_RECONCILIATION = READ_PATH | _codes(
+    "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
+)
 REPAIR = (
     READ
     | NO_ACCOUNT

@@ -30,6 +30,7 @@ from daybook.openapi.parameters import (
     CURSOR,
     DIFFERENCE,
     DIFFERENCE_KIND,
+    DISCREPANCIES,
     DRY_RUN,
     ENTRIES,
     EVENTS,
@@ -52,6 +53,7 @@ from daybook.openapi.parameters import (
     Parameter,
 )
 from projections.auditing.routes import PeriodBody
+from projections.auditing.runs.routes import ReconciliationBody
 from projections.external.asking import Decision, Override
 from projections.repairing.routes import RepairBody
 from projections.sealing.receipts import Receipt
@@ -405,11 +407,51 @@ READING = (
         name="reconciliationHistory",
         route="GET /accounts/{account_id}/reconciliation-history",
         tag="Reconciling",
-        summary="The latest reports of an account, newest first",
+        summary="An account's reports, newest first",
         scope="read",
-        parameters=FRESH,
+        parameters=(LIMIT, CURSOR, *FRESH),
         answers={200: _json(answers.Reports)},
-        problems=codes.READ,
+        problems=codes.READ | codes.RECONCILIATIONS,
+    ),
+    Operation(
+        name="askReconciliation",
+        route="POST /reconciliations",
+        tag="Reconciling",
+        summary="Ask for a whole ledger, or an account, to be reconciled behind the scenes",
+        scope="reconcile",
+        body=_json(ReconciliationBody),
+        body_required=False,
+        answers={202: _json(answers.AskedReconciliation)},
+        problems=codes.ASKED_RECONCILIATION,
+    ),
+    Operation(
+        name="reconciliations",
+        route="GET /reconciliations",
+        tag="Reconciling",
+        summary="The ledger's reconciliations, newest first",
+        scope="read",
+        parameters=(LIMIT, CURSOR),
+        answers={200: _json(answers.AskedReconciliations)},
+        problems=codes.RECONCILIATIONS | codes.READ_PATH,
+    ),
+    Operation(
+        name="reconciliation",
+        route="GET /reconciliations/{reconciliation_id}",
+        tag="Reconciling",
+        summary="How a reconciliation stands; `continuous` is the one that never ends",
+        scope="read",
+        answers={200: _json(answers.AskedReconciliation)},
+        problems=codes.ONE_RECONCILIATION,
+    ),
+    Operation(
+        name="discrepancies",
+        route="GET /reconciliations/{reconciliation_id}/discrepancies",
+        tag="Reconciling",
+        summary="What a reconciliation found, in the order in which it did",
+        scope="read",
+        parameters=DISCREPANCIES,
+        answers={200: {JSON: answers.Discrepancies, CSV: str}},
+        problems=codes.ONE_RECONCILIATION | codes.RECONCILIATIONS | codes.KIND,
     ),
     Operation(
         name="repair",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
+from projections.auditing.discrepancies import Kind as DiscrepancyKind
 from projections.external.findings import Kind as FindingKind
 from projections.external.matching import Rule
 from projections.external.reading import Format as StatementFormat
@@ -50,6 +51,7 @@ PATH = {
         _path("account_id", "The id that the client chose.", maxLength=128),
         _path("statement_id", "As the import answered.", format="uuid"),
         _path("match_id", "Its number in the statement.", pattern="^[0-9]+$"),
+        _path("reconciliation_id", "Its id, or `continuous`."),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
         _path("level", "0 for the leaves; each level is 256 times narrower.", pattern="^[0-7]$"),
         _path("tile", "Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
@@ -258,4 +260,10 @@ TRIAL_BALANCE = (
     _choice("format", _FORMAT, (Format.JSON, Format.CSV)),
     LIMIT,
     CURSOR,
+)
+DISCREPANCIES = (
+    LIMIT,
+    CURSOR,
+    _choice("kind", "Of this kind.", DiscrepancyKind),
+    _query("account_id", "Of this account."),
 )

@@ -10,6 +10,10 @@ _VARYING = (
     (re.compile(r"(position )\d+"), r"\1N"),
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
+    # How far a reconciliation is when it is asked about, and what it has counted by then.
+    (re.compile(r'"status":"(?:QUEUED|RUNNING|CLEAN)"(?=,"account_id":[^}]*"progress")'), "STATUS"),
+    (re.compile(r'"progress":\{[^}]*\}(?:,"\w+":(?:\d+|null)){3}'), "PROGRESS"),
+    (re.compile(r'("(?:startedAt|finishedAt)":)(?:null|"TIME")'), r"\1T"),
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
     # What was signed, and proofs of it.
     (re.compile(r'("(?:checkpoint|root|salt)":)"[^"]+"'), r'\1"HASH"'),
@@ -19,7 +23,7 @@ _VARYING = (
     (re.compile(r"^daybook/[0-9a-f]{8}.*$", re.DOTALL), "CHECKPOINT"),
     # An event's position, in pages and in streams.
     (re.compile(r'("specversion":"1.0","id":)"\d+"'), r'\1"N"'),
-    (re.compile(r"\bid:\d+"), "id:N"),
+    (re.compile(r"id:\d+"), "id:N"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
     (re.compile(r"(<NtryRef>)\d+"), r"\1N"),

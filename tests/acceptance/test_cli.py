@@ -32,6 +32,7 @@ SUBCOMMANDS = {
     "serve",
     "relay",
     "project",
+    "audit",
     "reconcile",
     "replay",
     "repair",
@@ -50,6 +51,7 @@ NEEDS_A_DATABASE = [
     ("migrate",),
     ("token", "shop"),
     ("reconcile",),
+    ("audit",),
     ("replay",),
     ("repair",),
     ("rebuild",),
@@ -242,7 +244,9 @@ async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Led
 
 @pytest.mark.parametrize("arguments", [
     ("--account", "wallet"),
-    ("--ledger", "demo"),
+    ("--ledger", "demo", "--start", "2026-01-01"),
+    ("--resume", "00000000-0000-4000-8000-000000000000"),
+    ("--resume", "00000000-0000-4000-8000-000000000000", "--ledger", "demo"),
     ("--ledger", "demo", "--account", "nobody"),
     (*ACCOUNT, "--start", "yesterday"),
     (*ACCOUNT, "--start", "2026-02-01", "--end", "2026-01-01"),

@@ -157,7 +157,7 @@ async def test_writers_projectors_and_readers_go_on_through_several_swaps(
     await asyncio.gather(*busy)
     assert min(await asyncio.gather(*looks)) > 10
     await given.project(database_url)
-    report = await audit.reconcile(given.settings(database_url), None, None, None, None)
+    report = await audit.reconcile(given.settings(database_url), audit.Asked())
     assert report.clean
     assert await _schemas(database_url) == set()
 

@@ -30,6 +30,9 @@ NEVER_OVER_HTTP = {
     "ledger_invalid",
     "ledger_unexpected",
     "rebuild_running",
+    "reconciliation_busy",
+    "reconciliation_ended",
+    "resume_alone",
     "scope_unknown",
     "swap_blocked",
 }
