@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import msgspec
@@ -20,7 +21,11 @@ from daybook.replaying.replay import CONTRIBUTIONS_MAX
 from daybook.replaying.views import View
 from daybook.serve import Side
 from daybook.serve import serve as serve_side
+from events.notes import NoteError
 from events.schema import SchemaError
+from projections.sealing.export import ExportError
+from projections.sealing.findings import Verdict
+from projections.sealing.receipts import ReceiptError
 from runtime import loop, settings, telemetry
 from runtime.migrate import MigrationError
 from runtime.problems import Invalid, Problem
@@ -28,7 +33,11 @@ from runtime.settings import Settings, SettingsError
 
 COULD_NOT_RUN = 2
 SCOPES = ("read", "write", "reconcile")
-EXPECTED = (SettingsError, SchemaError, MigrationError, Problem)
+FORMATS = ("text", "json", "csv")
+EXPECTED = (
+    *(SettingsError, SchemaError, MigrationError, Problem),
+    *(NoteError, ReceiptError, ExportError),
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -89,6 +98,14 @@ def project() -> None:
 
 
 @cli.command()
+def audit() -> None:
+    """Verify behind the projector, for ever, and do the reconciliations asked for over HTTP."""
+    from daybook import work  # noqa: PLC0415
+
+    _run_process(work.audit)
+
+
+@cli.command()
 @as_json
 def migrate(as_json: bool) -> None:
     """Bring the database's schema up to date, and create the queue."""
@@ -128,19 +145,28 @@ def token(
 
 
 @cli.command()
-@click.option("--ledger", help="With --account: the ledger it is in.")
-@click.option("--account", help="Only this account; without it, everything.")
+@click.option("--ledger", help="Only this ledger; with --account, the one that it is in.")
+@click.option("--account", help="Only this account; without it, all of them.")
 @click.option("--start", help="Compare the account's entries from this date or time on.")
 @click.option("--end", help="… and before this one.")
+@click.option("--resume", type=click.UUID, metavar="ID", help="Go on with one that was stopped.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @as_json
 def reconcile(
-    ledger: str | None, account: str | None, start: str | None, end: str | None, as_json: bool
+    ledger: str | None,
+    account: str | None,
+    start: str | None,
+    end: str | None,
+    resume: UUID | None,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Replay the log independently and compare every view with it. Exit code 1: they differ."""
     from daybook import audit  # noqa: PLC0415
 
-    report = _run(lambda given: audit.reconcile(given, ledger, account, start, end))
-    _say(as_json, report, audit.as_text(report))
+    asked = audit.Asked(ledger, account, start, end, resume)
+    report = _run(lambda given: audit.reconcile(given, asked))
+    click.echo(audit.shown(report, "json" if as_json else form))
     sys.exit(0 if report.clean else 1)
 
 
@@ -194,6 +220,164 @@ def explain(
             given, account, ledger, at, limit, written, newest_first=not oldest_first
         )
     )
+
+
+@cli.command()
+@click.option("--ledger", help="Only this ledger's rows.")
+@click.option("--account", help="With --ledger: only this account's.")
+@click.option("--reconciliation", type=click.UUID, help="What this reconciliation compared.")
+@click.option("--kind", help="Of those rows, only differences of this kind.")
+@click.option("--position", type=int, help="… first shown by the event at this position.")
+@click.option("--transaction", type=click.UUID, help="… of this transaction.")
+@click.option("--apply", "applied", is_flag=True, help="Do it; without it, only show the plan.")
+@click.option("--plan", help="With --apply: only if the plan is still this one.")
+@click.option("--reason", help="With --apply: why; it is kept.")
+@click.option("--by", help="With --apply: who; without it, the user who runs this.")
+@as_json
+def repair(as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options above
+    """Put wrong rows of the views right, from the log. Exit code 1: rows (still) differ."""
+    from daybook import repair as repairing  # noqa: PLC0415
+
+    answer = _run(lambda given: repairing.repair(given, repairing.Asked(**asked)))
+    _say(as_json, repairing.as_document(answer), repairing.as_text(answer))
+    sys.exit(0 if repairing.is_clean(answer) else 1)
+
+
+@cli.command()
+@click.option("--compare-only", is_flag=True, help="Build and compare; swap nothing.")
+@click.option("--keep-old", is_flag=True, help="Keep the old tables, in the schema read_replaced.")
+@click.option("--drop-old", is_flag=True, help="Only drop the tables that were kept.")
+@click.option("--by", help="Who rebuilds; without it, the user who runs this.")
+@as_json
+def rebuild(
+    compare_only: bool, keep_old: bool, drop_old: bool, by: str | None, as_json: bool
+) -> None:
+    """Build all read models anew beside the live ones, and swap. Exit code 1: they differed."""
+    from daybook import rebuild as rebuilding  # noqa: PLC0415
+
+    if drop_old:
+        _run(rebuilding.drop_old)
+        _say(as_json, {"dropped": True}, "dropped what a rebuild kept, if anything")
+        return
+    loop.collect_garbage_rarely()
+    built = _run(lambda given: rebuilding.rebuild(given, by, compare_only, keep_old))
+    _say(as_json, built, rebuilding.as_text(built))
+    sys.exit(1 if built.differing else 0)
+
+
+@cli.command()
+def seal() -> None:
+    """Seal the log: keep its Merkle tree, and sign a checkpoint of it again and again."""
+    from daybook import sealing  # noqa: PLC0415
+
+    _run_process(sealing.seal)
+
+
+@cli.command("seal-key")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="The log's name (its origin); without it, a random one.")
+@as_json
+def seal_key(file: Path, name: str | None, as_json: bool) -> None:
+    """Make a key in FILE to sign checkpoints with, if it is not there, and print its public half.
+
+    The public half is what others verify with: give it to them, and keep a copy elsewhere.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    public = str(sealing.key(file, name))
+    _say(as_json, {"key": public, "file": str(file)}, public)
+
+
+@cli.command()
+@click.option("--receipt", type=click.Path(path_type=Path), help="Check this receipt, offline.")
+@click.option(
+    "--key", "keys", multiple=True, help="A public key that you trust, or a file of some."
+)
+@click.option(
+    "--checkpoints", multiple=True, help="A folder, or s3://bucket/prefix, of checkpoints."
+)
+@as_json
+def verify(
+    receipt: Path | None, keys: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool
+) -> None:
+    """Prove that history is intact: of one receipt, or of the whole log. Exit code 1: it is not.
+
+    Without --key it trusts the key of DAYBOOK_SEAL_KEY_FILE; without --checkpoints it compares with
+    those of DAYBOOK_SEAL_CHECKPOINTS.
+    """
+    from daybook import sealing  # noqa: PLC0415
+
+    found: sealing.CheckedReceipt | Verdict
+    if receipt is not None:
+        trusted = sealing.trusted(keys, os.environ.get("DAYBOOK_SEAL_KEY_FILE"))
+        found = sealing.check_receipt(receipt, trusted)
+        text = sealing.receipt_as_text(found)
+    else:
+        given = _settings()
+        trusted = sealing.trusted(keys, given.seal_key_file)
+        found = uvloop.run(sealing.verify(given, trusted, checkpoints))
+        text = sealing.verdict_as_text(found)
+    _say(as_json, msgspec.to_builtins(found) | {"intact": found.intact}, text)
+    sys.exit(0 if found.intact else 1)
+
+
+@cli.command("seal-export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+def seal_export(folder: Path, as_json: bool) -> None:
+    """Write the sealed log to FOLDER as C2SP tlog-tiles: every ledger's events are in it."""
+    from daybook import sealing  # noqa: PLC0415
+
+    done = _run(lambda given: sealing.export_to(given, folder))
+    _say(as_json, done, f"{done.size:,} events in {done.files:,} files below {done.folder}")
+
+
+@cli.group()
+def statements() -> None:
+    """Match files of banks and processors with the ledger."""
+
+
+@statements.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--ledger", required=True, help="The ledger.")
+@click.option("--account", required=True, help="The account that mirrors the one at the bank.")
+@click.option("--format", "form", required=True, help="What the file is: csv, mt940 or camt.053.")
+@click.option("--map", "columns", multiple=True, metavar="NAME=VALUE", help="Of CSV: a column.")
+@click.option("--term", "terms", multiple=True, metavar="NAME=VALUE", help="Such as days=5.")
+@as_json
+def statements_import(
+    file: Path,
+    ledger: str,
+    account: str,
+    form: str,
+    columns: tuple[str, ...],
+    terms: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Import FILE and match it; the same again changes nothing. Exit code 1: something differs."""
+    from daybook import statements as external  # noqa: PLC0415
+
+    asked = external.asked(form, columns, terms)
+    shown = _run(
+        lambda given: external.import_file(
+            given, external.contents(file, given), ledger, account, asked
+        )
+    )
+    _say(as_json, shown, external.as_text(shown))
+    sys.exit(0 if shown.clean else 1)
+
+
+@statements.command("show")
+@click.argument("statement")
+@click.option("--ledger", required=True, help="The ledger.")
+@as_json
+def statements_show(statement: str, ledger: str, as_json: bool) -> None:
+    """Show how much of STATEMENT (its id) agrees by now. Exit code 1: something differs."""
+    from daybook import statements as external  # noqa: PLC0415
+
+    shown = _run(lambda given: external.show(given, ledger, statement))
+    _say(as_json, shown, external.as_text(shown))
+    sys.exit(0 if shown.clean else 1)
 
 
 def main() -> None:

@@ -1,51 +1,93 @@
 """The auditor's work from the command line: reconcile everything or one account."""
 
-from uuid import uuid4
+import asyncio
+from uuid import UUID
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from events.period import moment
 from projections.auditing.compare import Scope
-from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
+from projections.auditing.reconcile import ROLE, Means, Report
+from projections.auditing.runs import kept, views
 from runtime import database
-from runtime.problems import Invalid, NotFound
+from runtime.problems import Invalid, Unavailable
 from runtime.settings import Settings
 
 SHOWN_MAX = 20
+COLUMNS = (TextColumn("reconciling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-async def reconcile(
-    settings: Settings, ledger: str | None, account: str | None, start: str | None, end: str | None
-) -> Report:
-    """Reconcile, and keep what was found. Raises Invalid, NotFound, Unavailable."""
-    if account is None and (ledger or start or end):
-        raise Invalid("account_missing", "--ledger, --start and --end go with --account.")
-    if account is not None and ledger is None:
-        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
+class Asked(msgspec.Struct, frozen=True):
+    """What to reconcile, as the command line says it; or the id of one to go on with."""
+
+    ledger: str | None = None
+    account: str | None = None
+    start: str | None = None
+    end: str | None = None
+    resume: UUID | None = None
+
+
+async def reconcile(settings: Settings, asked: Asked) -> Report:
+    """Reconcile, and keep what was found. Raises Invalid, NotFound, Conflict, Unavailable."""
+    scope = _scope(asked)
     connection = await database.connect(settings.database_url, ROLE)
+    # While one reads the log, the other has the views' pages put together.
+    beside = await database.connect(settings.database_url, ROLE)
+    console = Console(stderr=True)
     try:
-        if account is None:
-            report = await _everything(connection)
-        else:
-            scope = Scope(
-                ledger=ledger,
-                account_id=account,
-                start=moment(start, "--start", whole_day=False),
-                end=moment(end, "--end", whole_day=True),
+        run_id = asked.resume or await kept.ask(connection, scope, kept.CALLER)
+        quiet = not console.is_terminal
+        with Progress(*COLUMNS, console=console, transient=True, disable=quiet) as bar:
+            task = bar.add_task("events")
+            means = Means(
+                connection,
+                beside,
+                lambda done, total: bar.update(task, completed=done, total=total),
+                lag_s_max=settings.lag_s_max,
             )
-            if scope.start is not None and scope.end is not None and scope.start >= scope.end:
-                raise Invalid("period_invalid", "--start must be before --end.")
-            found = await reconcile_account(connection, uuid4(), scope)
-            if found is None:
-                raise NotFound(
-                    "account_not_found", f"The log has no account {account!r} in ledger {ledger!r}."
-                )
-            report = found
-        await record(connection, report)
+            try:
+                return await kept.work(means, run_id)
+            except (KeyboardInterrupt, asyncio.CancelledError, Unavailable):
+                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                raise
+            except database.CONNECTION_ERRORS as error:
+                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                raise database.unavailable(error) from error
     finally:
-        await connection.close()
-    return report
+        connection.terminate()
+        beside.terminate()
+
+
+def _scope(asked: Asked) -> Scope:
+    if asked.resume is not None:
+        if asked.ledger or asked.account or asked.start or asked.end:
+            raise Invalid("resume_alone", "--resume goes on with what was asked for then.")
+        return Scope()
+    if asked.account is None and (asked.start or asked.end):
+        raise Invalid("account_missing", "--start and --end go with --account.")
+    if asked.account is not None and asked.ledger is None:
+        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
+    scope = Scope(
+        ledger=asked.ledger,
+        account_id=asked.account,
+        start=moment(asked.start, "--start", whole_day=False),
+        end=moment(asked.end, "--end", whole_day=True),
+    )
+    if scope.start is not None and scope.end is not None and scope.start >= scope.end:
+        raise Invalid("period_invalid", "--start must be before --end.")
+    return scope
+
+
+def shown(report: Report, form: str) -> str:
+    """Return the report as `text`, `json` (one object) or `csv` (its discrepancies)."""
+    if form == "json":
+        return msgspec.json.encode(report, enc_hook=str).decode()
+    if form == "csv":
+        rows = [msgspec.structs.asdict(found) for found in report.discrepancies]
+        return views.as_csv(rows, views.COLUMNS[1:-1]).rstrip("\r\n")
+    return as_text(report)
 
 
 def as_text(report: Report) -> str:
@@ -63,12 +105,3 @@ def as_text(report: Report) -> str:
         lines.append(f"  … and {report.discrepancy_count - SHOWN_MAX:,} more (--json shows them)")
     lines.append("clean" if report.clean else f"{report.discrepancy_count:,} discrepancies")
     return "\n".join(lines)
-
-
-async def _everything(connection: database.Connection) -> Report:
-    columns = (TextColumn("reconciling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("events")
-        return await reconcile_all(
-            connection, uuid4(), lambda done, total: bar.update(task, completed=done, total=total)
-        )

@@ -11,12 +11,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def shown(work: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while the caller works; it goes on by calling what it gets with (done, total)."""
-    columns = (TextColumn(work), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the caller works; return what moves it to (done, total)."""
+    with phases() as shown:
+        yield lambda done, total: shown(what, done, total)
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar whose label changes with the phase; return what moves it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     # In a log file a bar is nothing but line ends.
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(work)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("", total=None)
+
+        def shown(phase: str, done: int, total: int) -> None:
+            bar.update(task, description=phase, completed=done, total=total)
+
+        yield shown

@@ -13,6 +13,10 @@ import command_side.app
 import command_side.routes
 import projections.app
 import projections.auditing.routes
+import projections.auditing.runs.routes
+import projections.external.routes
+import projections.repairing.routes
+import projections.sealing.routes
 import query_side.app
 import query_side.events.routes
 import query_side.routes
@@ -59,6 +63,10 @@ def application(settings: Settings, side: Side) -> Litestar:
             *query_side.statements.routes.ROUTES,
             *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
+            *projections.auditing.runs.routes.ROUTES,
+            *projections.repairing.routes.ROUTES,
+            *projections.sealing.routes.ROUTES,
+            *projections.external.routes.ROUTES,
         ]
         lifespans += [query_side.app.lifespan, projections.app.lifespan]
     app = Litestar(

@@ -1,6 +1,6 @@
 """The embedded default: every server that Daybook needs, and Daybook itself, on one machine.
 
-    lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ relay, project, api ─▶ ready
+    lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ workers, api ─▶ ready
             … until SIGINT or SIGTERM ─▶ stop all, the last first ─▶ unlock
 
 One run at a time owns a data folder (flock, which the kernel undoes when the owner dies). What
@@ -48,6 +48,8 @@ def daybook_program(name: str, *arguments: str, port_from: str) -> Program:
 PROGRAMS = (
     daybook_program("relay", "relay", port_from="DAYBOOK_HEALTH_PORT"),
     daybook_program("project", "project", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("audit", "audit", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("seal", "seal", port_from="DAYBOOK_HEALTH_PORT"),
     daybook_program("api", "serve", "all", port_from="DAYBOOK_PORT"),
 )
 
@@ -155,6 +157,7 @@ async def embedded(
             await supervisor.start(postgres.spec, valkey.spec, sqs.spec)
             await servers.create_database(postgres)
             await (prepare or _migrate_and_seed)(postgres.url)
+            _make_seal_key(folder)
             await supervisor.start(*(_spec(program, service, port) for program in programs))
             yield service
         finally:
@@ -173,6 +176,11 @@ def announce(service: Service) -> None:
     click.echo("Ctrl-C stops it.")
 
 
+def seal_key(data: Path) -> Path:
+    """Return where the embedded default keeps the key that it signs checkpoints with."""
+    return data / "seal.key"
+
+
 def read_run(data: Path) -> Run | None:
     """Return what runs on `data`, or None; after a crash it tells what ran there last."""
     try:
@@ -187,6 +195,12 @@ async def _migrate_and_seed(database_url: str) -> None:
 
     await migrate(database_url)
     await seed_demo(database_url, os.environ.get("DAYBOOK_SCHEMA_FILE"))
+
+
+def _make_seal_key(data: Path) -> None:
+    from daybook.sealing import key  # noqa: PLC0415 - as above
+
+    key(seal_key(data), None)
 
 
 def _spec(program: Program, service: Service, port: int) -> Spec:
@@ -220,6 +234,7 @@ def _environment(service: Service, port: int) -> dict[str, str]:
         "DAYBOOK_HOST": servers.LOOPBACK,
         "DAYBOOK_PORT": str(port),
         "DAYBOOK_HEALTH_PORT": str(servers.free_port()),
+        "DAYBOOK_SEAL_KEY_FILE": ours.get("DAYBOOK_SEAL_KEY_FILE") or str(seal_key(service.data)),
     }
 
 

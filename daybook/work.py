@@ -1,8 +1,13 @@
-"""The worker processes: the relay and the projector, each under the one loop."""
+"""The worker processes: the relay, the projector and the auditor, each under the one loop."""
+
+import asyncio
 
 from command_side.relay import ROLE as RELAY_ROLE
 from command_side.relay import Relay
 from daybook import __version__
+from projections.auditing.continuous import Auditor
+from projections.auditing.reconcile import ROLE as AUDITOR_ROLE
+from projections.auditing.runs.worker import Runner
 from projections.worker import ROLE as PROJECTOR_ROLE
 from projections.worker import Projector
 from runtime import database, health, loop, telemetry
@@ -47,6 +52,24 @@ async def project(settings: Settings) -> None:
         async with health.served(app, settings.host, settings.health_port):
             await loop.run_forever("the projector", worker.run_once, _no_rest, stop)
         await worker.close()
+
+
+async def audit(settings: Settings) -> None:
+    """Verify behind the projector, and do what is asked of it, until SIGINT or SIGTERM."""
+    stop = loop.stop_on_signals()
+    async with database.pool(settings.database_url, AUDITOR_ROLE, 1) as pool:
+        app = health.application(__version__, {"database": lambda: pool.fetchval("SELECT 1")})
+        auditor, runner = Auditor(settings), Runner(settings)
+        async with health.served(app, settings.host, settings.health_port):
+            asked = asyncio.create_task(
+                loop.run_forever("a reconciliation", runner.run_once, runner.rest, stop)
+            )
+            await loop.run_forever("the auditor", auditor.run_once, auditor.rest, stop)
+            # A long run is not waited for: the next process goes on with it.
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        await auditor.stop()
+        await runner.close()
 
 
 async def _no_rest() -> None:

@@ -20,9 +20,10 @@ LEDGER = "daybook-ledger"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody who may do what they ask for, in `ledger`."""
+    """Somebody who may do what they ask for, in `ledger`; `who` is whose token it is."""
 
     ledger: str
+    who: str
 
 
 async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:
@@ -38,4 +39,4 @@ async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Call
     elif named not in ledgers:
         detail = "The token has no ledger of the name in the header `Daybook-Ledger`."
         raise NotAllowed("ledger_not_allowed", detail)
-    return Caller(named)
+    return Caller(named, principal.label)

@@ -17,7 +17,9 @@ from runtime.sql import queries
 
 SQL = queries("events")
 RELAY = "relay"
+SEALER = "sealer"
 PROJECTOR = "projector"
+AUDITOR = "auditor"
 TICK_S = 0.01
 ONE_LOOK_S = 0.1
 

@@ -115,6 +115,7 @@ class Standing(msgspec.Struct, gc=False):
     long as it stands as its first event said.
     """
 
+    ledger: str
     stage: Stage
     used: list[int]
     begun: int = 0

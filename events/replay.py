@@ -58,6 +58,7 @@ _POSTED = Movement("posted", 1, 0)
 _CAPTURED = Movement("posted", 1, -1)
 _HELD = Movement("held", 0, 1)
 _RELEASED = Movement("released", 0, -1)
+_CAPTURE = Kind.CAPTURE  # A member of an enum is looked up slowly, and this one for every transfer.
 
 
 class Books:
@@ -73,16 +74,17 @@ class Books:
         """Book one event; return the entries and the transaction that it must have made."""
         event = recorded.event
         lines: list[Line] = []
+        code = detail = due_at = None
         match event:
             case TransferPosted():
                 lines = self._post(recorded, event)
             case TransferRejected():
+                code, detail = event.code, event.detail
                 if recorded.version > FIRST_VERSION:
-                    self._end(
-                        recorded, recorded.originator_id, Stage.FAILED, event.code, event.detail
-                    )
+                    self._end(recorded, recorded.originator_id, Stage.FAILED, code, detail)
             case HoldPlaced():
-                self._begin(recorded, event, Stage.PENDING, event.expires_at)
+                due_at = event.expires_at
+                self._begin(recorded, event, Stage.PENDING, due_at)
                 lines = self._move(recorded, event.postings, _HELD)
             case HoldVoided():
                 self._end(recorded, event.about, Stage.VOIDED)
@@ -91,7 +93,8 @@ class Books:
                 self._end(recorded, recorded.originator_id, Stage.EXPIRED)
                 return self._move(recorded, event.postings, _RELEASED), None
             case TransferScheduled():
-                self._begin(recorded, event, Stage.SCHEDULED, event.due_at)
+                due_at = event.due_at
+                self._begin(recorded, event, Stage.SCHEDULED, due_at)
             case TransferCancelled():
                 self._end(recorded, event.about, Stage.CANCELLED)
             case AccountOpened() | AccountChanged():
@@ -104,7 +107,9 @@ class Books:
                 return [], None
             case _:
                 assert_never(event)
-        return lines, _outcome(recorded, event) if recorded.version == FIRST_VERSION else None
+        if recorded.version > FIRST_VERSION:
+            return lines, None
+        return lines, _outcome(recorded, event, code, detail, due_at)
 
     def _set_policy(self, recorded: Recorded, event: AccountOpened | AccountChanged) -> None:
         key = (event.ledger, event.account_id)
@@ -135,7 +140,7 @@ class Books:
             self._begin(recorded, event, Stage.COMPLETED)
         if event.about is not None:
             self._use(recorded, event.about, event)
-        movement = _CAPTURED if event.kind is Kind.CAPTURE else _POSTED
+        movement = _CAPTURED if event.kind is _CAPTURE else _POSTED
         return self._move(recorded, event.postings, movement, event.effective_at)
 
     def _move(
@@ -146,46 +151,46 @@ class Books:
         effective_at: datetime | None = None,
     ) -> list[Line]:
         ledger, at, only = recorded.event.ledger, recorded.event.recorded_at, self._only
+        position, transaction_id = recorded.position, recorded.originator_id
+        kind, posts, pends = movement
+        accounts = self.accounts
         lines: list[Line] = []
-        for index, posting in enumerate(postings):
-            amount = int(posting.amount)
-            posted, pending = movement.posted * amount, movement.pending * amount
-            for number, account_id, side in (
-                (2 * index, posting.debit, "debit"),
-                (2 * index + 1, posting.credit, "credit"),
-            ):
+        number = 0
+        for posting in postings:
+            amount, currency = int(posting.amount), posting.currency
+            for side, account_id in (("debit", posting.debit), ("credit", posting.credit)):
                 key = (ledger, account_id)
-                if only is not None and only != key:
-                    continue
-                tally = self.accounts.get(key)
-                if tally is None:
-                    tally = self.accounts[key] = Tally(posting.currency)
-                if side == "debit":
-                    tally.debits_posted += posted
-                    tally.debits_pending += pending
-                else:
-                    tally.credits_posted += posted
-                    tally.credits_pending += pending
-                tally.last_position, tally.last_at = recorded.position, at
-                lines.append(
-                    Line(
-                        ledger,
-                        account_id,
-                        recorded.position,
-                        number,
-                        recorded.originator_id,
-                        movement.kind,
-                        side,
-                        amount,
-                        posting.currency,
-                        tally.debits_posted,
-                        tally.credits_posted,
-                        tally.debits_pending,
-                        tally.credits_pending,
-                        at,
-                        effective_at,
+                if only is None or only == key:
+                    tally = accounts.get(key)
+                    if tally is None:
+                        tally = accounts[key] = Tally(currency)
+                    if side == "debit":
+                        tally.debits_posted += posts * amount
+                        tally.debits_pending += pends * amount
+                    else:
+                        tally.credits_posted += posts * amount
+                        tally.credits_pending += pends * amount
+                    tally.last_position, tally.last_at = position, at
+                    lines.append(
+                        Line(
+                            ledger,
+                            account_id,
+                            position,
+                            number,
+                            transaction_id,
+                            kind,
+                            side,
+                            amount,
+                            currency,
+                            tally.debits_posted,
+                            tally.credits_posted,
+                            tally.debits_pending,
+                            tally.credits_pending,
+                            at,
+                            effective_at,
+                        )
                     )
-                )
+                number += 1
         return lines
 
     def _begin(
@@ -197,13 +202,13 @@ class Books:
     ) -> None:
         """Remember a transaction that may change in a way that its later events don't tell."""
         self.standings[recorded.originator_id] = Standing(
-            stage, [0] * len(event.postings), recorded.position, due_at=due_at
+            event.ledger, stage, [0] * len(event.postings), recorded.position, due_at=due_at
         )
 
     def _use(self, recorded: Recorded, about: UUID, event: TransferPosted) -> None:
         """Count what is refunded of a completed transaction, or captured of a hold."""
-        was = Stage.PENDING if event.kind is Kind.CAPTURE else Stage.COMPLETED
-        standing = self.standings.setdefault(about, Standing(was, [0]))
+        was = Stage.PENDING if event.kind is _CAPTURE else Stage.COMPLETED
+        standing = self.standings.setdefault(about, Standing(event.ledger, was, [0]))
         for posting in event.postings:
             missing = posting.line + 1 - len(standing.used)
             standing.used += [0] * missing  # None, unless the first event is missing.
@@ -223,7 +228,8 @@ class Books:
         """Say how a transaction ended; of one that is not named, there is nothing to say."""
         if transaction_id is None:
             return
-        standing = self.standings.setdefault(transaction_id, Standing(stage, [0]))
+        ledger = recorded.event.ledger
+        standing = self.standings.setdefault(transaction_id, Standing(ledger, stage, [0]))
         standing.stage, standing.code, standing.detail = stage, code, detail
         standing.due_at = None
         standing.position, standing.changed_at = recorded.position, recorded.event.recorded_at
@@ -244,26 +250,29 @@ def moments(events: Sequence[Recorded]) -> list[Moment]:
     return [Moment(recorded_at, position) for recorded_at, position in last.items()]
 
 
-def _outcome(recorded: Recorded, event: TransactionEvent) -> Outcome:
+def _outcome(
+    recorded: Recorded,
+    event: TransactionEvent,
+    code: str | None,
+    detail: str | None,
+    due_at: datetime | None,
+) -> Outcome:
     postings = event.postings
-    code = detail = due_at = None
-    if isinstance(event, TransferRejected):
-        code, detail = event.code, event.detail
-    elif isinstance(event, HoldPlaced):
-        due_at = event.expires_at
-    elif isinstance(event, TransferScheduled):
-        due_at = event.due_at
-    source = destination = amount = currency = None
-    first = postings[0] if postings else None
-    if first is not None:
+    source = destination = amount = currency = shown = None
+    if postings:
+        first = postings[0]
         source, destination, currency = first.debit, first.credit, first.currency
         amount = int(first.amount)
-    if len(postings) > 1:
-        source = source if {posting.debit for posting in postings} == {source} else None
-        destination = (
-            destination if {posting.credit for posting in postings} == {destination} else None
-        )
-        amount = sum(int(posting.amount) for posting in postings if posting.currency == currency)
+        if len(postings) > 1:
+            source = source if {posting.debit for posting in postings} == {source} else None
+            destination = (
+                destination if {posting.credit for posting in postings} == {destination} else None
+            )
+            amount = sum(
+                int(posting.amount) for posting in postings if posting.currency == currency
+            )
+        if first.line or len(postings) > 1:
+            shown = _json(postings)
     return Outcome(
         recorded.originator_id,
         event.ledger,
@@ -277,11 +286,11 @@ def _outcome(recorded: Recorded, event: TransactionEvent) -> Outcome:
         destination,
         amount,
         currency,
-        _json(postings) if len(postings) > 1 or (first and first.line) else None,
+        shown,
         event.description,
         event.reference,
-        _json(event.metadata),
-        _json(event.rate),
+        None if event.metadata is None else _json(event.metadata),
+        None if event.rate is None else _json(event.rate),
         event.about,
         due_at,
         event.effective_at,

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from events.schema import Schema
 from events.vocabulary import AccountType, Kind, Side, Stage, Status, account_stream_id
-from query_side.cursors import BIGGEST, Cut
 from query_side.parameters import Order, Paging, Parameters, Period
+from runtime.cursors import BIGGEST, Cut
 
 FIRST: Cut = (0,)
 LAST: Cut = (BIGGEST,)

@@ -16,12 +16,12 @@ stopped looking. The neighbouring pages begin at just these, so a walk along `ne
 from typing import NamedTuple
 
 from events import checkpoints
-from query_side import cursors, queries
-from query_side.cursors import Cursor, Cut
+from query_side import queries
 from query_side.filters import Listing
 from query_side.parameters import Paging
 from query_side.queries import SQL, Rows
-from runtime import database
+from runtime import cursors, database
+from runtime.cursors import Cursor, Cut
 from runtime.database import Executor
 
 LOOK_MAX = 20_000

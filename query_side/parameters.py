@@ -12,8 +12,8 @@ from uuid import UUID
 
 from events import money
 from events.schema import ACCOUNT_ID, Schema
-from query_side import cursors
-from query_side.cursors import Cursor, Cut
+from runtime import cursors
+from runtime.cursors import Cursor, Cut
 from runtime.problems import Invalid
 
 METADATA = "metadata."

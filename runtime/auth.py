@@ -19,14 +19,19 @@ from runtime.sql import queries
 SQL = queries("runtime")
 REMEMBERED_S = 60.0
 REMEMBERED_MAX = 10_000
-SCOPES = ("read", "write", "reconcile", "admin")
+UNNAMED_CHARACTERS = 12
+SCOPES = ("read", "write", "reconcile", "repair", "admin")
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A known caller, of at least one tenant. `admin` includes every other scope."""
+    """A known caller, of at least one tenant. `admin` includes every other scope.
+
+    `label` is whose token it is.
+    """
 
     tenants: frozenset[str]
     scopes: frozenset[str]
+    label: str
 
     def require(self, scope: str) -> "Principal":
         """Return self, or raise NotAllowed."""
@@ -66,7 +71,9 @@ class Tokens:
         row = await self._pool.fetchrow(SQL["principal"], digest(token))
         if row is None:
             raise Unidentified("token_unknown", "The bearer token is unknown or was revoked.")
-        return Principal(frozenset(row["tenants"]), frozenset(row["scopes"]))
+        # A token of no label is known by the beginning of what is stored of it.
+        label = row["label"] or f"token {digest(token).hex()[:UNNAMED_CHARACTERS]}"
+        return Principal(frozenset(row["tenants"]), frozenset(row["scopes"]), label)
 
 
 def digest(token: str) -> bytes:

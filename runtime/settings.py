@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     body_bytes_max: Count = 65_536
     batch_body_bytes_max: Count = 16_777_216
+    statement_bytes_max: Count = 16_777_216
     batch_commands_max: Count = 500
     waiting_commands_max: Count = 10_000
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
@@ -43,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relay_interval_ms: Annotated[int, msgspec.Meta(ge=0)] = 100
     projection_events_max: Count = 2_000
     idle_poll_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    lag_s_max: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    seal_key_file: str | None = None
+    seal_checkpoints: str | None = None
+    seal_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     wait_s_max: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 

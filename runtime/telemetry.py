@@ -20,8 +20,11 @@ BATCH_SECONDS = Histogram("daybook_batch_seconds", "From taking a batch to answe
 PUBLISHED_EVENTS = Counter("daybook_published_events", "Events sent to the queue.")
 PUBLISHED_ENVELOPES = Counter("daybook_published_envelopes", "Messages sent to the queue.")
 APPLIED_EVENTS = Counter("daybook_applied_events", "Events applied to the read models.")
+SEAL_REFUSED = Gauge("daybook_seal_refused", "1 while what was sealed is contradicted.")
 STREAMS = Gauge("daybook_streams", "Streams of events that are open.")
 CHECKPOINT = Gauge("daybook_checkpoint_position", "Last position applied.", ["reader"])
+AUDITED_EVENTS = Counter("daybook_audited_events", "Events verified behind the projector.")
+DISCREPANCIES = Counter("daybook_discrepancies", "Differences between log and views.", ["kind"])
 POISONED = Gauge("daybook_poisoned", "1 while an event cannot be applied, and the line stands.")
 
 

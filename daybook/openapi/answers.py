@@ -4,7 +4,7 @@ A field of the type `Money` stands for two: `amount`, an exact JSON number in th
 and `amount_minor`, a string of integer minor units.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -13,6 +13,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
 from projections.auditing.discrepancies import Discrepancy
+from projections.auditing.discrepancies import Kind as DiscrepancyKind
+from projections.external.findings import Finding
+from projections.external.matching import Terms
+from projections.external.reading import Format as StatementFormat
+from projections.repairing.plan import Action, Obstacle
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType
@@ -33,8 +38,8 @@ Overdraft = Annotated[str, Meta(description="`unlimited`, or an amount in units.
 class Problem(Struct):
     """What was wrong, where, and what to do (RFC 9457). `code` is stable; `detail` may change.
 
-    An atomic batch adds the `index` of the item, a dry run `dryRun`; what is in the log as a
-    refusal adds `idempotencyKey`, `transactionId` and `pollUrl`.
+    An atomic batch adds the `index` of the item, a dry run `dryRun`, a file its `line`; what is in
+    the log as a refusal adds `idempotencyKey`, `transactionId` and `pollUrl`.
     """
 
     type: str
@@ -44,6 +49,7 @@ class Problem(Struct):
     code: str
     field: str | Sometimes | None = UNSET
     index: int | Sometimes = UNSET
+    line: int | Sometimes = UNSET
     dryRun: Literal[True] | Sometimes = UNSET  # noqa: N815 - the API's own spelling
     idempotencyKey: str | Sometimes = UNSET  # noqa: N815
     transactionId: UUID | Sometimes = UNSET  # noqa: N815
@@ -557,9 +563,278 @@ class KeptReport(_Report):
 
 
 class Reports(Struct):
-    """The latest 100, newest first."""
+    """Newest first, each with its first 100 discrepancies."""
 
     items: list[KeptReport]
+    next: str | None
+
+
+class Progress(Struct):
+    """How far the log was compared, of how much."""
+
+    position: Position
+    target: Position
+    etaSeconds: int | None  # noqa: N815
+
+
+class AskedReconciliation(Struct):
+    """A reconciliation and how it stands; of the continuous one, only what is the ledger's."""
+
+    reconciliationId: UUID  # noqa: N815
+    kind: Literal["once", "continuous"]
+    status: Literal["QUEUED", "RUNNING", "CLEAN", "DISCREPANCIES", "FAILED"]
+    account_id: str | None
+    startDate: datetime | None  # noqa: N815
+    endDate: datetime | None  # noqa: N815
+    progress: Progress
+    eventsRead: int | None  # noqa: N815
+    entriesCompared: int | None  # noqa: N815
+    balancesCompared: int | None  # noqa: N815
+    discrepancyCount: int  # noqa: N815
+    kinds: dict[str, int]
+    failure: str | None
+    askedAt: datetime  # noqa: N815
+    startedAt: datetime | None  # noqa: N815
+    updatedAt: datetime  # noqa: N815
+    finishedAt: datetime | None  # noqa: N815
+
+
+class AskedReconciliations(Struct):
+    """A page, newest first."""
+
+    items: list[AskedReconciliation]
+    next: str | None
+
+
+class KeptDiscrepancy(Struct):
+    """A difference; ids grow in the order in which they can be seen."""
+
+    id: int
+    kind: str
+    view: str
+    ledger: str | None
+    account_id: str | None
+    transaction_id: UUID | None
+    position: Position
+    expected: str
+    actual: str
+    explanation: str
+    found_at: datetime
+
+
+class Discrepancies(Struct):
+    """A page, the first one found first."""
+
+    items: list[KeptDiscrepancy]
+    next: str | None
+
+
+# --- repairing ----------------------------------------------------------------------------------
+
+
+class RepairedRow(Struct):
+    """A row of a view, whole, before and after. Amounts are text of integer minor units."""
+
+    action: Action
+    table: str
+    kind: DiscrepancyKind
+    position: Position
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class RepairPlan(Struct):
+    """What a repair would do. `plan` names it; obstacles are what is wrong with the log itself."""
+
+    status: Literal["CLEAN", "PLANNED", "REFUSED", "TOO_LARGE"]
+    account_id: str | None
+    plan: str
+    rowCount: int  # noqa: N815
+    changes: list[RepairedRow]
+    obstacles: list[Obstacle]
+    position: Position
+
+
+class RepairVerification(Struct):
+    """The same was compared again: so many rows still differ."""
+
+    remaining: int
+    timestamp: datetime
+
+
+class RepairDone(Struct):
+    """What was mended, by whom and why."""
+
+    repairId: UUID  # noqa: N815
+    status: Literal["APPLIED"]
+    account_id: str | None
+    plan: str
+    appliedBy: str  # noqa: N815
+    reason: str
+    rowCount: int  # noqa: N815
+    changes: list[RepairedRow]
+    verification: RepairVerification | None
+    position: Position
+    timestamp: datetime
+
+
+class Repairs(Struct):
+    """The latest 100, newest first."""
+
+    items: list[RepairDone]
+
+
+# --- the seal -----------------------------------------------------------------------------------
+
+
+class SealedSize(Struct):
+    """How many events, and the root of the tree above them (base64)."""
+
+    size: int
+    root: str
+
+
+class Consistency(Struct):
+    """What shows that one log begins with the other (RFC 9162, 2.1.4): hashes, base64."""
+
+    from_: SealedSize = msgspec.field(name="from")
+    to: SealedSize
+    proof: list[str]
+
+
+# --- statements of others -----------------------------------------------------------------------
+
+
+class Tally(Struct):
+    """How many movements, and what came in and went out by them."""
+
+    count: int
+    incoming: Money
+    outgoing: Money
+
+
+class Tallies(Struct):
+    """The lines of a statement by what became of them; matched are accepted and proposed ones."""
+
+    matched: Tally
+    accepted: Tally
+    proposed: Tally
+    unmatched: Tally
+
+
+class ExternalStatement(Struct):
+    """A file of a bank or a processor, and the terms that it was matched on last."""
+
+    statement_id: UUID
+    account_id: str
+    format: StatementFormat
+    file_sha256: str
+    external_account: str | None
+    currency: str
+    starts_on: date | None
+    ends_on: date | None
+    opening_balance: Money | None
+    closing_balance: Money | None
+    terms: Terms
+    matched_position: Position
+    imported_by: str
+    imported_at: datetime
+
+
+class ExternalStatements(Struct):
+    """A page, the latest first."""
+
+    items: list[ExternalStatement]
+    next: str | None
+
+
+class MatchedStatement(ExternalStatement):
+    """A statement, and how much of it agrees; discrepancies are counted by kind."""
+
+    status: Literal["CLEAN", "DISCREPANCIES"]
+    lines: Tallies
+    unmatched_entries: Tally
+    matches: dict[str, int]
+    discrepancies: dict[str, int]
+
+
+class StatementCandidate(Struct):
+    """An entry that an unmatched line could be."""
+
+    transaction_id: UUID
+    line: int
+    booked_on: date
+    amount: Money
+
+
+class ExternalLine(Struct):
+    """A movement: positive is money in. `line` is its number in the file."""
+
+    line: int
+    booked_on: date
+    value_on: date | None
+    amount: Money
+    references: list[str]
+    counterparty: str | None
+    description: str | None
+    match_id: int | None
+    status: Literal["accepted", "proposed", "unmatched"]
+    candidates: list[StatementCandidate]
+
+
+class ExternalLines(Struct):
+    """A page, in the order of the file."""
+
+    items: list[ExternalLine]
+    next: str | None
+
+
+class MatchedEntry(Struct):
+    """An entry of a match, signed as the statement's lines are."""
+
+    transaction_id: UUID
+    position: Position
+    line: int
+    amount: Money
+
+
+class MatchDecision(Struct):
+    """A person's word, kept for good."""
+
+    verdict: Literal["accepted", "rejected"]
+    decided_by: str
+    decided_at: datetime
+    reason: str
+
+
+class StatementMatch(Struct):
+    """Lines that are entries; the difference is what the lines have more."""
+
+    match_id: int
+    status: Literal["proposed", "accepted", "rejected"]
+    rule: str
+    confidence: Annotated[int, Meta(ge=0, le=100, description="In percent.")]
+    explanation: str
+    amount_difference: Money
+    days_apart: int
+    lines: list[int]
+    entries: list[MatchedEntry]
+    decisions: list[MatchDecision]
+    proposed_at: datetime
+
+
+class StatementMatches(Struct):
+    """A page, in the order of their numbers."""
+
+    items: list[StatementMatch]
+    next: str | None
+
+
+class StatementDifferences(Struct):
+    """A page, kind by kind."""
+
+    items: list[Finding]
+    next: str | None
 
 
 # --- the service --------------------------------------------------------------------------------

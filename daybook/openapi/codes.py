@@ -174,22 +174,101 @@ _EVENTS = _codes(
 )
 EVENTS = LIST | _EVENTS | _codes("time_invalid", "format_invalid")
 FOLLOW = _EVENTS | _codes("prefer_invalid", "too_many_streams")
+_STATEMENTS = READ | _codes("parameter_unknown", "parameter_repeated")
+STATEMENT_OF_OTHERS = _STATEMENTS | _codes("statement_not_found")
+_PAGED = _codes("cursor_invalid", "limit_invalid")
+STATEMENTS_OF_OTHERS = _STATEMENTS | _PAGED | _codes("account_id_invalid")
+LINES_OF_OTHERS = STATEMENT_OF_OTHERS | _PAGED
+MATCHES = LINES_OF_OTHERS | _codes("status_unknown")
+DIFFERENCES = LINES_OF_OTHERS | _codes("kind_unknown")
+IMPORT = (
+    _STATEMENTS
+    | NO_ACCOUNT
+    | _codes(
+        "account_id_invalid",
+        "format_invalid",
+        "mapping_invalid",
+        "terms_invalid",
+        "body_incomplete",
+        "body_too_large",
+        "statement_too_long",
+        "statement_unreadable",
+        "statement_line_invalid",
+        "statement_ambiguous",
+        "statement_currency_mismatch",
+    )
+)
+MATCH_AGAIN = STATEMENT_OF_OTHERS | _codes("terms_invalid", "statement_too_long")
+DECIDE = STATEMENT_OF_OTHERS | BODY | _codes("reason_invalid", "match_not_found", "match_rejected")
+OVERRIDE = (
+    STATEMENT_OF_OTHERS
+    | BODY
+    | _codes(
+        "reason_invalid",
+        "transaction_id_invalid",
+        "statement_line_not_found",
+        "entry_not_found",
+        "match_accepted",
+    )
+)
 RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
+READ_PATH = ACCESS | _codes("path_invalid")
+ASKED_RECONCILIATION = READ_PATH | BODY | _codes("period_invalid")
+RECONCILIATIONS = _codes(
+    "parameter_unknown",
+    "parameter_repeated",
+    "control_character",
+    "cursor_invalid",
+    "limit_invalid",
+)
+KIND = _codes("kind_unknown")
+ONE_RECONCILIATION = READ_PATH | _codes(
+    "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
+)
+REPAIR = (
+    READ
+    | NO_ACCOUNT
+    | BODY
+    | _codes(
+        "reason_missing",
+        "repair_ambiguous",
+        "reconciliation_not_found",
+        "log_unsound",
+        "repair_too_large",
+        "plan_stale",
+    )
+)
+NO_REPAIR = _codes("repair_not_found")
+SEALED = READ | _codes("not_sealed_yet")
+TILE = SEALED | _codes("tile_invalid", "tile_not_found")
+CONSISTENCY = SEALED | _codes("parameter_unknown", "position_invalid")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),
-    404: _codes("transaction_not_found", "account_not_found", "not_found"),
+    404: _codes(
+        "transaction_not_found",
+        "account_not_found",
+        "reconciliation_not_found",
+        "repair_not_found",
+        "tile_not_found",
+        "statement_not_found",
+        "statement_line_not_found",
+        "entry_not_found",
+        "match_not_found",
+        "not_found",
+    ),
     405: _codes("method_not_allowed"),
-    409: _codes("still_running"),
-    413: _codes("body_too_large", "batch_too_large"),
-    422: _codes("idempotency_key_reused"),
+    409: _codes("still_running", "plan_stale", "match_rejected", "match_accepted"),
+    413: _codes("body_too_large", "batch_too_large", "statement_too_long"),
+    422: _codes("idempotency_key_reused", "log_unsound", "repair_too_large"),
     500: _codes("internal_error"),
     503: _codes(
         "too_many_waiting",
         "stopping",
         "database_unavailable",
         "position_not_reached",
+        "not_sealed_yet",
         "queue_unavailable",
         "queue_gone",
         "too_many_streams",

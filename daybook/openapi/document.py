@@ -97,7 +97,7 @@ def document() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A token is bound to ledgers and to scopes: `read`, `write`, "
-                    "`reconcile`, or `admin`, which is all of them.",
+                    "`reconcile`, `repair`, or `admin`, which is all of them.",
                 }
             },
         },

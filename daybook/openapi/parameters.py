@@ -7,11 +7,15 @@ from typing import Any, Literal
 import msgspec
 
 from events.vocabulary import AccountType, Kind, Side, Stage, Status
-from query_side.cursors import LIMIT_MAX
+from projections.auditing.discrepancies import Kind as DiscrepancyKind
+from projections.external.findings import Kind as FindingKind
+from projections.external.matching import Rule
+from projections.external.reading import Format as StatementFormat
 from query_side.events import asking
 from query_side.filters import EntryKind
 from query_side.parameters import Order
 from query_side.statements.asking import Basis, Format
+from runtime.cursors import LIMIT_MAX
 
 Place = Literal["path", "query", "header"]
 
@@ -43,8 +47,14 @@ PATH = {
     parameter.name: parameter
     for parameter in (
         _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
+        _path("repair_id", "The `repairId` of a repair.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
+        _path("statement_id", "As the import answered.", format="uuid"),
+        _path("match_id", "Its number in the statement.", pattern="^[0-9]+$"),
+        _path("reconciliation_id", "Its id, or `continuous`."),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
+        _path("level", "0 for the leaves; each level is 256 times narrower.", pattern="^[0-7]$"),
+        _path("tile", "Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
     )
 }
 LEDGER = _header("Daybook-Ledger", "Which ledger; needed if the token has several.")
@@ -191,6 +201,51 @@ DIFFERENCE = (
     LIMIT,
     CURSOR,
 )
+CONSISTENCY = (
+    Parameter("query", "from", "The smaller size.", {"type": "integer"}, required=True),
+    Parameter("query", "to", "The larger size.", {"type": "integer"}, required=True),
+)
+OF_ACCOUNT = _query("account_id", "Only of this account.")
+MATCH_STATUS = _query("status", "As it stands.", enum=["proposed", "accepted", "rejected"])
+DIFFERENCE_KIND = _choice("kind", "Only of this kind.", FindingKind)
+TERMS = (
+    _query("rules", f"Which of {', '.join(Rule)}, separated by commas; all without it."),
+    _query("days", "At most so far apart.", type="integer", minimum=0, maximum=31, default=3),
+    _query(
+        "reference_days",
+        "And with a common reference or text.",
+        type="integer",
+        minimum=0,
+        maximum=366,
+        default=31,
+    ),
+    _query("tolerance_minor", "How far amounts may differ.", type="integer", minimum=0, default=0),
+    _query(
+        "similarity",
+        "Of texts, in percent.",
+        type="integer",
+        minimum=0,
+        maximum=100,
+        default=80,
+    ),
+)
+IMPORT = (
+    Parameter(
+        "query",
+        "account_id",
+        "The account that mirrors the one at the bank.",
+        {"type": "string"},
+        required=True,
+    ),
+    _choice("format", "What the file is; by its `Content-Type` without it.", StatementFormat),
+    Parameter(
+        "query",
+        "map",
+        "`map.NAME=VALUE`: which column of a CSV file is what, and how the file is written.",
+        {"type": "object", "additionalProperties": {"type": "string"}},
+    ),
+    *TERMS,
+)
 _FORMAT = "Without it the first of `Accept` that there is, else JSON."
 STATEMENT = (
     Parameter("query", "from", "The period's beginning.", {"type": "string"}, required=True),
@@ -205,4 +260,10 @@ TRIAL_BALANCE = (
     _choice("format", _FORMAT, (Format.JSON, Format.CSV)),
     LIMIT,
     CURSOR,
+)
+DISCREPANCIES = (
+    LIMIT,
+    CURSOR,
+    _choice("kind", "Of this kind.", DiscrepancyKind),
+    _query("account_id", "Of this account."),
 )

@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from daybook import progress
+from daybook.progress import progress
 from daybook.replaying import views
 from daybook.replaying.options import Written
 from daybook.replaying.replay import Point, Progress, Replay, open_log
@@ -101,7 +101,7 @@ def _named(ledger: str | None) -> str:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Replay, Progress]]:
     async with open_log(settings.database_url, settings.schema_file) as log:
-        with progress.shown("replaying") as shown:
+        with progress("replaying") as shown:
             yield log, shown
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from events.expected import Closing, Line, Mention, Moment, Outcome, Standing, Tally
 from events.replay import Books
+from projections.auditing import texts
 from projections.auditing.discrepancies import Kind
 from runtime.sql import queries
 
@@ -26,7 +27,8 @@ class Journal(NamedTuple):
     """`row` has the columns of `query`, in order; `title` says in words which row it is.
 
     The queries take the positions (after, until]; `account_query` also the ledger and the account,
-    and the period if its rows are `dated`.
+    and the period if its rows are `dated`. `text_query` is all of them as one text, which `as_text`
+    makes of the rows that must be there.
     """
 
     table: str
@@ -39,6 +41,8 @@ class Journal(NamedTuple):
     differs: Callable[[set[str]], Kind]
     account_query: str = ""
     dated: bool = False
+    text_query: str = ""
+    as_text: Callable[[Any], str | None] | None = None
 
 
 class Register(NamedTuple):
@@ -46,7 +50,7 @@ class Register(NamedTuple):
 
     `position` is the last event that changed it; if it sums up entries (`of_entries`), the first
     of those that differs says more. The query takes the key after which to go on, from `start`,
-    and how many rows; `account_query` an account's key.
+    and how many rows; `keys_query` columns of keys; `account_query` an account's key.
     """
 
     table: str
@@ -59,6 +63,7 @@ class Register(NamedTuple):
     columns: Callable[[Any], Columns | None]
     position: Callable[[Any], int]
     account_query: str = ""
+    keys_query: str = ""
     of_entries: bool = False
 
 
@@ -134,6 +139,8 @@ ENTRIES = Journal(
     ),
     account_query=SQL["account_entries_between"],
     dated=True,
+    text_query=SQL["entries_as_text"],
+    as_text=texts.of_lines,
 )
 TRANSACTIONS = Journal(
     table="read.transactions",
@@ -144,6 +151,8 @@ TRANSACTIONS = Journal(
     missing=Kind.MISSING_TRANSACTION,
     unexpected=Kind.UNEXPECTED_TRANSACTION,
     differs=lambda names: Kind.STATUS_MISMATCH if names & _DECIDED else Kind.TRANSACTION_MISMATCH,
+    text_query=SQL["transactions_as_text"],
+    as_text=texts.of_outcomes,
 )
 MENTIONS = Journal(
     table="read.mentions",
@@ -182,6 +191,7 @@ BALANCES = Register(
     columns=_balance,
     position=attrgetter("last_position"),
     account_query=SQL["account_balance"],
+    keys_query=SQL["balances_of_keys"],
     of_entries=True,
 )
 ACCOUNTS = Register(
@@ -194,6 +204,7 @@ ACCOUNTS = Register(
     columns=_account,
     position=attrgetter("policy_position"),
     account_query=SQL["account_policy"],
+    keys_query=SQL["accounts_of_keys"],
 )
 STANDINGS = Register(
     "read.standings",
@@ -204,6 +215,7 @@ STANDINGS = Register(
     booked=attrgetter("standings"),
     columns=_standing,
     position=attrgetter("position"),
+    keys_query=SQL["standings_of_keys"],
 )
 BOOKS = Register(
     "read.books",

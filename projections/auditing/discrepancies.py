@@ -1,6 +1,7 @@
 """A named difference between the log and a view of it, with a sentence a bookkeeper understands."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,6 +15,8 @@ class Kind(StrEnum):
     """What differs."""
 
     POSITION_GAP = "position_gap"
+    PROJECTION_LAG = "projection_lag"
+    PUBLISHED_GAP = "published_gap"
     MISSING_ENTRY = "missing_entry"
     UNEXPECTED_ENTRY = "unexpected_entry"
     AMOUNT_MISMATCH = "amount_mismatch"
@@ -77,24 +80,41 @@ class Discrepancy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ledger: str | None = None
     account_id: str | None = None
     transaction_id: UUID | None = None
+    view: str = ""
 
 
 class Findings:
-    """All discrepancies are counted; the first 1,000 are kept."""
+    """All discrepancies (of one ledger, if it is named) are counted; the first 1,000 are kept.
 
-    def __init__(self) -> None:
-        self.count = 0
+    A gap is everybody's: the event that is missing may be of any ledger, and it tells of none.
+    """
+
+    def __init__(self, ledger: str | None = None) -> None:
+        self.ledger = ledger
+        self.kinds: dict[str, int] = {}
         self.kept: list[Discrepancy] = []
         self._first_entries: dict[tuple[str | None, str | None], int] = {}
 
+    @property
+    def count(self) -> int:
+        """How many there are, those that are not kept included."""
+        return sum(self.kinds.values())
+
     def add(self, discrepancy: Discrepancy) -> None:
         """Count it, and keep it if there is room."""
-        self.count += 1
+        kind = discrepancy.kind
+        if self.ledger not in {None, discrepancy.ledger} and kind is not Kind.POSITION_GAP:
+            return
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if len(self.kept) < KEPT_MAX:
-            self.kept.append(discrepancy)
-            if discrepancy.kind in OF_ENTRIES:
-                key = (discrepancy.ledger, discrepancy.account_id)
-                self._first_entries.setdefault(key, discrepancy.position)
+            self.keep(discrepancy)
+
+    def keep(self, discrepancy: Discrepancy) -> None:
+        """Keep it, as one that was counted."""
+        self.kept.append(discrepancy)
+        if discrepancy.kind in OF_ENTRIES:
+            key = (discrepancy.ledger, discrepancy.account_id)
+            self._first_entries.setdefault(key, discrepancy.position)
 
     def first_entry(self, ledger: str, account_id: str) -> int | None:
         """Return the position of the first entry of this account that differs, if any is kept."""
@@ -112,8 +132,32 @@ def gap(after: int, found: int) -> Discrepancy:
     )
 
 
+def behind(kind: Kind, checkpoint: int, head: int, since: datetime) -> Discrepancy:
+    """Name a reader of the log that is too late: what it should have done is recorded `since`."""
+    done = "applied to the read models" if kind is Kind.PROJECTION_LAG else "published"
+    return Discrepancy(
+        kind=kind,
+        position=checkpoint + 1,
+        expected=str(head),
+        actual=str(checkpoint),
+        explanation=f"What was recorded at {since} (position {checkpoint + 1}) is not yet {done}.",
+    )
+
+
+def ahead(checkpoint: int, head: int) -> Discrepancy:
+    """Name what was published and is not in the log any more."""
+    return Discrepancy(
+        kind=Kind.PUBLISHED_GAP,
+        position=head + 1,
+        expected=str(head),
+        actual=str(checkpoint),
+        explanation=f"Events up to position {checkpoint} were published; the log ends at {head}.",
+    )
+
+
 def of_row(
     kind: Kind,
+    view: str,
     row: str,
     position: int,
     expected: Mapping[str, object] | None,
@@ -132,6 +176,7 @@ def of_row(
         expected=_shown(expected, actual),
         actual=_shown(actual, expected),
         explanation=SENTENCES[kind].format(row=row.format_map(columns)),
+        view=view,
         **identity,  # type: ignore[arg-type]  # Each is of its column's type.
     )
 

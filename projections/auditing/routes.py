@@ -10,18 +10,18 @@ from litestar.types import ASGIApp
 
 from events import access, checkpoints, freshness, money
 from events.access import Caller
-from events.period import moment
 from projections.app import AuditSide
 from projections.auditing import audited
 from projections.auditing.compare import Scope
-from projections.auditing.reconcile import Report, reconcile_account, record
+from projections.auditing.reconcile import Report, reconcile_account
+from projections.auditing.runs.kept import SQL, record
+from projections.auditing.runs.routes import newest_first, page_of, parameters, scope_of
 from runtime.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
-from runtime.problems import Invalid, NotFound
-from runtime.sql import Row, queries
+from runtime.problems import NotFound
+from runtime.sql import Row
 
-SQL = queries("projections")
 POSITION = "Daybook-Position"
-HISTORY_MAX = 100
+SHOWN_MAX = 100
 
 
 class PeriodBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,14 +39,7 @@ async def reconcile(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Replay the log for one account and compare; what was found is kept."""
     side, caller = await _may_reconcile(request, "reconcile")
     body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _PERIOD)
-    scope = Scope(
-        ledger=caller.ledger,
-        account_id=account_id,
-        start=moment(body.startDate, "startDate", whole_day=False),
-        end=moment(body.endDate, "endDate", whole_day=True),
-    )
-    if scope.start is not None and scope.end is not None and scope.start >= scope.end:
-        raise Invalid("period_invalid", "`startDate` must be before `endDate`.", field="startDate")
+    scope = scope_of(caller.ledger, account_id, body.startDate, body.endDate)
     report = await _run(side, scope)
     async with side.pool.acquire() as connection:
         await record(connection, report)
@@ -63,12 +56,16 @@ async def difference(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp
 
 @get("/accounts/{account_id:str}/reconciliation-history")
 async def history(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """List an account's latest reconciliations, newest first."""
+    """List an account's reconciliations, newest first, each with its first discrepancies."""
     side, caller = await _may_reconcile(request, "read")
+    limit, before = newest_first(parameters(request, {"limit", "cursor"}), "history")
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        rows = await connection.fetch(SQL["history"], caller.ledger, account_id, HISTORY_MAX)
-    return _answer({"items": [_kept(row) for row in rows]}, position)
+        rows = await connection.fetch(
+            SQL["history"], caller.ledger, account_id, before, limit + 1, SHOWN_MAX
+        )
+    items, following = page_of(rows, limit, "history", up=False)
+    return _answer({"items": [_kept(row) for row in items], "next": following}, position)
 
 
 ROUTES = [reconcile, difference, history]

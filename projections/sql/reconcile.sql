@@ -7,6 +7,19 @@ SELECT
 FROM read.entries
 WHERE position > $1 AND position <= $2;
 
+-- name: entries_as_text
+-- The same rows in order, as one text: every column of every row, and nothing to decode.
+SELECT
+    string_agg(
+        row(
+            ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
+            debits_posted, credits_posted, debits_pending, credits_pending, recorded_at,
+            effective_at
+        )::text, E'\n' ORDER BY position, line
+    ) AS page
+FROM read.entries
+WHERE position > $1 AND position <= $2;
+
 -- name: account_entries_between
 -- One account's entries by its own key: a page of its events may span most of the log.
 SELECT
@@ -26,6 +39,25 @@ SELECT
     metadata, rate, about, due_at, effective_at, recorded_at
 FROM read.transactions
 WHERE position > $1 AND position <= $2;
+
+-- name: transactions_as_text
+-- As entries_as_text.
+SELECT
+    string_agg(
+        row(
+            transaction_id, ledger, position, idempotency_key, kind, stage, code, detail,
+            source_account_id, destination_account_id, amount, currency, postings, description,
+            reference, metadata, rate, about, due_at, effective_at, recorded_at
+        )::text, E'\n' ORDER BY position
+    ) AS page
+FROM read.transactions
+WHERE position > $1 AND position <= $2;
+
+-- name: plain_times
+-- For this session: times as text are in UTC and ISO 8601, as the auditor writes them.
+SELECT
+    set_config('timezone', 'UTC', FALSE) AS timezone,
+    set_config('datestyle', 'ISO', FALSE) AS datestyle;
 
 -- name: mentions_between
 -- As entries_between.
@@ -121,19 +153,26 @@ SELECT
     status, version, metadata, opened_at
 FROM read.accounts WHERE ledger = $1 AND account_id = $2;
 
--- name: record_reconciliation
--- What was compared and found stays, also when it was clean.
-INSERT INTO read.reconciliations (
-    reconciliation_id, ledger, account_id, start_at, end_at, position, events_read,
-    entries_compared, balances_compared, discrepancy_count, discrepancies, started_at, finished_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
-
--- name: history
--- Newest first.
+-- name: balances_of_keys
+-- Those that the continuous reconciliation has a reason to look at.
 SELECT
-    reconciliation_id, account_id, start_at, end_at, position, events_read, entries_compared,
-    balances_compared, discrepancy_count, discrepancies, started_at, finished_at
-FROM read.reconciliations
-WHERE ledger = $1 AND account_id = $2
-ORDER BY finished_at DESC
-LIMIT $3;
+    b.ledger, b.account_id, b.debits_posted, b.credits_posted, b.debits_pending,
+    b.credits_pending, b.position, b.as_of
+FROM read.balances AS b
+INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
+    ON b.ledger = wanted.ledger AND b.account_id = wanted.account_id;
+
+-- name: accounts_of_keys
+-- As balances_of_keys.
+SELECT
+    a.ledger, a.account_id, a.account_class, a.account_type, a.currency, a.normal_side,
+    a.overdraft_limit, a.status, a.version, a.metadata, a.opened_at
+FROM read.accounts AS a
+INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
+    ON a.ledger = wanted.ledger AND a.account_id = wanted.account_id;
+
+-- name: standings_of_keys
+-- As balances_of_keys.
+SELECT transaction_id, stage, used, code, detail, position, changed_at
+FROM read.standings
+WHERE transaction_id = ANY($1::uuid[]);

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from events.vocabulary import EVENT_TYPES
 from events.wanted import Wanted
 from query_side import parameters
-from query_side.cursors import Cut
 from query_side.parameters import Order, Paging, Parameters, Period
+from runtime.cursors import Cut
 from runtime.problems import Invalid
 
 LIST = "events"

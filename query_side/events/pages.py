@@ -9,11 +9,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from events import log, reading, wanted
-from query_side import cursors
-from query_side.cursors import Cursor
 from query_side.events.asking import LIST, Asked
 from query_side.parameters import Paging
-from runtime import database
+from runtime import cursors, database
+from runtime.cursors import Cursor
 from runtime.database import Executor
 from runtime.sql import Row
 

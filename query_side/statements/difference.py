@@ -5,12 +5,12 @@ from typing import NamedTuple
 import asyncpg
 
 from events import checkpoints
-from query_side import cursors, queries
-from query_side.cursors import Cursor
+from query_side import queries
 from query_side.statements import points
 from query_side.statements.asking import Asked
 from query_side.statements.points import SQL, Account, Counters, Point
-from runtime import database
+from runtime import cursors, database
+from runtime.cursors import Cursor
 from runtime.problems import Invalid
 
 LIST = "balance-difference"

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from events import access, freshness
 from events.access import Caller
-from query_side import cursors, queries
+from query_side import queries
 from query_side.app import QuerySide
 from query_side.statements import (
     as_camt053,
@@ -28,6 +28,7 @@ from query_side.statements import (
 from query_side.statements import statement as statements
 from query_side.statements.asking import Asked, Format
 from query_side.statements.statement import Statement
+from runtime import cursors
 from runtime.http import ENCODER, Answer, HttpRequest, Streamed, check_path
 
 POSITION = "Daybook-Position"

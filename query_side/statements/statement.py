@@ -17,11 +17,11 @@ import msgspec
 
 from events import codec
 from events.vocabulary import BooksClosed, Posting, Side, books_stream_id
-from query_side import cursors, queries
+from query_side import queries
 from query_side.statements import points
 from query_side.statements.asking import Asked, Basis, Period
 from query_side.statements.points import SQL, Account, Counters, Point
-from runtime import database
+from runtime import cursors, database
 from runtime.database import Executor
 
 # Rows of one query: some hundred kilobytes, however long the statement is.

@@ -10,12 +10,12 @@ import asyncpg
 import msgspec
 
 from events.vocabulary import AccountType
-from query_side import cursors, queries
-from query_side.cursors import Cursor
+from query_side import queries
 from query_side.statements import points
 from query_side.statements.asking import Asked
 from query_side.statements.points import SQL, Counters, Point
-from runtime import database
+from runtime import cursors, database
+from runtime.cursors import Cursor
 from runtime.sql import Row
 
 PAGE_ROWS = 500

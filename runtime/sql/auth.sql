@@ -1,6 +1,6 @@
 -- name: principal
 -- Only the digest is stored: a stolen table opens nothing.
-SELECT tenants, scopes FROM runtime.tokens WHERE token_sha256 = $1 AND revoked_at IS NULL;
+SELECT tenants, scopes, label FROM runtime.tokens WHERE token_sha256 = $1 AND revoked_at IS NULL;
 
 -- name: add_token
 -- Giving the same token again changes its rights; it never fails half-way.

@@ -50,7 +50,7 @@ def schema_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _service(schema_file: Path) -> AbstractAsyncContextManager[Service]:
-    env = {"DAYBOOK_SCHEMA_FILE": str(schema_file)}
+    env = {"DAYBOOK_SCHEMA_FILE": str(schema_file), "DAYBOOK_SEAL_INTERVAL_S": "0.1"}
     programs = [msgspec.structs.replace(program, env=env) for program in PROGRAMS]
     return embedded(
         Path(),

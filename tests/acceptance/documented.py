@@ -10,7 +10,17 @@ _VARYING = (
     (re.compile(r"(position )\d+"), r"\1N"),
     (re.compile(r'("(?:next|previous)":)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("(?:reconciliationId|statement_id|queueUrl|memoryUsage)":)"[^"]+"'), r'\1"ID"'),
+    # How far a reconciliation is when it is asked about, and what it has counted by then.
+    (re.compile(r'"status":"(?:QUEUED|RUNNING|CLEAN)"(?=,"account_id":[^}]*"progress")'), "STATUS"),
+    (re.compile(r'"progress":\{[^}]*\}(?:,"\w+":(?:\d+|null)){3}'), "PROGRESS"),
+    (re.compile(r'("(?:startedAt|finishedAt)":)(?:null|"TIME")'), r"\1T"),
     (re.compile(r'("(?:messageCount|inFlightCount|totalKeys)":)\d+'), r"\1N"),
+    # What was signed, and proofs of it.
+    (re.compile(r'("(?:checkpoint|root|salt)":)"[^"]+"'), r'\1"HASH"'),
+    (re.compile(r'"proof":\[[^\]]*\]'), '"proof":[HASHES]'),
+    (re.compile(r'("leaf_index":)\d+'), r"\1N"),
+    (re.compile(r"A log of \d+ events"), "A log of N events"),
+    (re.compile(r"^daybook/[0-9a-f]{8}.*$", re.DOTALL), "CHECKPOINT"),
     # An event's position, in pages and in streams.
     (re.compile(r'("specversion":"1.0","id":)"\d+"'), r'\1"N"'),
     (re.compile(r"(?<![a-z_])id:\d+"), "id:N"),

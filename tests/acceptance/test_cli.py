@@ -32,19 +32,31 @@ SUBCOMMANDS = {
     "serve",
     "relay",
     "project",
+    "audit",
     "reconcile",
     "replay",
+    "repair",
+    "rebuild",
     "explain",
     "migrate",
     "token",
+    "seal",
+    "seal-key",
+    "seal-export",
+    "verify",
+    "statements",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
 NEEDS_A_DATABASE = [
     ("migrate",),
     ("token", "shop"),
     ("reconcile",),
+    ("audit",),
     ("replay",),
+    ("repair",),
+    ("rebuild",),
     ("explain", "account-123", "--ledger", "demo"),
+    ("statements", "show", "x", "--ledger", "demo"),
     ("serve", "all"),
     ("relay",),
     ("project",),
@@ -232,7 +244,9 @@ async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Led
 
 @pytest.mark.parametrize("arguments", [
     ("--account", "wallet"),
-    ("--ledger", "demo"),
+    ("--ledger", "demo", "--start", "2026-01-01"),
+    ("--resume", "00000000-0000-4000-8000-000000000000"),
+    ("--resume", "00000000-0000-4000-8000-000000000000", "--ledger", "demo"),
     ("--ledger", "demo", "--account", "nobody"),
     (*ACCOUNT, "--start", "yesterday"),
     (*ACCOUNT, "--start", "2026-02-01", "--end", "2026-01-01"),
@@ -242,6 +256,39 @@ async def test_impossible_reconciliation_is_refused(
 ) -> None:
     """A report about nothing must not look clean."""
     await refused("reconcile", *arguments, env=env)
+
+
+async def test_a_bank_s_file_is_imported_once_and_shown(
+    env: dict[str, str], ledger: Ledger, tmp_path: Path
+) -> None:
+    """Exit 1 while something differs, 0 when all agrees, 2 for a file that cannot be read."""
+    paid = await ledger.posted("inv-1", source="bank:main", destination="wallet", amount=b"9.50")
+    file = tmp_path / "bank.csv"
+    day = paid["created_at"][:10]
+    file.write_text(f"Day;Sum;Ref\n{day};9,50;INV-1\n{day};-2,00;fee\n")
+    where = ("--ledger", ledger.name)
+    columns = ("date=Day", "amount=Sum", "reference=Ref", "delimiter=;", "decimal=,")
+    mapped = [part for column in columns for part in ("--map", column)]
+    arguments = ("statements", "import", str(file), *where, "--account", "bank:main")
+    told = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    again = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    assert told == again
+    assert told["statement"]["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
+    (difference,) = told["differences"]
+    assert difference["kind"] == "unmatched_statement_line"
+    await ledger.posted(source="wallet", destination="bank:main", amount=b"2.00")
+    known_as = told["statement"]["statement_id"]
+    await ledger.post(f"/statements/{known_as}/match")
+    finished = await run("statements", "show", known_as, *where, env=env)
+    assert (finished.code, finished.out.splitlines()[-1]) == (0, "clean")
+    assert "statement_not_found" in await refused(
+        "statements", "show", known_as, "--ledger", "demo", env=env
+    )
+    assert "mapping_invalid" in await refused(*arguments, "--format", "csv", env=env)
+    assert "parameter_unknown" in await refused(
+        *arguments, "--format", "mt940", "--term", "luck=5", env=env
+    )
+    assert "statement_unreadable" in await refused(*arguments, "--format", "mt940", env=env)
 
 
 async def test_replay_prints_a_trial_balance_that_balances(

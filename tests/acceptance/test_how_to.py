@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from daybook.up import Service
+from daybook.up import Service, seal_key
+from projections.sealing import sealer
 from tests.acceptance.documented import matches, settled
 from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
 
@@ -44,7 +45,8 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
     program.parent.mkdir()
     desk.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
-    program.chmod(0o755)
+    program.chmod(0o700)
+    (key, *_) = sealer.signers(str(seal_key(service.data)))
     ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
     script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
     process = await asyncio.create_subprocess_exec(
@@ -53,6 +55,7 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
         env=environment(
             service,
             API=f"{service.url}{API}",
+            LOG_KEY=str(key.verifier),
             PATH=f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
             NO_PROXY="*",
         ),

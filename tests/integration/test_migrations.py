@@ -16,9 +16,15 @@ from tests.integration import given
 
 ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
 PRODUCT = (*ROOMS, "daybook")
-WRITER, RELAY, PROJECTOR, READER, AUDITOR = (
-    f"daybook_{name}" for name in ("writer", "relay", "projector", "reader", "auditor")
+NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
+WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = (
+    f"daybook_{name}" for name in NAMES
 )
+VIEWS = (
+    *("entries", "transactions", "mentions", "moments", "balances", "accounts", "standings"),
+    *("books", "command_accounts", "command_standings", "command_books"),
+)
+EXTERNAL = ROOT / "projections/sql/external.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -28,17 +34,30 @@ ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "runtime": (None,),
 }
 ROLES: dict[str, tuple[str | None, ...]] = {
-    "head": (READER, AUDITOR),
+    "head": (READER, AUDITOR, REPAIRER),
+    "lock_head": (WRITER, REPAIRER),
+    "read_after": (RELAY, PROJECTOR, READER, AUDITOR, REPAIRER),
+    "read_mentioning": (AUDITOR, REPAIRER),
+    "checkpoint": (WRITER, READER, AUDITOR, REPAIRER, MATCHER),
+    "lock_checkpoint": (PROJECTOR, REPAIRER, None),
+    "try_lock_checkpoint": (RELAY, SEALER),
+    "move_checkpoint": (RELAY, PROJECTOR, AUDITOR, SEALER),
+    **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
+    "tiles": (SEALER, READER, AUDITOR),
+    "latest_checkpoint": (SEALER, READER, AUDITOR),
+    "secret": (READER, AUDITOR),
+    "stream": (READER,),
+    **dict.fromkeys(
+        ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
+        (AUDITOR,),
+    ),
     "find": (WRITER, READER, AUDITOR),
     **dict.fromkeys(("read_of_ledger", "read_of_ledger_backwards"), (READER, AUDITOR)),
     "read_tail": (READER,),
-    "read_after": (RELAY, PROJECTOR, READER, AUDITOR),
-    "read_mentioning": (AUDITOR,),
-    "checkpoint": (WRITER, READER, AUDITOR),
-    "lock_checkpoint": (PROJECTOR,),
-    "try_lock_checkpoint": (RELAY,),
-    "move_checkpoint": (RELAY, PROJECTOR),
     "principal": (WRITER, READER, AUDITOR),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
+    # The four-way view asks as the auditor.
+    "lines_summed": (MATCHER, AUDITOR),
     **dict.fromkeys(
         (
             "entries_between",
@@ -56,10 +75,52 @@ ROLES: dict[str, tuple[str | None, ...]] = {
             "all_command_books",
             "account_balance",
             "account_policy",
+            "entries_as_text",
+            "transactions_as_text",
+            "plain_times",
+            "balances_of_keys",
+            "accounts_of_keys",
+            "standings_of_keys",
+            "ask_reconciliation",
             "record_reconciliation",
+            "reconciliation_under_way",
+            "queued_reconciliations",
+            "try_take_reconciliation",
+            "let_go_of_reconciliation",
+            "reconciliation",
+            "reconciliations",
             "history",
+            "discrepancies",
+            "counted_discrepancies",
+            "order_discrepancies",
+            "add_discrepancies",
+            "update_reconciliation",
+            "put_place",
+            "place",
+            "remove_place",
         ),
         (AUDITOR,),
+    ),
+    **{f"{verb}_{view}": (REPAIRER,) for verb in ("remove", "restore") for view in VIEWS},
+    "touch_checkpoint": (REPAIRER, None),
+    **dict.fromkeys(("touch_head", "record_repair", "record_repair_check"), (REPAIRER,)),
+    "command_account": (AUDITOR, REPAIRER),
+    "reconciliation_scope": (AUDITOR, REPAIRER),
+    "repairs": (AUDITOR,),
+    # A rebuild makes tables: it works as the owner of them.
+    **dict.fromkeys(
+        (
+            "lock_rebuild",
+            "create_statements",
+            "build_with_memory",
+            "index_statements",
+            "comparison_statements",
+            "swap_statements",
+            "open_snapshots",
+            "limit_lock_wait",
+            "record_rebuild",
+        ),
+        (None,),
     ),
 }
 # Several statements, executed by every migration.

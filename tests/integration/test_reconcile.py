@@ -18,10 +18,11 @@ from events.vocabulary import transaction_id
 from projections.auditing import compare
 from projections.auditing.compare import Scope
 from projections.auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
-from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all, record
+from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all
+from projections.auditing.runs.kept import SQL, record
 from projections.worker import Projector
+from runtime.cursors import BIGGEST
 from runtime.problems import Invalid
-from runtime.sql import queries
 from tests.integration import given
 from tests.integration.hostile_queue import GivenQueue
 
@@ -512,7 +513,7 @@ async def test_reports_are_recorded_and_read_back(database_url: str) -> None:
     async with given.connected(database_url, ROLE) as connection:
         for report in (clean, broken, await reconcile_all(connection, uuid4())):
             await record(connection, report)
-        rows = await connection.fetch(queries("projections")["history"], "demo", "alice", 10)
+        rows = await connection.fetch(SQL["history"], "demo", "alice", BIGGEST, 10, 100)
     assert [row["reconciliation_id"] for row in rows] == [
         broken.reconciliation_id,
         clean.reconciliation_id,

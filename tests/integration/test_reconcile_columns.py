@@ -2,13 +2,10 @@
 
 # ruff: noqa: S608 - faults are made by SQL that is put together from the catalogue
 
-from datetime import timedelta
-from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 
-from command_side.commands import Hold
 from projections.auditing import audited
 from projections.auditing.audited import Journal, Register
 from projections.auditing.discrepancies import Discrepancy
@@ -17,59 +14,13 @@ from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from tests.integration import given
+from tests.integration.columns import STILL_DUE, VIEWS, Column, changed_row, columns_of
 
-VIEWS = {view.table: view for view in audited.JOURNALS + audited.READ_SIDE + audited.COMMAND_SIDE}
-# Its rows are no view of the log, but what the auditor found.
-NO_VIEW = {"read.reconciliations"}
-# A changed value for each type, near the old one: what is off by the least is found, too.
-CHANGED = {
-    "bigint": "{0} + 1000",
-    "smallint": "{0} + 100",
-    "numeric": "{0} + 1",
-    "text": "{0} || ' '",
-    "uuid": "gen_random_uuid()",
-    "timestamp with time zone": "{0} + interval '1 microsecond'",
-    "ARRAY": "array_append({0}, 0)",
+# Their rows are no view of the log, but what was found and done, and where an auditor stands.
+NO_VIEW = {
+    *("read.reconciliations", "read.discrepancies", "read.places"),
+    *("read.repairs", "read.repair_checks", "read.rebuilds"),
 }
-# Where a constraint knows the few words that there are, another one of them.
-OTHER_WORD = {
-    "side": "CASE {0} WHEN 'debit' THEN 'credit' ELSE 'debit' END",
-    "normal_side": "CASE {0} WHEN 'debit' THEN 'credit' ELSE 'debit' END",
-    "status": "CASE {0} WHEN 'open' THEN 'frozen_in' ELSE 'open' END",
-    "kind": "CASE {0} WHEN 'held' THEN 'posted' ELSE 'held' END",
-}
-# What a column that was empty is filled with.
-FILLED = {
-    "numeric": "1",
-    "text": "'{{}}'",
-    "uuid": "gen_random_uuid()",
-    "timestamp with time zone": "now()",
-}
-STILL_DUE = Hold(
-    ledger="demo",
-    key="still-due",
-    postings=given.several(("world", "alice", 1, "USD")),
-    expires_at=given.START + timedelta(days=900),
-)
-
-
-class Column(NamedTuple):
-    """A column of a view, as information_schema has it."""
-
-    name: str
-    kind: str
-    nullable: bool
-
-    def changes(self) -> list[tuple[str, str]]:
-        """Return (which rows, what they become): another value, none, one where there was none."""
-        there = f"{self.name} IS NOT NULL"
-        other = OTHER_WORD.get(self.name, CHANGED[self.kind]).format(self.name)
-        made = [(there, other)]
-        if self.nullable:
-            made += [(there, "NULL"), (f"{self.name} IS NULL", FILLED[self.kind].format())]
-        if self.kind == "ARRAY":
-            made.append((f"{self.name}[1] IS NOT NULL", f"ARRAY[{self.name}[1] + 1]"))
-        return made
 
 
 @pytest.mark.parametrize("table", sorted(VIEWS))
@@ -83,9 +34,9 @@ async def test_every_column_of_every_view_is_compared(database_url: str, table: 
         given.connected(database_url, ROLE) as auditor,
     ):
         assert await _found(auditor) == []
-        for column in await _columns(owner, table):
+        for column in await columns_of(owner, table):
             for where, value in column.changes():
-                before = await _changed(owner, table, column, where, value)
+                before = await changed_row(owner, table, column, where, value)
                 found = await _found(auditor)
                 _check_named(VIEWS[table], column, found)
                 await _put_back(owner, table, column, before)
@@ -128,32 +79,6 @@ async def test_a_rich_log_is_clean_at_every_stop_of_the_projector(
             assert await _found(auditor) == []
             stops += 1
     assert stops == -(-length // page)
-
-
-async def _columns(owner: database.Connection, table: str) -> list[Column]:
-    rows = await owner.fetch(
-        "SELECT column_name, data_type, is_nullable = 'YES' AS nullable"
-        " FROM information_schema.columns WHERE table_schema || '.' || table_name = $1",
-        table,
-    )
-    columns = [Column(row["column_name"], row["data_type"], row["nullable"]) for row in rows]
-    assert columns
-    return columns
-
-
-async def _changed(
-    owner: database.Connection, table: str, column: Column, where: str, value: str
-) -> tuple[str, object]:
-    """Change one row; return where it is now, and what stood there."""
-    row = await owner.fetchrow(
-        f"SELECT ctid::text, {column.name} FROM {table} WHERE {where} ORDER BY ctid DESC LIMIT 1"
-    )
-    assert row is not None, f"the log is not rich enough: no {table} WHERE {where}"
-    ctid, before = row
-    now = await owner.fetchval(
-        f"UPDATE {table} SET {column.name} = {value} WHERE ctid = '{ctid}' RETURNING ctid::text"
-    )
-    return now, before
 
 
 async def _put_back(

@@ -20,12 +20,21 @@ KINDS = {kind.__name__ for kind in problems.STATUS}
 # The command line says these, or they are a second guard, or they are always handled.
 NEVER_OVER_HTTP = {
     "account_missing",
+    "bucket_unavailable",
+    "folder_unavailable",
+    "not_sealed",
+    "seal_key_missing",
     "amount_not_finite",
     "arguments_invalid",
     "cache_unavailable",
     "ledger_invalid",
     "ledger_unexpected",
+    "rebuild_running",
+    "reconciliation_busy",
+    "reconciliation_ended",
+    "resume_alone",
     "scope_unknown",
+    "swap_blocked",
 }
 DOCUMENTED = (ROOT / "docs/http-api.md").read_text(encoding="utf-8").partition("## Problems")[2]
 

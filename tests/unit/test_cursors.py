@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_side import cursors
-from query_side.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
+from runtime import cursors
+from runtime.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
 from runtime.problems import Invalid
 
 POSITION = (0,)

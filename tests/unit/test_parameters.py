@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from events import money
 from events import schema as schemas
-from query_side import cursors, filters
-from query_side.cursors import Cursor
+from query_side import filters
 from query_side.filters import Asked, Listing
 from query_side.parameters import METADATA_MAX, Parameters, Range
+from runtime import cursors
+from runtime.cursors import Cursor
 from runtime.problems import Invalid
 
 SCHEMA = schemas.load()

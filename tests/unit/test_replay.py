@@ -259,7 +259,7 @@ def test_a_hold_is_captured_in_parts_and_the_rest_voided() -> None:
     )  # fmt: skip
     begun = Books()
     begun.take(log.events[0])
-    assert begun.standings == {hold: Standing(Stage.PENDING, [0, 0], 1, due_at=LATER)}
+    assert begun.standings == {hold: Standing("main", Stage.PENDING, [0, 0], 1, due_at=LATER)}
     capture = posting("a", "b", 30)
     log.add(TransferPosted, "p", capture, kind=Kind.CAPTURE, about=hold, effective_at=NOON)
     log.add(
@@ -283,7 +283,9 @@ def test_a_hold_is_captured_in_parts_and_the_rest_voided() -> None:
     ]
     assert [line.effective_at for line in lines] == [None] * 4 + [NOON] * 2 + [None] * 4
     at = log.events[2].event.recorded_at
-    assert books.standings[hold] == Standing(Stage.VOIDED, [30, 0], 1, position=3, changed_at=at)
+    assert books.standings[hold] == Standing(
+        "main", Stage.VOIDED, [30, 0], 1, position=3, changed_at=at
+    )
 
 
 def test_a_schedule_ends_in_its_own_stream() -> None:

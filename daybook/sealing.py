@@ -1,0 +1,177 @@
+"""Sealing from the command line: make a key, run the sealer, verify, export."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from secrets import token_bytes, token_hex
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from daybook import __version__
+from events import notes
+from events.notes import NoteError, Signer, Verifier
+from projections.auditing.reconcile import ROLE as AUDITOR_ROLE
+from projections.sealing import export, offsite, receipts, sealer
+from projections.sealing.findings import Finding, Verdict
+from projections.sealing.receipts import ReceiptError
+from projections.sealing.sealer import ROLE, Sealer
+from projections.sealing.verify import verify_log
+from runtime import database, health, loop, telemetry
+from runtime.problems import Invalid
+from runtime.settings import Settings
+
+SHOWN_MAX = 20
+KEY_MODE = 0o600
+NAME_BYTES = 4
+COLUMNS = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+class CheckedReceipt(msgspec.Struct, frozen=True):
+    """What became of checking a receipt."""
+
+    transaction_id: str
+    positions: list[int]
+    findings: list[Finding]
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+async def seal(settings: Settings) -> None:
+    """Seal the log until SIGINT or SIGTERM. Raises NoteError, Invalid."""
+    if settings.seal_key_file is None:
+        detail = "DAYBOOK_SEAL_KEY_FILE is not set; `daybook seal-key FILE` makes a key."
+        raise Invalid("seal_key_missing", detail)
+    signers = sealer.signers(settings.seal_key_file)
+    stop = loop.stop_on_signals()
+    async with (
+        offsite.opened_if(settings.seal_checkpoints) as place,
+        database.pool(settings.database_url, ROLE, 1) as pool,
+    ):
+        app = health.application(
+            __version__, {"database": lambda: pool.fetchval("SELECT 1"), "seal": _not_refused}
+        )
+        worker = Sealer(settings, signers, place)
+        async with health.served(app, settings.host, settings.health_port):
+            await loop.run_forever("the sealer", worker.run_once, worker.rest, stop)
+        await worker.close()
+
+
+def key(file: Path, name: str | None) -> Verifier:
+    """Return the public half of the key in `file`, made if there is no such file.
+
+    Of several keys it is the first one's. Raises NoteError.
+    """
+    made = Signer(notes.check_name(name or f"daybook/{token_hex(NAME_BYTES)}"), token_bytes(32))
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE)
+    except FileExistsError:
+        return sealer.signers(str(file))[0].verifier
+    except OSError as error:
+        raise NoteError(f"the key file {file} cannot be made ({error.strerror})") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as opened:
+        opened.write(f"{made}\n")
+    return made.verifier
+
+
+def trusted(keys: Sequence[str], key_file: str | None) -> list[Verifier]:
+    """Return the keys to verify with: those given, as text or file, or else the sealer's own.
+
+    Raises NoteError, Invalid.
+    """
+    if keys:
+        texts = [Path(each).read_text("utf-8") if Path(each).is_file() else each for each in keys]
+        return [notes.verifier(line) for text in texts for line in text.split()]
+    if key_file is None:
+        raise Invalid(
+            "seal_key_missing", "Name the key to verify with: --key NAME+ID+DATA or FILE."
+        )
+    return [each.verifier for each in sealer.signers(key_file)]
+
+
+def check_receipt(file: Path, verifiers: Sequence[Verifier]) -> CheckedReceipt:
+    """Check a receipt, without any server. Raises ReceiptError."""
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise ReceiptError(f"{file} cannot be read ({error.strerror})") from error
+    receipt = receipts.read(text)
+    return CheckedReceipt(
+        str(receipt.transaction_id),
+        [each.position for each in receipt.events],
+        receipts.check(receipt, verifiers),
+    )
+
+
+async def verify(
+    settings: Settings, verifiers: Sequence[Verifier], places: Sequence[str]
+) -> Verdict:
+    """Verify the whole log, with a progress bar. Raises Unavailable, NotFound."""
+    if not places and settings.seal_checkpoints is not None:
+        places = [settings.seal_checkpoints]
+    connection = await database.connect(settings.database_url, AUDITOR_ROLE)
+    try:
+        with _progress("verifying") as bar:
+            task = bar.add_task("events")
+            return await verify_log(
+                connection,
+                verifiers,
+                places,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    finally:
+        await connection.close()
+
+
+async def export_to(settings: Settings, folder: Path) -> export.Exported:
+    """Write the sealed log as static tiles. Raises Unavailable, NotFound, ExportError."""
+    connection = await database.connect(settings.database_url, AUDITOR_ROLE)
+    try:
+        with _progress("exporting") as bar:
+            task = bar.add_task("events")
+            return await export.export(
+                connection,
+                folder,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    finally:
+        await connection.close()
+
+
+def receipt_as_text(checked: CheckedReceipt) -> str:
+    """Return what became of a receipt, for people."""
+    positions = ", ".join(f"{position:,}" for position in checked.positions)
+    lines = [f"transaction {checked.transaction_id}, position {positions}"]
+    lines += [f"  {found.kind}: {found.explanation}" for found in checked.findings]
+    return "\n".join([*lines, "genuine" if checked.intact else "not genuine"])
+
+
+def verdict_as_text(verdict: Verdict) -> str:
+    """Return a verdict for people."""
+    own, outside = verdict.checkpoints, verdict.checkpoints_off_the_box
+    lines = [
+        f"{verdict.events:,} events hashed again, {verdict.sealed:,} of them sealed",
+        f"{verdict.tiles:,} tiles, {own:,} own checkpoints, {outside:,} from off the box compared",
+    ]
+    lines += [f"  {found.kind}: {found.explanation}" for found in verdict.findings[:SHOWN_MAX]]
+    if verdict.finding_count > SHOWN_MAX:
+        lines.append(f"  … and {verdict.finding_count - SHOWN_MAX:,} more (--json shows them)")
+    if verdict.position is not None:
+        lines.append(f"the first event that diverges: position {verdict.position:,}")
+    return "\n".join(
+        [*lines, "intact" if verdict.intact else f"{verdict.finding_count:,} findings"]
+    )
+
+
+def _progress(what: str) -> Progress:
+    return Progress(TextColumn(what), *COLUMNS, console=Console(stderr=True), transient=True)
+
+
+async def _not_refused() -> None:
+    for metric in telemetry.SEAL_REFUSED.collect():
+        if any(sample.value for sample in metric.samples):
+            raise RuntimeError("the log does not follow from what was sealed; see the log")

@@ -1,0 +1,1 @@
+"""Reconciliations as resources: asked for, worked on, resumed, read."""

@@ -1,0 +1,1 @@
+"""Somebody else's books: statements of banks and processors, matched with ours."""

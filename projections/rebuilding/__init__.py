@@ -1,0 +1,1 @@
+"""All read models anew, beside the live ones: folded from the log, compared, swapped in."""
