@@ -1,6 +1,7 @@
 """The auditor's work from the command line: reconcile everything or one account."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -45,7 +46,7 @@ async def reconcile(settings: Settings, asked: Asked) -> Report:
                 connection,
                 beside,
                 lambda done, total: bar.update(task, completed=done, total=total),
-                lag_s_max=settings.lag_s_max,
+                lag_max=timedelta(seconds=settings.lag_s_max),
             )
             try:
                 return await kept.work(means, run_id)

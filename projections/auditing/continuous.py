@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -165,7 +166,7 @@ class Auditor:
     async def _delays(self, connection: database.Connection) -> None:
         """Look for a projector or a relay that is late."""
         head = (await log.head(connection)).position
-        found = await delays(connection, head, self._settings.lag_s_max)
+        found = await delays(connection, head, timedelta(seconds=self._settings.lag_s_max))
         self._tell_once({(kind.value,) for kind in LATE}, {(each.kind,): each for each in found})
 
     def _tell_once(

@@ -33,7 +33,7 @@ from runtime.problems import Unavailable
 
 ROLE = "daybook_auditor"
 WITH_BALANCES = (audited.BALANCES, audited.COMMAND_ACCOUNTS)
-BEHIND_S_MAX = 30.0
+BEHIND_LOOKS_MAX = 300
 BEHIND_POLL_S = 0.1
 
 Progress = Callable[[int, int], None]
@@ -83,7 +83,7 @@ class Means(msgspec.Struct, frozen=True):
     log: Executor | None = None
     progress: Progress = lambda _position, _head: None
     keep: Keep | None = None
-    lag_s_max: float | None = None
+    lag_max: timedelta | None = None
 
 
 async def reconcile_all(
@@ -118,8 +118,8 @@ async def reconcile_whole(means: Means, reconciliation_id: UUID, run: Run) -> Re
         await _rest(run, connection, head, means.progress)
         for view in audited.COMMAND_SIDE:
             await compare.register(run, connection, view, head)
-        if means.lag_s_max is not None:
-            for late in await delays(connection, head, means.lag_s_max):
+        if means.lag_max is not None:
+            for late in await delays(connection, head, means.lag_max):
                 run.findings.add(late)
     return report(run, reconciliation_id, checkpoint, started)
 
@@ -215,10 +215,10 @@ def fold(run: Run, page: list[Recorded]) -> Made:
     return made
 
 
-async def delays(connection: Executor, head: int, lag_s_max: float) -> list[Discrepancy]:
-    """Name a projector or a relay that is later than `lag_s_max`, or beyond the log's end."""
+async def delays(connection: Executor, head: int, lag_max: timedelta) -> list[Discrepancy]:
+    """Name a projector or a relay that is later than `lag_max`, or beyond the log's end."""
     found = []
-    oldest = datetime.now(UTC) - timedelta(seconds=lag_s_max)
+    oldest = datetime.now(UTC) - lag_max
     for reader, kind in (
         (checkpoints.PROJECTOR, Kind.PROJECTION_LAG),
         (checkpoints.RELAY, Kind.PUBLISHED_GAP),
@@ -284,7 +284,7 @@ async def _rest(run: Run, connection: Executor, head: int, progress: Progress) -
 
 async def _caught_up(connection: Executor, position: int) -> None:
     """Wait until the read models are at `position` again: a crash may have taken them back."""
-    for _ in range(round(BEHIND_S_MAX / BEHIND_POLL_S)):
+    for _ in range(BEHIND_LOOKS_MAX):
         if await checkpoints.read(connection, checkpoints.PROJECTOR) >= position:
             return
         await asyncio.sleep(BEHIND_POLL_S)

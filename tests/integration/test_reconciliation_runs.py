@@ -220,9 +220,9 @@ async def test_what_is_late_and_what_was_published_too_far_is_named(database_url
     old = datetime.now(UTC) - timedelta(minutes=5)
     await given.written(database_url, [given.transfer("one")], now=[old].__getitem__)
 
-    async def kinds(lag_s_max: float) -> dict[str, int]:
+    async def kinds(lag_s_max: int) -> dict[str, int]:
         async with given.connected(database_url, ROLE) as connection:
-            means = Means(connection, lag_s_max=lag_s_max)
+            means = Means(connection, lag_max=timedelta(seconds=lag_s_max))
             return (await reconcile_whole(means, uuid4(), Run(Scope(), Books()))).kinds
 
     assert await kinds(3600) == {}

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ COLUMNS = (
 # What a spreadsheet could take for a formula; only free text comes from outside.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "−", "＠", "'")  # noqa: RUF001
 _FREE = {"expected", "actual", "explanation"}
+SECOND = timedelta(seconds=1)
 _UNDER_WAY = {"queued", "running"}
 
 
@@ -84,6 +85,7 @@ def _progress(row: Row, now: datetime) -> dict[str, Any]:
     position, target = row["position"], row["target"]
     left_s = None
     if row["started_at"] is not None and row["done_by"] != "continuous" and position:
-        pace = (now - row["started_at"]).total_seconds() / position
-        left_s = round(max(0, target - position) * pace) if row["status"] in _UNDER_WAY else 0
+        under_way = row["status"] in _UNDER_WAY and target > position
+        took = now - row["started_at"]
+        left_s = took * (target - position) // position // SECOND if under_way else 0
     return {"position": position, "target": target, "etaSeconds": left_s}

@@ -5,6 +5,7 @@ One that was begun by a process that died is taken up where it was kept last.
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from projections.auditing.reconcile import ROLE, Means
 from projections.auditing.runs import kept
@@ -31,7 +32,7 @@ class Runner:
         """
         try:
             connection, log = await self._connected()
-            means = Means(connection, log, lag_s_max=self._settings.lag_s_max)
+            means = Means(connection, log, lag_max=timedelta(seconds=self._settings.lag_s_max))
             for row in await connection.fetch(kept.SQL["queued_reconciliations"], LOOK_MAX):
                 try:
                     report = await kept.work(means, row["reconciliation_id"])
