@@ -64,7 +64,7 @@ async def audit(settings: Settings) -> None:
             asked = asyncio.create_task(
                 loop.run_forever("a reconciliation", runner.run_once, runner.rest, stop)
             )
-            await loop.run_forever("the auditor", auditor.run_once, auditor.rest, stop)
+            await loop.run_forever("the auditor", auditor.follow, auditor.rest, stop)
             # A long run is not waited for: the next process goes on with it.
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
