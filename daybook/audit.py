@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from daybook.progress import progress
 from events.period import moment
 from projections.auditing.compare import Scope
 from projections.auditing.reconcile import ROLE, Means, Report
@@ -17,7 +17,6 @@ from runtime.problems import Invalid, Unavailable
 from runtime.settings import Settings
 
 SHOWN_MAX = 20
-COLUMNS = (TextColumn("reconciling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -39,13 +38,11 @@ async def reconcile(settings: Settings, asked: Asked) -> Report:
     console = Console(stderr=True)
     try:
         run_id = asked.resume or await kept.ask(connection, scope, kept.CALLER)
-        quiet = not console.is_terminal
-        with Progress(*COLUMNS, console=console, transient=True, disable=quiet) as bar:
-            task = bar.add_task("events")
+        with progress("reconciling") as shown:
             means = Means(
                 connection,
                 beside,
-                lambda done, total: bar.update(task, completed=done, total=total),
+                shown,
                 lag_max=timedelta(seconds=settings.lag_s_max),
             )
             try:

@@ -6,10 +6,9 @@ from pathlib import Path
 from secrets import token_bytes, token_hex
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from daybook import __version__
+from daybook.progress import progress
 from events import notes
 from events.notes import NoteError, Signer, Verifier
 from projections.auditing.reconcile import ROLE as AUDITOR_ROLE
@@ -25,7 +24,6 @@ from runtime.settings import Settings
 SHOWN_MAX = 20
 KEY_MODE = 0o600
 NAME_BYTES = 4
-COLUMNS = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 class CheckedReceipt(msgspec.Struct, frozen=True):
@@ -115,14 +113,8 @@ async def verify(
         places = [settings.seal_checkpoints]
     connection = await database.connect(settings.database_url, AUDITOR_ROLE)
     try:
-        with _progress("verifying") as bar:
-            task = bar.add_task("events")
-            return await verify_log(
-                connection,
-                verifiers,
-                places,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        with progress("verifying") as shown:
+            return await verify_log(connection, verifiers, places, shown)
     finally:
         await connection.close()
 
@@ -131,13 +123,8 @@ async def export_to(settings: Settings, folder: Path) -> export.Exported:
     """Write the sealed log as static tiles. Raises Unavailable, NotFound, ExportError."""
     connection = await database.connect(settings.database_url, AUDITOR_ROLE)
     try:
-        with _progress("exporting") as bar:
-            task = bar.add_task("events")
-            return await export.export(
-                connection,
-                folder,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        with progress("exporting") as shown:
+            return await export.export(connection, folder, shown)
     finally:
         await connection.close()
 
@@ -165,10 +152,6 @@ def verdict_as_text(verdict: Verdict) -> str:
     return "\n".join(
         [*lines, "intact" if verdict.intact else f"{verdict.finding_count:,} findings"]
     )
-
-
-def _progress(what: str) -> Progress:
-    return Progress(TextColumn(what), *COLUMNS, console=Console(stderr=True), transient=True)
 
 
 async def _not_refused() -> None:
