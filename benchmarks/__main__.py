@@ -8,8 +8,8 @@
                                   10,000 accounts and between 2
     4  engine                     batches of 500 commands, appended and projected at the same time
     5  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
-    6  HTTP, 500 a request        with the auditor and the sealer beside, which 2 to 4 have not: what
-                                  it costs, on the same cores, that all is verified and signed
+    6  HTTP, 500 a request        with the auditor and the sealer beside, which 2 to 4 have not:
+                                  what it costs on the same cores
 
 Nothing is asserted: the figures are what they are.
 """
