@@ -27,10 +27,6 @@ class Form(NamedTuple):
     decoder: msgspec.json.Decoder[Event]
     ending: bytes
 
-    def is_current(self, state: bytes) -> bool:
-        """Return whether `state` is of the newest version."""
-        return state.endswith(self.ending) if self.ending else _VERSION_MARK not in state
-
 
 def form(kind: type[Event]) -> Form:
     """Return how events of type `kind` are stored."""
@@ -58,8 +54,9 @@ def decode(topic: str, state: bytes) -> Event:
     known = _FORMS.get(topic)
     if known is None:
         raise UnreadableEventError(f"unknown topic {topic!r}: a newer Daybook wrote this event")
+    ending = known.ending
     try:
-        if known.is_current(state):
+        if state.endswith(ending) if ending else _VERSION_MARK not in state:
             return known.decoder.decode(state)
         return _upcast(known.kind, msgspec.json.decode(state, type=dict[str, object]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -31,42 +31,52 @@ def text_of(value: object) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
 
 
-# Ids and times come again and again.
+# Ids and words come again and again. Times do, too, one after the other: to look one up would take
+# longer than to see that it is the one before.
 _remembered = lru_cache(_REMEMBERED_MAX)(text_of)
 
 
 def of_lines(lines: Sequence[Line]) -> str | None:
     """Return lines as `entries_as_text` would; none, as the sum of no rows is null."""
     known = _remembered
-    return _joined(
-        [
+    recorded_at, at = None, ""
+    rows = []
+    for row in lines:
+        if row.recorded_at != recorded_at:
+            recorded_at = row.recorded_at
+            at = _time(recorded_at)
+        rows.append(
             f"({known(row.ledger)},{known(row.account_id)},{row.position},{row.line},"
             f"{row.transaction_id},{row.kind},{row.side},{row.amount},{known(row.currency)},"
             f"{row.debits_posted},{row.credits_posted},{row.debits_pending},{row.credits_pending},"
-            f"{known(row.recorded_at)},{known(row.effective_at)})"
-            for row in lines
-        ]
-    )
+            f"{at},{'' if row.effective_at is None else _time(row.effective_at)})"
+        )
+    return "\n".join(rows) if rows else None
 
 
 def of_outcomes(outcomes: Sequence[Outcome]) -> str | None:
     """Return transactions as `transactions_as_text` would."""
     known = _remembered
-    return _joined(
-        [
+    recorded_at, at = None, ""
+    rows = []
+    for row in outcomes:
+        if row.recorded_at != recorded_at:
+            recorded_at = row.recorded_at
+            at = _time(recorded_at)
+        rows.append(
             f"({row.transaction_id},{known(row.ledger)},{row.position},"
             f"{text_of(row.idempotency_key)},{known(row.kind)},{known(row.stage)},"
             f"{known(row.code)},{text_of(row.detail)},{known(row.source_account_id)},"
             f"{known(row.destination_account_id)},{text_of(row.amount)},{known(row.currency)},"
-            f"{text_of(row.postings)},{text_of(row.description)},{text_of(row.reference)},"
-            f"{text_of(row.metadata)},{text_of(row.rate)},{text_of(row.about)},"
-            f"{text_of(row.due_at)},{known(row.effective_at)},{known(row.recorded_at)})"
-            for row in outcomes
-        ]
-    )
-
-
-def _joined(rows: list[str]) -> str | None:
+            f"{'' if row.postings is None else text_of(row.postings)},"
+            f"{'' if row.description is None else text_of(row.description)},"
+            f"{'' if row.reference is None else text_of(row.reference)},"
+            f"{'' if row.metadata is None else text_of(row.metadata)},"
+            f"{'' if row.rate is None else text_of(row.rate)},"
+            f"{'' if row.about is None else row.about},"
+            f"{'' if row.due_at is None else _time(row.due_at)},"
+            f"{'' if row.effective_at is None else _time(row.effective_at)},{at})"
+        )
     return "\n".join(rows) if rows else None
 
 
