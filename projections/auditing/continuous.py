@@ -12,7 +12,6 @@ A row that differs is told of once, until it has been right again.
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -46,8 +45,6 @@ PAGE_EVENTS_MAX = 2_000
 ROUND_PAGES_MAX = 10
 ROUND_EVENTS_MAX = ROUND_PAGES_MAX * PAGE_EVENTS_MAX
 TURN_KEYS_MAX = 500
-# Under load an account moves many times a second; its registers are compared once.
-REGISTERS_S = 1.0
 # A view that is broken all over is counted, and no further rows are kept of it.
 ROWS_MAX = 100_000
 _BY_KEYS = (audited.BALANCES, audited.ACCOUNTS, audited.STANDINGS)
@@ -64,7 +61,6 @@ class Auditor:
         self._keeper: Keeper | None = None
         self._touched: dict[str, set[Any]] = {view.table: set() for view in _BY_KEYS}
         self._turn: Iterator[tuple[str, str]] = iter(())
-        self._registers_at = 0.0
 
     async def follow(self) -> int:
         """Do a round; unless a whole one more may be waiting, let the loop rest: return 0.
@@ -138,10 +134,8 @@ class Auditor:
                     run.position = until
                     break
                 self._touch(page, await compare_page(run, connection, page))
-            idle = run.position == before
-            if run.position == checkpoint and (idle or time.monotonic() >= self._registers_at):
+            if run.position == checkpoint:
                 await self._registers(connection)
-                self._registers_at = time.monotonic() + REGISTERS_S
             await self._delays(connection)
         await self._tell(connection, checkpoint, run.position - before)
         return run.position - before
