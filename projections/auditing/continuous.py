@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 CONTINUOUS = UUID(int=1)
 PAGE_EVENTS_MAX = 2_000
 ROUND_PAGES_MAX = 10
-ROUND_EVENTS_MAX = ROUND_PAGES_MAX * PAGE_EVENTS_MAX
 TURN_KEYS_MAX = 500
 # A view that is broken all over is counted, and no further rows are kept of it.
 ROWS_MAX = 100_000
@@ -69,7 +68,7 @@ class Auditor:
         fewer rounds, the less there is to compare.
         """
         verified = await self.run_once()
-        return verified if verified == ROUND_EVENTS_MAX else 0
+        return verified if verified == ROUND_PAGES_MAX * PAGE_EVENTS_MAX else 0
 
     async def run_once(self) -> int:
         """Verify what the projector has done since; return how many events that was.
@@ -126,7 +125,7 @@ class Auditor:
             checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
             if checkpoint < before:
                 return 0  # A crash took the read models back; they are being folded again.
-            until = min(checkpoint, before + ROUND_EVENTS_MAX)
+            until = min(checkpoint, before + ROUND_PAGES_MAX * PAGE_EVENTS_MAX)
             while run.position < until:
                 page = await log.read_after(connection, run.position, PAGE_EVENTS_MAX, until)
                 if not page:
