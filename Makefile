@@ -66,6 +66,10 @@ bench: $(VENV)/.runtime ## Measure against pgbench TPC-B on this machine
 bench-quick: $(VENV)/.runtime ## The same in a minute, to see that it runs; the numbers are rough
 	@$(PY) -m benchmarks --quick $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: $(VENV)/.runtime ## What auditing costs, by the length of the log: ARGS="--sizes 5000000"
+	@$(PY) -m benchmarks --audit $(ARGS)
+
 ##
 ## Keep it
 ##

@@ -10,6 +10,8 @@
     5  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
     6  HTTP, 500 a request        with the auditor and the sealer beside, which 2 to 4 have not:
                                   what it costs on the same cores
+    7  auditing                   on a PostgreSQL of its own (see auditing.py); `--audit` is this
+                                  alone, for logs of several lengths
 
 Nothing is asserted: the figures are what they are.
 """
@@ -35,6 +37,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import auditing
 from benchmarks import batches as batch_load
 from benchmarks.lag import Lag, percentiles, watching
 from benchmarks.load import Outcome
@@ -59,7 +62,8 @@ AUDITED = "  audited and sealed, too"
 # What takes a transfer from its request to a reader.
 MEASURED = tuple(program for program in PROGRAMS if program.name not in {"audit", "seal"})
 ENGINE_DATABASE, TPCB_DATABASE = "bench_engine", "bench_tpcb"
-
+AUDITED_TRANSFERS = 100_000
+AUDITED_LONG = 1_000_000
 
 PAUSE_S = 0.005
 ALL_READ = """
@@ -94,12 +98,32 @@ class Row(msgspec.Struct):
 
 @click.command()
 @click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
+@click.option("--audit", is_flag=True, help="Only what auditing costs, by the length of the log.")
+@click.option(
+    "--sizes",
+    metavar="N,N",
+    help=f"With --audit: transfers in each log [{AUDITED_TRANSFERS},{AUDITED_LONG}].",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write them here.")
-def main(*, quick: bool, json_file: Path | None) -> None:
+def main(*, quick: bool, audit: bool, sizes: str | None, json_file: Path | None) -> None:
     """Measure Daybook against pgbench TPC-B on this machine."""
-    sizes = QUICK if quick else FULL
-    rows = uvloop.run(_measure(sizes))
-    machine = _machine()
+    machine, result = _machine(), dict[str, Any]()
+    if not audit:
+        measured = QUICK if quick else FULL
+        result |= {"sizes": measured, "rows": uvloop.run(_measure(measured))}
+        _print_rows(result["rows"], machine)
+    if audit or not quick:
+        lengths = [AUDITED_TRANSFERS, AUDITED_LONG] if audit and not quick else [AUDITED_TRANSFERS]
+        if audit and sizes:
+            lengths = [int(size) for size in sizes.split(",")]
+        result["audit"] = uvloop.run(_audited(lengths))
+        _print_audit(result["audit"], machine)
+    if json_file is not None:
+        text = msgspec.json.encode({"machine": machine} | result)
+        json_file.write_bytes(msgspec.json.format(text, indent=2))
+
+
+def _print_rows(rows: list[Row], machine: str) -> None:
     table = Table(title="Daybook on this machine", caption=machine)
     for column in ("", "per second", "× TPC-B", "p50 ms", "p99 ms"):
         table.add_column(column, justify="left" if not column else "right")
@@ -114,9 +138,25 @@ def main(*, quick: bool, json_file: Path | None) -> None:
             row.note,
         )
     Console(width=120).print(table)
-    if json_file is not None:
-        result = {"machine": machine, "sizes": sizes, "rows": rows}
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
+
+
+def _print_audit(figures: dict[int, dict[str, float]], machine: str) -> None:
+    table = Table(title="Auditing on this machine", caption=machine)
+    table.add_column("transfers")
+    for size in figures:
+        table.add_column(f"{size:,}", justify="right")
+    for name in next(iter(figures.values())):
+        values = (of_size[name] for of_size in figures.values())
+        table.add_row(
+            name, *(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values)
+        )
+    Console(width=120).print(table)
+
+
+async def _audited(lengths: list[int]) -> dict[int, dict[str, float]]:
+    with Console(stderr=True).status("auditing …") as status:
+        costs = await auditing.measure(lengths, lambda step: status.update(f"auditing: {step} …"))
+    return {size: auditing.figures(of_size) for size, of_size in costs.items()}
 
 
 async def _measure(sizes: Sizes) -> list[Row]:

@@ -1,0 +1,327 @@
+"""What auditing costs, and that an event costs the same in a short log and in a long one.
+
+    write ─▶ append ─▶ project ─▶ rebuild ─▶ seal ─▶ reconcile ─▶ fold ─▶ verify ─▶ continuous
+    (long_log) └ batches of 500: the CPU that a transfer takes, for what sealing adds to it
+
+One PostgreSQL with fsync on; for each size a database of its own, dropped afterwards. A rebuild
+goes to where the projector is, so that is brought to the log's end first. Each step is a process
+of its own, so that its memory is its own.
+
+    python -m benchmarks.auditing STEP EVENTS DATABASE_URL FOLDER  →  JSON
+"""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import uvloop
+
+from benchmarks import long_log
+from command_side.accounts import Account
+from command_side.batch import append_batch
+from command_side.commands import Transfer
+from command_side.writer import ROLE as WRITER
+from daybook import audit, servers
+from daybook.supervisor import Supervisor
+from events import checkpoints, log
+from events import schema as schemas
+from events.memory import Memory
+from events.notes import Signer
+from events.replay import Books
+from events.vocabulary import Posting
+from projections.auditing.continuous import Auditor
+from projections.auditing.reconcile import ROLE as AUDITOR
+from projections.catch_up import catch_up
+from projections.folds.balances import Balance
+from projections.rebuilding.rebuild import rebuild
+from projections.sealing.offsite import Folder
+from projections.sealing.sealer import Sealer
+from projections.sealing.verify import verify_log
+from projections.worker import ROLE as PROJECTOR
+from runtime import database
+from runtime.loop import collect_garbage_rarely
+from runtime.migrate import migrate
+from runtime.settings import Settings
+
+NOWHERE = "http://127.0.0.1:1/000000000000/nothing.fifo"
+APPENDED, BATCH = 20_000, 500
+PROJECTED_MAX = 2_000
+HASHES_PER_EVENT = 3  # A salt, a leaf and a node.
+KEY = Signer("daybook/bench", bytes(32))
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a step took: `python_s` and `postgres_s` are of CPU, the latter of the whole server.
+
+    `part_s` is, of a rebuild, the folding and indexing, and of the fold, the folding alone.
+    """
+
+    events: int
+    wall_s: float
+    python_s: float
+    postgres_s: float
+    peak_mb: float
+    part_s: float
+
+    @property
+    def per_second(self) -> float:
+        """Events a second by the clock on the wall."""
+        return self.events / self.wall_s
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU for an event, of both together."""
+        return (self.python_s + self.postgres_s) / self.events * 1e6
+
+
+# What a step did: how many events, and the seconds of its part that counts by itself.
+Did = tuple[int, float]
+
+
+async def _write(url: str, events: int, _folder: Path) -> Did:
+    return await long_log.write(url, events), 0.0
+
+
+async def _append(url: str, first: int, _folder: Path) -> Did:
+    connection = await database.connect(url, WRITER)
+    memory, schema = Memory[Account](), schemas.load()
+    chosen = random.Random(first)
+    for begin in range(0, APPENDED, BATCH):
+        commands = [
+            Transfer(
+                ledger=long_log.LEDGER,
+                key=f"append-{number}",
+                postings=(
+                    Posting(
+                        "world", f"account-{chosen.randrange(long_log.ACCOUNTS)}", "1234", "USD"
+                    ),
+                ),
+            )
+            for number in range(begin, begin + BATCH)
+        ]
+        await append_batch(connection, commands, schema, datetime.now(UTC), memory)
+    # Nothing publishes here, and whoever reconciles would name the relay as late.
+    owner = await database.connect(url)
+    await checkpoints.move(owner, checkpoints.RELAY, (await log.head(owner)).position)
+    await owner.close()
+    await connection.close()
+    return APPENDED, 0.0
+
+
+async def _project(url: str, _events: int, _folder: Path) -> Did:
+    connection = await database.connect(url, PROJECTOR, synchronous_commit="off")
+    memory, done = Memory[Balance](), 0
+    while count := await catch_up(connection, PROJECTED_MAX, memory):
+        done += count
+    await connection.close()
+    return done, 0.0
+
+
+async def _rebuild(url: str, _events: int, _folder: Path) -> Did:
+    begun: dict[str, float] = {}
+
+    def progress(phase: str, _done: int, _total: int) -> None:
+        begun.setdefault(phase, time.perf_counter())
+
+    started = time.perf_counter()
+    made = await rebuild(url, rebuilt_by="benchmark", progress=progress)
+    assert made.differing == 0, made.differences
+    return made.position, begun["comparing"] - started
+
+
+async def _seal(url: str, _events: int, folder: Path) -> Did:
+    sealer, sealed = Sealer(_settings(url), [KEY], Folder(folder)), 0
+    while count := await sealer.seal():
+        sealed += count
+    await sealer.close()
+    return sealed, 0.0
+
+
+async def _reconcile(url: str, _events: int, _folder: Path) -> Did:
+    report = await audit.reconcile(_settings(url), audit.Asked())
+    assert report.clean, report.kinds
+    return report.events_read, 0.0
+
+
+async def _fold(url: str, _events: int, _folder: Path) -> Did:
+    """Decode and fold the log as the auditor does; the part is the folding alone, of CPU."""
+    connection = await database.connect(url, AUDITOR)
+    books, folded, cpu_s = Books(), 0, 0.0
+    async for page in log.pages(connection, 0, log.NO_END):
+        began_s = time.process_time()
+        for recorded in page:
+            books.take(recorded)
+        cpu_s += time.process_time() - began_s
+        folded += len(page)
+    await connection.close()
+    return folded, cpu_s
+
+
+async def _verify(url: str, _events: int, folder: Path) -> Did:
+    connection = await database.connect(url, AUDITOR)
+    verdict = await verify_log(connection, [KEY.verifier], [str(folder)])
+    await connection.close()
+    assert verdict.intact, verdict.findings
+    return verdict.events, 0.0
+
+
+async def _continuous(url: str, _events: int, _folder: Path) -> Did:
+    auditor, events = Auditor(_settings(url)), 0
+    while count := await auditor.run_once():
+        events += count
+    await auditor.stop()
+    return events, 0.0
+
+
+STEPS: dict[str, Callable[[str, int, Path], Awaitable[Did]]] = {
+    "write": _write,
+    "append": _append,
+    "project": _project,
+    "rebuild": _rebuild,
+    "seal": _seal,
+    "reconcile": _reconcile,
+    "fold": _fold,
+    "verify": _verify,
+    "continuous": _continuous,
+}
+
+
+async def measure(
+    sizes: Sequence[int], shown: Callable[[str], object] = lambda _step: None
+) -> dict[int, dict[str, Cost]]:
+    """Return what each step cost, for logs of so many transfers; `shown` is told what is next."""
+    async with _server() as server_url:
+        return {size: await _of_size(server_url, size, shown) for size in sizes}
+
+
+def figures(costs: dict[str, Cost]) -> dict[str, float]:
+    """Return the figures of one size, by what they say."""
+    rebuilt, folded, verified = costs["rebuild"], costs["fold"], costs["verify"]
+    reconciled, projected, continuous = costs["reconcile"], costs["project"], costs["continuous"]
+    transfer_us = costs["append"].cpu_us + projected.cpu_us
+    return {
+        "events in the log": rebuilt.events,
+        "log written, events/s": costs["write"].per_second,
+        "projector, events/s": projected.per_second,
+        "rebuild, events/s": rebuilt.per_second,
+        "  rebuild, folding and indexing, events/s": rebuilt.events / rebuilt.part_s,
+        "  rebuild, peak MB": rebuilt.peak_mb,
+        "seal, events/s": costs["seal"].per_second,
+        "  seal, CPU, % of a transfer's": 100 * costs["seal"].cpu_us / transfer_us,
+        "reconciliation, events/s": reconciled.per_second,
+        "  reconciliation, peak MB": reconciled.peak_mb,
+        "auditor's fold, events/s a core": folded.events / folded.part_s,
+        "  with reading and decoding, events/s a core": folded.events / folded.python_s,
+        "verify, events/s": verified.per_second,
+        "  verify, hashes/s": HASHES_PER_EVENT * verified.per_second,
+        "  verify, peak MB": verified.peak_mb,
+        "continuous audit, CPU µs an event": continuous.cpu_us,
+        "  projector, CPU µs an event": projected.cpu_us,
+        "  continuous, % of the projector": 100 * continuous.cpu_us / projected.cpu_us,
+    }
+
+
+async def _of_size(server_url: str, size: int, shown: Callable[[str], object]) -> dict[str, Cost]:
+    name = f"bench_audit_{size}"
+    url = server_url.replace("/daybook?", f"/{name}?")
+    await _execute(server_url, f"CREATE DATABASE {name}")
+    try:
+        await migrate(url)
+        costs = {}
+        with TemporaryDirectory(prefix="daybook-seals-") as folder:
+            for step in STEPS:
+                shown(f"{step}, {size:,} transfers")
+                costs[step] = await _alone(step, str(size), url, folder)
+        return costs
+    finally:
+        await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _alone(*arguments: str) -> Cost:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.auditing", *arguments), stdout=subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, f"{arguments[0]} failed"
+    return msgspec.json.decode(out, type=Cost)
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[str]:
+    """Run a PostgreSQL that nothing else uses."""
+    supervisor = Supervisor()
+    with TemporaryDirectory(prefix="daybook-audit-") as name:
+        server = await servers.postgres(Path(name), ephemeral=True)
+        try:
+            await supervisor.start(server.spec)
+            await servers.create_database(server)
+            yield server.url
+        finally:
+            await supervisor.stop()
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await database.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+async def _measured(step: str, events: int, url: str, folder: Path) -> Cost:
+    connection = await database.connect(url)
+    backend: int = await connection.fetchval("SELECT pg_backend_pid()")
+    server = int(_stat(backend)[1])
+    began_s, python_s, postgres_s = time.perf_counter(), time.process_time(), _server_cpu_s(server)
+    done, part_s = await STEPS[step](url, events, folder)
+    cost = Cost(
+        done,
+        time.perf_counter() - began_s,
+        time.process_time() - python_s,
+        _server_cpu_s(server) - postgres_s,
+        _peak_mb(),
+        part_s,
+    )
+    await connection.close()
+    return cost
+
+
+def _server_cpu_s(server: int) -> float:
+    """Return the CPU of a PostgreSQL: its processes, and those that have ended already."""
+    ticks = sum(map(int, _stat(server)[11:15]))
+    children = Path(f"/proc/{server}/task/{server}/children").read_text(encoding="utf-8")
+    for child in children.split():
+        # One that ends meanwhile is counted with the server's own next time.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(map(int, _stat(int(child))[11:13]))
+    return ticks / TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    """Return a process's figures as /proc has them, from the third (its state) on."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+
+
+def _peak_mb() -> float:
+    # Not getrusage's figure: that begins with the peak of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def _settings(url: str) -> Settings:
+    return Settings(database_url=url, cache_url=NOWHERE, queue_url=NOWHERE)
+
+
+if __name__ == "__main__":
+    collect_garbage_rarely()
+    asked, count, database_url, place = sys.argv[1:]
+    cost = uvloop.run(_measured(asked, int(count), database_url, Path(place)))
+    print(msgspec.json.encode(cost).decode())
