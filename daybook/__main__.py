@@ -75,6 +75,25 @@ def demo(as_json: bool) -> None:
 
 
 @cli.command()
+@click.option(
+    "--transfers",
+    type=click.IntRange(min=200),
+    default=300,
+    show_default=True,
+    help="How many transfers to load before anything is damaged.",
+)
+@as_json
+def drill(transfers: int, as_json: bool) -> None:
+    """Damage a throw-away Daybook in every way we know: is it found, and put right?
+
+    Exit code 1: something was not found, or not as what and where it was.
+    """
+    from daybook.drilling.drill import drill as damage  # noqa: PLC0415
+
+    sys.exit(uvloop.run(damage(transfers=transfers, as_json=as_json)))
+
+
+@cli.command()
 @click.argument("side", type=click.Choice([side.value for side in Side]), default="all")
 def serve(side: str) -> None:
     """Serve the command API, the query API, or both."""

@@ -98,6 +98,10 @@ class Queue:
             ]
             await self._call(self._client.delete_message_batch, QueueUrl=self.url, Entries=entries)
 
+    async def purge(self) -> None:
+        """Throw away all messages, received ones included. Raises Unavailable."""
+        await self._call(self._client.purge_queue, QueueUrl=self.url)
+
     async def attributes(self) -> dict[str, str]:
         """Return the queue's attributes, as SQS names them. Raises Unavailable."""
         call = self._call(

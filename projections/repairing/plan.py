@@ -7,6 +7,7 @@ found then must differ from the log in the same way.
     position_gap         an event is missing from the log          restore the log from a backup
     event_unreadable     bytes of the log are damaged              restore the log from a backup
     event_misplaced      an event is in a stream that isn't its    restore the log from a backup
+    time_reversed        events are not in the order of time       restore the log from a backup
     log_contradicted     both sides agree against the log          prove the log; then rebuild
 
 The log is the only truth, so what is wrong with the log itself is never written into a view.
@@ -198,6 +199,17 @@ def misplaced(position: int, ledger: str) -> Obstacle:
         ledger=ledger,
         explanation=f"The event at position {position} is not in the stream that its ledger and"
         " key name: it was edited. Restore the log from a backup.",
+    )
+
+
+def time_reversed(position: int, ledger: str) -> Obstacle:
+    """Say that an event was recorded before the one in front of it."""
+    return Obstacle(
+        code="time_reversed",
+        position=position,
+        ledger=ledger,
+        explanation=f"The event at position {position} says that it was recorded before the one in"
+        " front of it: events were moved. Restore the log from a backup.",
     )
 
 

@@ -11,6 +11,7 @@ sentences, and what is needed to go on from here once the views are locked.
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,7 @@ class Survey:
         self._first_entries: dict[tuple[str, str], int] = {}
         self._ledgers: dict[UUID, str] = {}
         self._half: dict[tuple[Any, ...], Change] = {}
+        self._last_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def plan(self) -> Plan:
@@ -95,6 +97,9 @@ class Survey:
         for recorded in page:
             if recorded.originator_id != _stream(recorded):
                 self._in_the_way(plans.misplaced(recorded.position, recorded.event.ledger))
+            if recorded.event.recorded_at < self._last_at:
+                self._in_the_way(plans.time_reversed(recorded.position, recorded.event.ledger))
+            self._last_at = recorded.event.recorded_at
             if not self._of_ledger(recorded.event.ledger):
                 continue
             made, outcome = self.books.take(recorded)

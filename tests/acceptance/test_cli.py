@@ -29,6 +29,7 @@ from tests.acceptance.driving import (
 SUBCOMMANDS = {
     "up",
     "demo",
+    "drill",
     "serve",
     "relay",
     "project",

@@ -314,6 +314,14 @@ async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) ->
             id="key edited",
         ),
         pytest.param(
+            "UPDATE events.daybook_events SET notification_id = -notification_id"
+            " WHERE notification_id IN (7, 40);"
+            " UPDATE events.daybook_events SET notification_id = 47 + notification_id"
+            " WHERE notification_id < 0",
+            "time_reversed",
+            id="swapped",
+        ),
+        pytest.param(
             "UPDATE events.daybook_events SET state = '\\x7b' WHERE notification_id = 9",
             "event_unreadable",
             id="damaged",
