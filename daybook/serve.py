@@ -1,5 +1,6 @@
 """The API processes: the command side, the query side, or both in one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
@@ -77,6 +78,7 @@ def application(settings: Settings, side: Side) -> Litestar:
     )
     app.state.settings = settings
     app.state.version = __version__
+    app.state.stopping = asyncio.Event()
     return app
 
 

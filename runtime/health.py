@@ -63,6 +63,7 @@ def application(version: str, checks: Mapping[str, Check]) -> Litestar:
     )
     app.state.version = version
     app.state.checks = dict(checks)
+    app.state.stopping = asyncio.Event()
     return app
 
 
@@ -84,7 +85,6 @@ class Server(uvicorn.Server):
 
 def server(app: Litestar, host: str, port: int) -> uvicorn.Server:
     """Return an HTTP server for `app`, to run in the caller's loop."""
-    app.state.stopping = asyncio.Event()
     return Server(
         uvicorn.Config(
             app,

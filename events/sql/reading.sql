@@ -1,5 +1,5 @@
 -- name: read_of_ledger
--- The log of some ledgers, by positions. The log has no column for the ledger, and an index on it
+-- The log of one ledger, by positions. The log has no column for the ledger, and an index on it
 -- would be paid for by every append; but every state begins with {"ledger":"NAME", and no name
 -- needs an escape. So a reader gives a bounded range, and each event in it is looked at.
 -- Oldest first. The needle is a coarse filter that spares the reader most of what is not wanted.
