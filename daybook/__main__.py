@@ -189,6 +189,18 @@ def reconcile(
     sys.exit(0 if report.clean else 1)
 
 
+@cli.command("four-way")
+@click.option("--ledger", required=True, help="The ledger.")
+@as_json
+def four_way(ledger: str, as_json: bool) -> None:
+    """Compare log, read models, published events and statements. Exit code 1: they differ."""
+    from daybook import fourway  # noqa: PLC0415
+
+    shown = _run(lambda given: fourway.report(given, ledger))
+    _say(as_json, shown, fourway.as_text(shown))
+    sys.exit(0 if shown["status"] == "CLEAN" else 1)
+
+
 @cli.command()
 @click.argument("view", type=click.Choice([view.value for view in View]), default="trial-balance")
 @click.argument("arguments", nargs=-1)

@@ -178,7 +178,10 @@ EVENTS = (
 FOLLOW = (
     *_WANTED,
     _query("after", "Begin after this position; without it, now.", type="integer", minimum=0),
-    _header("Last-Event-ID", "The last `id` that came: go on after it, whatever `after` says."),
+    _header(
+        "Last-Event-ID",
+        "The last `id` that came, `POSITION.DISCREPANCY`: go on after it, whatever `after` says.",
+    ),
     _header("Prefer", "`wait=S`: end when nothing came for S seconds.", pattern="wait=[0-9]+"),
 )
 

@@ -54,16 +54,25 @@ def lines(given: Parameters, ledger: str) -> Asked:
     return asked
 
 
-def stream(given: Parameters, headers: Mapping[str, str], ledger: str) -> tuple[Wanted, int | None]:
-    """Return which events are followed, and after which position: None is from now on.
+def stream(
+    given: Parameters, headers: Mapping[str, str], ledger: str
+) -> tuple[Wanted, int | None, int | None]:
+    """Return which events are followed, after which position, and after which discrepancy.
 
-    A client that comes back repeats its URL, so `Last-Event-ID` goes before `after`.
-    Raises Invalid.
+    None is from now on. A client that comes back repeats its URL, so `Last-Event-ID` goes before
+    `after`. It is `POSITION.DISCREPANCY`, or a position alone. Raises Invalid.
     """
     wants, after = _wants(given, ledger), given.position("after")
     given.done()
     last = headers.get(LAST_EVENT_ID)
-    return wants, after if last is None else parameters.position(last, "Last-Event-ID")
+    if last is None:
+        return wants, after, None
+    position, dot, told = last.partition(".")
+    return (
+        wants,
+        parameters.position(position, "Last-Event-ID"),
+        parameters.position(told, "Last-Event-ID") if dot else None,
+    )
 
 
 def wants_lines(given: Parameters, accept: str) -> bool:

@@ -1,25 +1,28 @@
-"""Following the log: any number of clients, one look at its end for all of them.
+"""Following the log and what the auditor finds: any number of clients, one look for all of them.
 
     the log ──one look a tick, for all ledgers that are followed──▶ Channel, one a ledger
                                                                      │ the latest events, bounded
     the log ──pages of a client's own, where it is behind the channel─┴─▶ each client, at its pace
 
-A client is a position and nothing more. What it has still to get comes from the channel if that
-goes back far enough, and else from the log: so a slow client costs no memory, a new connection goes
-on from any position, and every event of the ledger is sent once, in the order of the log.
+Discrepancies travel beside the events in the same way, numbered by their ids instead of positions.
+
+A client is its place in both and nothing more. What it has still to get comes from the channel if
+that goes back far enough, and else from the database: so a slow client costs no memory, a new
+connection goes on from any place, and everything of the ledger is sent once, in its order.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import NamedTuple
 
 from events import log as logs
 from events import reading, wanted
 from events.wanted import Wanted
-from query_side.events import sse
+from query_side.events import discrepancies, sse
+from query_side.events.channel import Channel
 from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.problems import Problem, Unavailable
@@ -35,50 +38,24 @@ IDENTIFY_S = 60.0
 AGAIN_S = 1.0
 LOOK_EVENTS_MAX = 2_000
 SENT_EVENTS_MAX = 200
-CHANNEL_EVENTS_MAX = 1_000
-CHANNEL_BYTES_MAX = 1_048_576
+DISCREPANCY = "discrepancy"
+LOOK_DISCREPANCIES_S = 0.5
+LOOK_DISCREPANCIES_MAX = 500
 
 
-class Channel:
-    """The latest events of one ledger: all of those in (since, until]."""
+class Place(NamedTuple):
+    """How far a client is: a position, the discrepancies up to an id, and the last it was told of.
 
-    def __init__(self) -> None:
-        self.begun = False
-        self.since = self.until = 0
-        self.clients = 0
-        self.moved = asyncio.Event()
-        self._rows: deque[Row] = deque()
-        self._bytes = 0
+    The id that it is told is always of its own ledger, and so says nothing of the others.
+    """
 
-    def begin(self, position: int) -> None:
-        """Know nothing of what was before `position`."""
-        self._rows.clear()
-        self._bytes = 0
-        self.since = self.until = position
-        self.begun = True
-        self.wake()
+    position: int
+    found: int
+    told: int
 
-    def add(self, rows: list[Row], until: int) -> None:
-        """Add what came after; the oldest events are dropped where it gets too much."""
-        self.until = until
-        if not rows:
-            return
-        self._rows.extend(rows)
-        self._bytes += sum(len(row["state"]) for row in rows)
-        while len(self._rows) > CHANNEL_EVENTS_MAX or self._bytes > CHANNEL_BYTES_MAX:
-            dropped = self._rows.popleft()
-            self._bytes -= len(dropped["state"])
-            self.since = dropped["notification_id"]
-        self.wake()
-
-    def after(self, position: int) -> list[Row]:
-        """Return the events after `position`, which is not before `since`."""
-        return [row for row in self._rows if row["notification_id"] > position]
-
-    def wake(self) -> None:
-        """Let everybody who waits look again."""
-        self.moved.set()
-        self.moved = asyncio.Event()
+    def __str__(self) -> str:
+        """Return the place as the client knows it, and gives it back."""
+        return f"{self.position}.{self.told}"
 
 
 class Following:
@@ -90,6 +67,8 @@ class Following:
         self._turns = turns
         self._channels: dict[str, Channel] = {}
         self._position: int | None = None
+        self._found = 0
+        self._looks_at = 0.0
         self._wanted = asyncio.Event()
         self._stopping = False
 
@@ -118,17 +97,17 @@ class Following:
         self,
         channel: Channel,
         wants: Wanted,
-        after: int,
+        after: Place,
         idle_s: float | None,
         identify: Callable[[], Awaitable[object]],
     ) -> AsyncGenerator[bytes, None]:
-        """Yield what is wanted after a position, for ever, or until nothing came for `idle_s`.
+        """Yield what is wanted after a place, for ever, or until nothing came for `idle_s`.
 
         `identify` raises a Problem as soon as the client may not read any more: that ends it, as
         does a database that is away. The client comes back, and is told why.
         """
         yield sse.opening(str(after))
-        position, sent_at, told_at = after, time.monotonic(), time.monotonic()
+        place, sent_at, told_at = after, time.monotonic(), time.monotonic()
         identified_at = sent_at
         while not self._stopping:
             moved = channel.moved
@@ -136,7 +115,7 @@ class Following:
                 if time.monotonic() - identified_at > IDENTIFY_S:
                     await identify()
                     identified_at = time.monotonic()
-                found, position = await self._next(channel, wants, position)
+                found, place = await self._next(channel, wants, place)
             except (Problem, *database.CONNECTION_ERRORS) as error:
                 log.info("a stream ends: %s", error)
                 return
@@ -146,9 +125,9 @@ class Following:
                 continue
             now = time.monotonic()
             if now - told_at >= BEAT_S:
-                yield sse.beat(str(position))
+                yield sse.beat(str(place))
                 told_at = now
-            if position < channel.since:
+            if place.position < channel.events.since or place.found < channel.discrepancies.since:
                 continue
             if idle_s is not None and channel.begun and now - sent_at >= idle_s:
                 return
@@ -158,22 +137,60 @@ class Following:
                     await moved.wait()
 
     async def _next(
-        self, channel: Channel, wants: Wanted, position: int
-    ) -> tuple[list[sse.Message], int]:
-        """Return some of what is wanted after `position`, and how far that is."""
-        rows: Sequence[Row]
-        if position < channel.since:
-            async with self._turns, self._pool.acquire() as connection:
-                rows, position = await reading.look(
-                    connection, wants, position, channel.since, SENT_EVENTS_MAX
+        self, channel: Channel, wants: Wanted, place: Place
+    ) -> tuple[list[sse.Message], Place]:
+        """Return some of what is wanted after `place`, events first, and how far that is."""
+        rows, position = await self._events(channel, wants, place.position)
+        if rows:
+            return [
+                sse.Message(
+                    str(place._replace(position=row["notification_id"])),
+                    row["topic"],
+                    wanted.as_json(row),
                 )
-        else:
-            rows = [row for row in channel.after(position) if wants.takes(row)]
-            position = max(position, channel.until)
-            if len(rows) > SENT_EVENTS_MAX:
-                rows = rows[:SENT_EVENTS_MAX]
-                position = rows[-1]["notification_id"]
-        return [_message(row) for row in rows], position
+                for row in rows
+            ], place._replace(position=position)
+        place = place._replace(position=position)
+        rows, found = await self._discrepancies(channel, wants, place.found)
+        if not rows:
+            return [], place._replace(found=found)
+        return [
+            sse.Message(
+                str(place._replace(told=row["id"])), DISCREPANCY, discrepancies.as_json(row)
+            )
+            for row in rows
+        ], Place(position, found, rows[-1]["id"])
+
+    async def _events(
+        self, channel: Channel, wants: Wanted, position: int
+    ) -> tuple[Sequence[Row], int]:
+        recent = channel.events
+        if position < recent.since:
+            async with self._turns, self._pool.acquire() as connection:
+                return await reading.look(
+                    connection, wants, position, recent.since, SENT_EVENTS_MAX
+                )
+        rows = [row for row in recent.after(position) if wants.takes(row)]
+        if len(rows) > SENT_EVENTS_MAX:
+            rows = rows[:SENT_EVENTS_MAX]
+            return rows, rows[-1]["notification_id"]
+        return rows, max(position, recent.until)
+
+    async def _discrepancies(
+        self, channel: Channel, wants: Wanted, found: int
+    ) -> tuple[Sequence[Row], int]:
+        recent = channel.discrepancies
+        if found < recent.since:
+            async with self._turns, self._pool.acquire() as connection:
+                page, edge = await discrepancies.after(
+                    connection, [wants.ledger], found, recent.since, SENT_EVENTS_MAX
+                )
+            return [row for row in page if discrepancies.wanted(wants, row)], edge
+        rows = [row for row in recent.after(found) if discrepancies.wanted(wants, row)]
+        if len(rows) > SENT_EVENTS_MAX:
+            rows = rows[:SENT_EVENTS_MAX]
+            return rows, rows[-1]["id"]
+        return rows, max(found, recent.until)
 
     @asynccontextmanager
     async def running(self, stopping: asyncio.Event) -> AsyncIterator["Following"]:
@@ -213,6 +230,10 @@ class Following:
         head = (await logs.head(connection)).position
         if self._position is None:
             self._position = head
+            self._found = await discrepancies.latest(connection)
+        elif time.monotonic() >= self._looks_at:
+            await self._look_for_discrepancies(connection)
+            self._looks_at = time.monotonic() + LOOK_DISCREPANCIES_S
         while self._position < head and self._channels:
             ledgers = list(self._channels)
             rows, edge = await reading.tail(
@@ -224,12 +245,22 @@ class Following:
             self._position = edge
             for ledger, channel in self._channels.items():
                 if channel.begun:
-                    channel.add(of_ledger[ledger], edge)
+                    channel.add_events(of_ledger[ledger], edge)
         for channel in self._channels.values():
             # Whoever came while the look was under way begins here, and reads back from the log.
             if not channel.begun:
-                channel.begin(self._position)
+                channel.begin(self._position, self._found)
 
-
-def _message(row: Row) -> sse.Message:
-    return sse.Message(str(row["notification_id"]), row["topic"], wanted.as_json(row))
+    async def _look_for_discrepancies(self, connection: Executor) -> None:
+        """Put what was found since the last look into the channels; seldom, for it is seldom."""
+        latest = await discrepancies.latest(connection)
+        while self._found < latest and self._channels:
+            ledgers = list(self._channels)
+            rows, edge = await discrepancies.after(
+                connection, ledgers, self._found, latest, LOOK_DISCREPANCIES_MAX
+            )
+            self._found = edge
+            for ledger, channel in self._channels.items():
+                if channel.begun:
+                    mine = [row for row in rows if discrepancies.concerns(ledger, row)]
+                    channel.add_discrepancies(mine, edge)

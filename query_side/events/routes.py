@@ -13,7 +13,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from events import access, freshness, log, wanted
 from events.access import Caller
 from query_side.app import QuerySide
-from query_side.events import asking, pages, sse
+from query_side.events import asking, discrepancies, pages, sse
+from query_side.events.following import Place
 from query_side.parameters import Parameters
 from runtime.http import ENCODER, Answer, HttpRequest, Streamed
 
@@ -45,14 +46,19 @@ async def events(request: HttpRequest) -> ASGIApp:
 
 @get("/events/stream")
 async def stream(request: HttpRequest) -> ASGIApp:
-    """Send every event as it is recorded (Server-Sent Events), from any position on."""
+    """Send every event as it is recorded, and every discrepancy as it is found, from any place on.
+
+    (Server-Sent Events.)
+    """
     side, caller = await _may_read(request)
-    wants, after = asking.stream(_parameters(request), request.headers, caller.ledger)
+    wants, after, told = asking.stream(_parameters(request), request.headers, caller.ledger)
     idle_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
     async with side.pool.acquire() as connection:
         head = (await log.head(connection)).position
+        latest = await discrepancies.latest_of(connection, caller.ledger)
     asking.check_reached(after, head)
-    start = head if after is None else after
+    told = latest if told is None else min(told, latest)
+    start = Place(head if after is None else after, told, told)
 
     async def following(scope: Scope, receive: Receive, send: Send) -> None:
         with side.following.joined(caller.ledger) as channel:

@@ -15,7 +15,10 @@ import pytest
 
 from command_side.commands import Command
 from events.vocabulary import Recorded, accounts_of, transaction_id
+from projections.auditing.continuous import Auditor
+from query_side.events import channel as channels_of
 from query_side.events import following
+from query_side.events.channel import Channel
 from tests.integration import given
 from tests.integration.asked import asking_over_http
 
@@ -38,6 +41,11 @@ async def of_demo(database_url: str) -> list[Recorded]:
 def positions(events: list[Recorded]) -> list[str]:
     """Return where events are, as they are shown."""
     return [str(recorded.position) for recorded in events]
+
+
+def places(events: list[Recorded]) -> list[str]:
+    """Return the same as a stream's ids, where nothing was found to differ."""
+    return [f"{position}.0" for position in positions(events)]
 
 
 async def walked(client: httpx.AsyncClient, **asked: Any) -> list[dict[str, Any]]:  # noqa: ANN401
@@ -232,7 +240,7 @@ async def test_what_cannot_be_asked_is_refused(database_url: str) -> None:
             assert await code("/events/stream", asked) == expected
         for asked, _ in (*PAGES_AND_LINES, *PAGES):
             assert await code("/events/stream", asked) == "parameter_unknown"
-        for place in ("x", "1.2.3", "-1"):
+        for place in ("x", "1.2.3", "-1", "1.", "1.x", ".1"):
             headers = {"Last-Event-ID": place}
             assert await code("/events/stream", "", **headers) == "position_invalid"
 
@@ -246,9 +254,9 @@ async def test_a_stream_begins_now_or_after_a_position(database_url: str) -> Non
     head = len(await given.whole_log(database_url))
     async with asking_over_http(database_url) as client:
         at_end = [sent async for sent in blocks(client, {"Prefer": "wait=0"})]
-        assert at_end == [Sent(str(head), None, None)]
+        assert at_end == [Sent(f"{head}.0", None, None)]
         sent = await streamed(client, after="1")
-        assert [each.id for each in sent] == positions(await of_demo(database_url))[1:]
+        assert [each.id for each in sent] == places(await of_demo(database_url))[1:]
         assert [each.event for each in sent] == [each.data["type"] for each in sent if each.data]
         # A browser repeats its URL when it comes back, and the header says how far it got.
         back = {"Last-Event-ID": sent[0].id, "Prefer": "wait=0"}
@@ -263,10 +271,10 @@ async def test_an_empty_log_can_be_followed(database_url: str) -> None:
     async with asking_over_http(database_url) as client:
         assert await streamed(client) == []
         following_it = blocks(client)
-        assert await anext(following_it) == Sent("0", None, None)
+        assert await anext(following_it) == Sent("0.0", None, None)
         await given.written(database_url, [given.transfer("one")])
         async with asyncio.timeout(10):
-            assert (await anext(following_it)).id == "1"
+            assert (await anext(following_it)).id == "1.0"
         await following_it.aclose()  # type: ignore[attr-defined]
 
 
@@ -274,7 +282,7 @@ async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two writers at once, clients that break off at any moment, a channel that forgets at once."""
-    monkeypatch.setattr(following, "CHANNEL_EVENTS_MAX", 5)
+    monkeypatch.setattr(channels_of, "ROWS_MAX", 5)
     monkeypatch.setattr(following, "LOOK_EVENTS_MAX", 7)
     monkeypatch.setattr(following, "TICK_S", 0.005)
     rng = random.Random(20)
@@ -307,7 +315,7 @@ async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
         await asyncio.gather(write("a"), write("b"))
         await given.written(database_url, [given.transfer("end")], now=lambda _: given.START)
         received = await asyncio.gather(*clients)
-    expected = positions(await of_demo(database_url))
+    expected = places(await of_demo(database_url))
     assert len(expected) > 50
     for got in received:
         assert [sent.id for sent in got] == expected
@@ -318,15 +326,15 @@ async def test_a_client_that_does_not_read_costs_no_memory(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The channel stays bounded while it sleeps; awake it gets everything, from the log."""
-    monkeypatch.setattr(following, "CHANNEL_BYTES_MAX", 2_000)
-    channels: list[following.Channel] = []
-    begin = following.Channel.begin
+    monkeypatch.setattr(channels_of, "BYTES_MAX", 2_000)
+    channels: list[Channel] = []
+    begin = Channel.begin
 
-    def watched(channel: following.Channel, position: int) -> None:
+    def watched(channel: Channel, position: int, discrepancy_id: int) -> None:
         channels.append(channel)
-        begin(channel, position)
+        begin(channel, position, discrepancy_id)
 
-    monkeypatch.setattr(following.Channel, "begin", watched)
+    monkeypatch.setattr(Channel, "begin", watched)
     await given.written(database_url, [given.transfer("first")])
     async with asking_over_http(database_url) as client:
         slow = blocks(client)
@@ -337,7 +345,7 @@ async def test_a_client_that_does_not_read_costs_no_memory(
         await given.written(database_url, commands, batch_size=20)
         await asyncio.sleep(0.2)
         (channel,) = channels
-        assert len(channel.after(channel.since)) <= 2
+        assert len(channel.events.after(channel.events.since)) <= 2
         async with asyncio.timeout(20):
             got = [(await anext(slow)).data for _ in commands]
         assert [data["data"]["key"] for data in got if data] == [f"k{n}" for n in range(300)]
@@ -370,11 +378,121 @@ async def test_a_silent_stream_beats_and_says_how_far_it_is(
         silent = blocks(client)
         await anext(silent)
         await given.written(database_url, [given.transfer("theirs", ledger="other")])
-        head = str(len(await given.whole_log(database_url)))
+        head = f"{len(await given.whole_log(database_url))}.0"
         async with asyncio.timeout(5):
             while (beat := await anext(silent)).id != head:
                 assert (beat.event, beat.data) == (None, None)
         await silent.aclose()  # type: ignore[attr-defined]
+
+
+FIND = """
+    INSERT INTO read.discrepancies (
+        reconciliation_id, kind, view, ledger, account_id, position, expected, actual, explanation,
+        found_at
+    ) VALUES ({run}, '{kind}', 'read.balances', {ledger}, 'alice', 1, '1', '2', '{why}', now())
+"""
+CONTINUOUS = "'00000000-0000-0000-0000-000000000001'"
+
+
+async def found(database_url: str, why: str, ledger: str = "'demo'", kind: str = "drift") -> None:
+    """Add a discrepancy as the auditor does."""
+    sql = FIND.format(run=CONTINUOUS, kind=kind, ledger=ledger, why=why)
+    await given.execute(database_url, sql)
+
+
+async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(database_url: str) -> None:
+    """Within seconds; who comes back with its id gets it no more, with the one before again."""
+    await given.written(database_url, [given.transfer("one")])
+    await given.project(database_url)
+    auditor = Auditor(given.settings(database_url))
+    async with asking_over_http(database_url) as client, asyncio.timeout(20):
+        stream = blocks(client)
+        opening = await anext(stream)
+        await given.execute(
+            database_url,
+            "UPDATE read.balances SET debits_posted = debits_posted + 1 WHERE account_id = 'alice'",
+        )
+        for _ in range(4):
+            await auditor.run_once()
+        await auditor.close()
+        sent = await anext(stream)
+        assert sent.event == "discrepancy"
+        assert sent.data is not None
+        assert (sent.data["kind"], sent.data["account_id"]) == ("balance_drift", "alice")
+        assert sent.id == f"{opening.id.partition('.')[0]}.{sent.data['id']}"
+        await given.written(database_url, [given.transfer("two")])
+        event = await anext(stream)
+        assert event.id.partition(".")[2] == str(sent.data["id"])
+        await stream.aclose()  # type: ignore[attr-defined]
+        again = await after(client, opening.id)
+        assert [each.data for each in again] == [event.data, sent.data]
+        assert await after(client, sent.id) == [event]
+        assert await after(client, event.id) == []
+        bare = event.id.partition(".")[0]
+        assert await after(client, bare) == []
+
+
+async def test_a_stream_tells_of_no_discrepancy_of_others(database_url: str) -> None:
+    """Nor that there is one: a gap is everybody's, a delay nobody's, and ids are its own."""
+    await given.written(database_url, [given.transfer("one")])
+    await found(database_url, "theirs before", "'other'")
+    async with asking_over_http(database_url) as client, asyncio.timeout(20):
+        stream, of_bob = blocks(client), blocks(client, account_id="bob")
+        assert (await anext(stream)).id.endswith(".0")
+        await anext(of_bob)
+        await found(database_url, "theirs", "'other'")
+        await found(database_url, "late", "NULL", "projection_lag")
+        await found(database_url, "gap", "NULL", "position_gap")
+        await found(database_url, "mine")
+        told = [(await anext(stream)).data, (await anext(stream)).data]
+        assert [data["explanation"] for data in told if data] == ["gap", "mine"]
+        await given.written(database_url, [given.transfer("two", destination="bob")])
+        assert (await anext(of_bob)).event == "account.opened"
+        for each in (stream, of_bob):
+            await each.aclose()  # type: ignore[attr-defined]
+        again = [sent.data for sent in await after(client, "0.0") if sent.event == "discrepancy"]
+        assert again == told
+        head = len(await given.whole_log(database_url))
+        assert await after(client, f"{head}.999999") == []
+
+
+async def test_many_discrepancies_come_in_order_over_many_connections(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a channel that forgets at once, and in pages of a few."""
+    monkeypatch.setattr(channels_of, "ROWS_MAX", 3)
+    monkeypatch.setattr(following, "SENT_EVENTS_MAX", 4)
+    monkeypatch.setattr(following, "LOOK_DISCREPANCIES_MAX", 5)
+    monkeypatch.setattr(following, "LOOK_DISCREPANCIES_S", 0.01)
+    async with asking_over_http(database_url) as client, asyncio.timeout(30):
+        staying = blocks(client)
+        place = (await anext(staying)).id
+        many = FIND.format(run=CONTINUOUS, kind="drift", ledger="'demo'", why="n").replace(
+            "VALUES (", "SELECT "
+        )
+        many = many.rstrip().removesuffix(")") + " FROM generate_series(1, 40)"
+        await given.execute(database_url, many)
+        ids = [sent.data["id"] for _ in range(40) if (sent := await anext(staying)).data]
+        assert len(set(ids)) == 40
+        assert ids == sorted(ids)
+        await staying.aclose()  # type: ignore[attr-defined]
+        got: list[int] = []
+        while len(got) < 40:
+            async for sent in blocks(client, {"Last-Event-ID": place}):
+                place = sent.id
+                if sent.data:
+                    got.append(sent.data["id"])
+                    if len(got) % 7 == 0:
+                        break
+                if len(got) == 40:
+                    break
+        assert got == ids
+
+
+async def after(client: httpx.AsyncClient, place: str) -> list[Sent]:
+    """Return what has come since a place that a stream gave."""
+    headers = {"Last-Event-ID": place, "Prefer": "wait=1"}
+    return [sent async for sent in blocks(client, headers) if sent.event]
 
 
 async def test_a_revoked_token_ends_its_streams(

@@ -57,7 +57,10 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "principal": (WRITER, READER, AUDITOR),
     **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
     # The four-way view asks as the auditor.
-    "lines_summed": (MATCHER, AUDITOR),
+    **dict.fromkeys(("lines_summed", "unmatched_entries_summed"), (MATCHER, AUDITOR)),
+    **dict.fromkeys(
+        ("balances_of_ledger", "entries_of_accounts_summed", "last_statements"), (AUDITOR,)
+    ),
     **dict.fromkeys(
         (
             "entries_between",

@@ -28,6 +28,7 @@ NEVER_OVER_HTTP = {
     "arguments_invalid",
     "cache_unavailable",
     "ledger_invalid",
+    "ledger_not_found",
     "ledger_unexpected",
     "rebuild_running",
     "reconciliation_busy",

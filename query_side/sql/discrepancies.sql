@@ -1,0 +1,29 @@
+-- name: latest_discrepancy
+-- Of all ledgers, from the end of the run's index: where following them begins.
+SELECT coalesce(max(id), 0) AS id FROM read.discrepancies
+WHERE reconciliation_id = '00000000-0000-0000-0000-000000000001';
+
+-- name: latest_discrepancy_of_ledger
+-- The place that a ledger's client is told: it must not say how many there are in other ledgers.
+-- The continuous reconciliation keeps a bounded number of rows, and the last ones come first.
+SELECT coalesce((
+    SELECT d.id FROM read.discrepancies AS d
+    WHERE
+        d.reconciliation_id = '00000000-0000-0000-0000-000000000001'
+        AND (d.ledger = $1 OR d.kind = 'position_gap')
+    ORDER BY d.id DESC
+    LIMIT 1
+), 0) AS id;
+
+-- name: discrepancies_found
+-- By the continuous reconciliation (its id is a constant), for all ledgers that are followed.
+SELECT
+    id, kind, view, ledger, account_id, transaction_id, position, expected, actual, explanation,
+    found_at
+FROM read.discrepancies
+WHERE
+    reconciliation_id = '00000000-0000-0000-0000-000000000001'
+    AND (ledger = ANY($1::text[]) OR kind = 'position_gap')
+    AND id > $2 AND id <= $3
+ORDER BY id
+LIMIT $4;

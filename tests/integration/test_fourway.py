@@ -1,0 +1,181 @@
+"""The four sides of a ledger: each that differs says so, and no other does."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from daybook import fourway as shown
+from projections.auditing import fourway
+from projections.auditing.fourway import FourWay
+from projections.auditing.reconcile import ROLE
+from projections.external import importing, parse_csv
+from projections.external.importing import Upload
+from projections.external.matching import Terms
+from projections.external.reading import Format, Reader
+from runtime.problems import NotFound
+from tests.integration import given
+
+BANK = "bank:main"
+DAY = given.START.date()
+COLUMNS = {
+    "date": "date",
+    "amount": "amount",
+    "reference": "reference",
+    "description": "text",
+    "balance": "balance",
+}
+LATE_S = 1e9
+PUBLISHED = "UPDATE events.checkpoints SET position = {position} WHERE reader = 'relay'"
+
+
+async def seen(database_url: str, lag_s_max: float = LATE_S) -> tuple[FourWay, dict[str, Any]]:
+    """Return the ledger `demo` as it is, and as it is shown."""
+    async with given.connected(database_url, ROLE) as connection:
+        found = await fourway.view(connection, "demo", lag_s_max, lambda _done, _total: None)
+    report = shown.shown(found, given.SCHEMA)
+    assert shown.as_text(report)
+    return found, report
+
+
+def agreeing(report: dict[str, Any]) -> dict[str, bool]:
+    """Return each side's verdict."""
+    return {side: verdict["agrees"] for side, verdict in report["verdicts"].items()}
+
+
+async def imported(database_url: str, *rows: str) -> None:
+    """Import a bank's CSV for the bank's account."""
+    data = "\n".join(["date,amount,reference,text,balance", *rows, ""]).encode()
+    how = Reader(Format.CSV, parse_csv.mapping(COLUMNS))
+    upload = Upload(data, how, Terms(), "alice")
+    async with given.connected(database_url, importing.ROLE) as connection:
+        await importing.import_file(connection, "demo", BANK, upload, given.SCHEMA)
+
+
+async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
+    """Totals of the log and the read models are the same, by currency; other ledgers are left."""
+    await given.rich_log(database_url, count=20)
+    await given.project(database_url)
+    found, report = await seen(database_url)
+    assert agreeing(report) == dict.fromkeys(("log", "read_models", "published", "external"), True)
+    assert found.log == found.read_models
+    assert report["status"] == "CLEAN"
+    assert report["accounts"] == []
+    mine = [r for r in await given.whole_log(database_url) if r.event.ledger == "demo"]
+    assert (found.published.position, found.published.waiting) == (0, len(mine))
+    async with given.connected(database_url, ROLE) as connection:
+        row = await connection.fetchrow(
+            "SELECT count(*) AS count, sum(amount) FILTER (WHERE side = 'debit') AS debits "
+            "FROM read.entries WHERE ledger = 'demo' AND kind = 'posted' AND currency = 'USD'"
+        )
+    assert row is not None
+    assert (found.log["USD"].count, found.log["USD"].debits) == (row["count"], row["debits"])
+    assert report["log"]["USD"]["debits_minor"] == str(row["debits"])
+
+
+async def test_the_command_line_reports_a_ledger_that_there_is(database_url: str) -> None:
+    """As JSON as well as text; a name that was mistyped is not a ledger that agrees."""
+    await given.written(database_url, [given.transfer("one")])
+    await given.project(database_url)
+    report = await shown.report(given.settings(database_url), "demo")
+    assert json.loads(msgspec.json.encode(report, enc_hook=str))["accountCount"] == 2
+    assert shown.as_text(report).startswith("ledger demo at position")
+    with pytest.raises(NotFound):
+        await shown.report(given.settings(database_url), "demi")
+
+
+async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str) -> None:
+    """A balance, an entry or a missing row; the account is named with both sides."""
+    await given.rich_log(database_url, count=5)
+    await given.project(database_url)
+    spoil = (
+        (
+            "UPDATE read.balances SET credits_pending = credits_pending + 1 "
+            "WHERE ledger = 'demo' AND account_id = 'alice'"
+        ),
+        (
+            "UPDATE read.entries SET amount = amount + 1 WHERE ledger = 'demo' AND position = ("
+            "SELECT max(position) FROM read.entries WHERE ledger = 'demo' AND account_id = 'alice' "
+            "AND kind = 'posted') AND account_id = 'alice'"
+        ),
+        "DELETE FROM read.balances WHERE ledger = 'demo' AND account_id = 'alice'",
+    )
+    for statement in spoil:
+        await given.execute(database_url, statement)
+        found, report = await seen(database_url)
+        assert [each.account_id for each in found.accounts] == ["alice"]
+        assert agreeing(report) == {
+            "log": True, "read_models": False, "published": True, "external": True
+        }  # fmt: skip
+        assert "1 of" in report["verdicts"]["read_models"]["explanation"]
+        assert report["accounts"][0]["log"] != report["accounts"][0]["read_models"]
+
+
+async def test_a_relay_that_is_behind_or_beyond_is_told(database_url: str) -> None:
+    """How many events of the ledger wait, since when; late only after the time that is agreed."""
+    await given.written(
+        database_url, [given.transfer("one"), given.transfer("theirs", ledger="other")]
+    )
+    await given.project(database_url)
+    log = await given.whole_log(database_url)
+    first = log[-1]
+    await given.execute(database_url, PUBLISHED.format(position=1))
+    found, report = await seen(database_url, lag_s_max=1)
+    mine = [r for r in log[1:] if r.event.ledger == "demo"]
+    assert (found.published.waiting, found.published.since) == (
+        len(mine),
+        mine[0].event.recorded_at,
+    )
+    assert not agreeing(report)["published"]
+    assert agreeing((await seen(database_url))[1])["published"]
+    await given.execute(database_url, PUBLISHED.format(position=first.position))
+    found, report = await seen(database_url, lag_s_max=1)
+    assert found.published.waiting == 0
+    assert agreeing(report)["published"]
+    await given.execute(database_url, PUBLISHED.format(position=first.position + 5))
+    assert not agreeing((await seen(database_url))[1])["published"]
+
+
+async def test_a_statement_stands_beside_the_ledger(database_url: str) -> None:
+    """What is matched, what is not on either side, and both balances of the last day."""
+    commands = [
+        given.transfer("in-1", source=BANK, amount=1_000),
+        given.transfer("in-2", source=BANK, amount=250),
+    ]
+    await given.written(database_url, commands)
+    await given.project(database_url)
+    await imported(database_url, f"{DAY},10.00,in-1,one,10.00", f"{DAY},3.33,other,what,13.33")
+    found, report = await seen(database_url)
+    (account,) = found.accounts
+    external = account.external
+    assert external is not None
+    assert account.projected
+    assert external.lines.matched.count == 1
+    assert (external.lines.unmatched.count, external.lines.unmatched.incoming) == (1, 333)
+    assert (external.entries.count, external.entries.incoming) == (1, 250)
+    assert (external.ends_on, external.closing, external.ledger_closing) == (DAY, 1_333, 1_250)
+    assert agreeing(report)["external"] is False
+    told = report["verdicts"]["external"]["explanation"]
+    assert "lines that the ledger does not have: 1" in told
+    assert "the balance on" in told
+    (line,) = report["accounts"]
+    assert line["external"]["closing_balance_minor"] == "1333"
+    assert bytes(line["external"]["ledger_balance"]) == b"12.50"
+
+
+async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url: str) -> None:
+    """The ledger's balance is that of the end of the statement's last day."""
+    later = given.START + timedelta(days=2)
+    await given.written(database_url, [given.transfer("in-1", source=BANK, amount=1_000)])
+    await given.written(
+        database_url, [given.transfer("in-2", source=BANK, amount=250)], now=lambda _: later
+    )
+    await given.project(database_url)
+    await imported(database_url, f"{DAY},10.00,in-1,one,10.00")
+    found, _ = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.closing, external.ledger_closing) == (1_000, 1_000)
+    assert (external.lines.unmatched.count, external.entries.count) == (0, 0)
