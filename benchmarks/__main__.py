@@ -68,7 +68,7 @@ AUDITED_LONG = 1_000_000
 PAUSE_S = 0.005
 ALL_READ = """
 SELECT bool_and(c.position >= h.position)
-FROM events.head AS h CROSS JOIN events.checkpoints AS c
+FROM events.head AS h CROSS JOIN events.checkpoints AS c WHERE c.reader IN ('relay', 'projector')
 """
 
 
