@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -91,7 +92,7 @@ class Site:
 
     async def reconciled(self) -> Report:
         """Compare every view with the log."""
-        means = Means(self.auditor, lag_s_max=LAG_S_MAX)
+        means = Means(self.auditor, lag_max=timedelta(seconds=LAG_S_MAX))
         return await reconcile_whole(means, uuid4(), Run(Scope(), Books()))
 
     async def verified(self) -> Verdict:
