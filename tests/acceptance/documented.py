@@ -23,7 +23,7 @@ _VARYING = (
     (re.compile(r"^daybook/[0-9a-f]{8}.*$", re.DOTALL), "CHECKPOINT"),
     # An event's position, in pages and in streams.
     (re.compile(r'("specversion":"1.0","id":)"\d+"'), r'\1"N"'),
-    (re.compile(r"(?<![a-z_])id:\d+"), "id:N"),
+    (re.compile(r"(?<![a-z_])id:\d+\.\d+"), "id:N"),
     # Positions in a CSV file; positions and statement ids in camt.053.
     (re.compile(r"(entry,[^,]+,[A-Z]+,)\d+"), r"\1N"),
     (re.compile(r"(<NtryRef>)\d+"), r"\1N"),
