@@ -107,6 +107,8 @@ class Row(msgspec.Struct):
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write them here.")
 def main(*, quick: bool, audit: bool, sizes: str | None, json_file: Path | None) -> None:
     """Measure Daybook against pgbench TPC-B on this machine."""
+    if sizes and not (audit and all(size.isdecimal() for size in sizes.split(","))):
+        raise click.UsageError("--sizes goes with --audit: whole numbers, separated by commas.")
     machine, result = _machine(), dict[str, Any]()
     if not audit:
         measured = QUICK if quick else FULL
