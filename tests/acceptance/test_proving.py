@@ -172,7 +172,7 @@ async def test_a_receipt_is_checked_offline(
 
     done = await checked("--key", str(key))
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith(f"position {posted['position']}\ngenuine\n")
+    assert done.out.endswith(f"position {posted['position']:,}\ngenuine\n")
     other = notes.Signer(key.name, bytes(32)).verifier
     done = await checked("--key", str(other), "--json")
     assert done.code == 1
