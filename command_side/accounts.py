@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from events.vocabulary import (
     AccountChanged,
@@ -86,7 +87,7 @@ def evolve(accounts: dict[AccountKey, Account], event: Event) -> None:
             )
         case AccountChanged():
             account = accounts[event.ledger, event.account_id]
-            accounts[event.ledger, event.account_id] = msgspec.structs.replace(
+            accounts[event.ledger, event.account_id] = replace(
                 account,
                 status=event.status,
                 overdraft_limit=(
@@ -111,15 +112,18 @@ def _move(
     """Add each posting's amount, times `posts` and times `holds`, to the four counters."""
     for posting in postings:
         amount = posting.amount_minor
-        debited = accounts[ledger, posting.debit]
-        accounts[ledger, posting.debit] = msgspec.structs.replace(
+        posted, held = posts * amount, holds * amount
+        key = ledger, posting.debit
+        debited = accounts[key]
+        accounts[key] = replace(
             debited,
-            debits_posted=debited.debits_posted + posts * amount,
-            debits_pending=debited.debits_pending + holds * amount,
+            debits_posted=debited.debits_posted + posted,
+            debits_pending=debited.debits_pending + held,
         )
-        credited = accounts[ledger, posting.credit]
-        accounts[ledger, posting.credit] = msgspec.structs.replace(
+        key = ledger, posting.credit
+        credited = accounts[key]
+        accounts[key] = replace(
             credited,
-            credits_posted=credited.credits_posted + posts * amount,
-            credits_pending=credited.credits_pending + holds * amount,
+            credits_posted=credited.credits_posted + posted,
+            credits_pending=credited.credits_pending + held,
         )

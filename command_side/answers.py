@@ -87,16 +87,15 @@ def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: 
     return Answer(ENCODER.encode(body))
 
 
-def without_effect(problem: Problem) -> dict[str, Any]:
-    """Return why one of many commands has no effect: refused, not readable, or to be repeated."""
+def effect(problem: Problem) -> str:
+    """Return why one of many commands has none: refused, not readable, or to be repeated."""
     match problem:
         case Rejected():
-            status = "REFUSED"
+            return "REFUSED"
         case Invalid():
-            status = "INVALID"
+            return "INVALID"
         case _:
-            status = "UNAVAILABLE"
-    return {"status": status, "code": problem.code, "detail": problem.detail}
+            return "UNAVAILABLE"
 
 
 def headers(done: Done) -> dict[str, str]:
@@ -115,7 +114,7 @@ def _transaction(recorded: Recorded) -> TransactionEvent:
 def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
     problem = refusal(outcome)
     if problem is not None:
-        return without_effect(problem)
+        return {"status": effect(problem), "code": problem.code, "detail": problem.detail}
     assert isinstance(outcome, Done)
     made: dict[str, Any] = {"status": "ACCEPTED"}
     if outcome.replayed:

@@ -275,11 +275,13 @@ def rejected(code: str, detail: str, **more: Any) -> Rejected:  # noqa: ANN401 -
 
 def _check_balanced(changed: Sequence[Account], state: State) -> None:
     """Assert that debits equal credits per currency, from the account rows and not the events."""
-    net: dict[tuple[str, str], int] = defaultdict(int)
+    posted, pending = defaultdict[str, int](int), defaultdict[str, int](int)
     for account in changed:
+        posted[account.currency] += account.debits_posted - account.credits_posted
+        pending[account.currency] += account.debits_pending - account.credits_pending
         before = state.accounts.get((account.ledger, account.account_id))
-        for sign, row in ((1, account), (-1, before)):
-            if row is not None:
-                net[row.currency, "posted"] += sign * (row.debits_posted - row.credits_posted)
-                net[row.currency, "pending"] += sign * (row.debits_pending - row.credits_pending)
-    assert not any(net.values()), f"debits and credits differ: {dict(net)}"
+        if before is not None:
+            posted[account.currency] -= before.debits_posted - before.credits_posted
+            pending[account.currency] -= before.debits_pending - before.credits_pending
+    assert not any(posted.values()), f"debits and credits posted differ: {dict(posted)}"
+    assert not any(pending.values()), f"debits and credits pending differ: {dict(pending)}"

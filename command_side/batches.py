@@ -8,11 +8,11 @@ Memory is bounded: by the bound of a JSON body, or by one chunk of lines; and by
 
 from collections.abc import AsyncIterator
 from enum import StrEnum
-from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from command_side.answers import POSITION, without_effect
+from command_side.answers import POSITION, effect
 from command_side.batch import Done, Outcome, refusal
 from command_side.commands import Atomic, Movement, check_key
 from command_side.requests import movements
@@ -36,27 +36,50 @@ class Mode(StrEnum):
     ATOMIC = "atomic"
 
 
+class Result(msgspec.Struct, omit_defaults=True):
+    """What became of one item, as it is answered; what is None is left out."""
+
+    index: int
+    idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
+    messageId: UUID | None = None  # noqa: N815
+    status: str = ""
+    code: str | None = None
+    detail: str | None = None
+    position: int | None = None
+    replayed: bool = False
+
+
 class Results:
-    """What became of the items of a batch, one encoded object each, and the last position."""
+    """What became of the items of a batch, and the last position."""
 
     def __init__(self, *, lines: bool) -> None:
         self.position = 0
         self._lines = lines
-        self._parts: list[bytes] = []
+        self._results: list[Result] = []
 
     def add(self, item: Movement | Problem, outcome: Outcome) -> None:
         """Keep what became of the next item."""
+        result = Result(len(self._results))
+        if not isinstance(item, Problem):
+            result.idempotencyKey, result.messageId = item.key, item.transaction_id
+        problem = refusal(outcome)
+        if problem is not None:
+            result.status = effect(problem)
+            result.code, result.detail = problem.code, problem.detail
+        else:
+            assert isinstance(outcome, Done)
+            result.status, result.position = "ACCEPTED", outcome.position
+            result.replayed = outcome.replayed
         if isinstance(outcome, Done):
             self.position = max(self.position, outcome.position)
-        self._parts.append(ENCODER.encode(_result(len(self._parts), item, outcome)))
+        self._results.append(result)
 
     def answer(self, status: int) -> Answer:
         """Return all of them in the form of the request."""
         headers = {POSITION: str(self.position)}
         if self._lines:
-            body = b"".join(part + b"\n" for part in self._parts)
-            return Answer(body, status, headers, NDJSON)
-        return Answer(b'{"results":[%s]}' % b",".join(self._parts), status, headers)
+            return Answer(ENCODER.encode_lines(self._results), status, headers, NDJSON)
+        return Answer(ENCODER.encode({"results": self._results}), status, headers)
 
 
 class Batch:
@@ -160,16 +183,3 @@ def _check_count(count: int) -> None:
         detail = f"A batch has at most {TRANSACTIONS_MAX} transactions."
         raise TooLarge("batch_too_large", detail)
 
-
-def _result(index: int, item: Movement | Problem, outcome: Outcome) -> dict[str, Any]:
-    shown: dict[str, Any] = {"index": index}
-    if not isinstance(item, Problem):
-        shown |= {"idempotencyKey": item.key, "messageId": item.transaction_id}
-    problem = refusal(outcome)
-    if problem is not None:
-        return shown | without_effect(problem)
-    assert isinstance(outcome, Done)
-    shown |= {"status": "ACCEPTED", "position": outcome.position}
-    if outcome.replayed:
-        shown["replayed"] = True
-    return shown

@@ -192,21 +192,21 @@ def weight(command: Command) -> int:
     return len(command.commands) if isinstance(command, Atomic) else 1
 
 
-def accounts_of(command: Command) -> set[tuple[str, str]]:
-    """Return the (ledger, id) of the accounts that `command` itself names."""
+def accounts_of(command: Command) -> list[tuple[str, str]]:
+    """Return the (ledger, id) of the accounts that `command` itself names, some more than once."""
     match command:
         case Transfer() | Hold() | Schedule():
-            return {
+            return [
                 (command.ledger, account_id)
                 for posting in command.postings
                 for account_id in (posting.debit, posting.credit)
-            }
+            ]
         case OpenAccount() | ChangeAccount():
-            return {(command.ledger, command.account_id)}
+            return [(command.ledger, command.account_id)]
         case Atomic():
-            return {key for inner in command.commands for key in accounts_of(inner)}
+            return [key for inner in command.commands for key in accounts_of(inner)]
         case Refund() | Capture() | Void() | Cancel() | Settle() | CloseBooks():
-            return set()
+            return []
 
 
 def check_account_id(account_id: str, field: str) -> str:

@@ -146,8 +146,8 @@ def _dating(command: Command) -> set[str]:
 
 
 def _changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
-    new = {key: row for key, row in after.items() if before.get(key) is not row}
-    return [row for _, row in sorted(new.items())]
+    changed = [key for key, row in after.items() if before.get(key) is not row]
+    return [after[key] for key in sorted(changed)]
 
 
 def _standings(before: State, after: State) -> list[dict[str, Any]]:

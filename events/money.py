@@ -1,6 +1,6 @@
 """Exact amounts: decimal units at the edge, integers of minor units everywhere else.
 
-No float comes near money, and no Decimal arithmetic either: a Decimal is only taken apart into its
+No float comes near money, and no Decimal arithmetic either: a Decimal is only written out in its
 digits, so the precision of a decimal context can never round an amount.
 """
 
@@ -13,16 +13,16 @@ from runtime.problems import Invalid
 
 DIGITS_MAX = 38
 DECIMALS_MAX = 18
-_NUMBER = re.compile(rb'"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?)"')
+_NUMBER = re.compile(rb'("?)(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?)\1')
 
 
 def parse(raw: bytes, field: str = "amount") -> Decimal:
     """Return the amount in a JSON number or a JSON string that looks like one. Raises Invalid."""
-    match = _NUMBER.fullmatch(raw if raw.startswith(b'"') else b'"%s"' % raw)
+    match = _NUMBER.fullmatch(raw)
     if match is None:
         detail = f"`{field}` must be a number such as 100.00, or a string that holds one."
         raise Invalid("amount_not_a_number", detail, field=field)
-    return Decimal(match[1].decode())
+    return Decimal(match[2].decode())
 
 
 def to_minor(amount: Decimal, decimals: int, currency: str, field: str = "amount") -> int:
@@ -31,22 +31,20 @@ def to_minor(amount: Decimal, decimals: int, currency: str, field: str = "amount
     Refuses NaN, infinities, zero, negatives, more decimals than the currency has, and more than
     38 digits. The size is checked before any big number is built.
     """
-    sign, digits, exponent = amount.as_tuple()
-    if not isinstance(exponent, int):
+    if not amount.is_finite():
         raise Invalid("amount_not_finite", f"`{field}` must be a finite number.", field=field)
-    if sign or not any(digits):
+    if amount.is_signed() or not amount:
         raise Invalid("amount_not_positive", f"`{field}` must be greater than zero.", field=field)
-    shift = exponent + decimals
-    if amount.adjusted() + decimals >= DIGITS_MAX:
+    digits = amount.adjusted() + decimals + 1
+    if digits > DIGITS_MAX:
         detail = f"`{field}` must have at most {DIGITS_MAX} digits in minor units."
         raise Invalid("amount_too_large", detail, field=field)
-    text = "".join(map(str, digits))
-    if shift >= 0:
-        return int(text + "0" * shift)
-    if text[shift:].strip("0"):
-        detail = f"`{field}` has more than the {decimals} decimals of {currency}."
-        raise Invalid("amount_too_precise", detail, field=field)
-    return int(text[:shift])
+    if digits > 0:  # Otherwise it is less than one minor unit, with perhaps a billion zeros.
+        whole, _, fraction = f"{amount:f}".partition(".")
+        if not fraction[decimals:].strip("0"):
+            return int(whole + fraction[:decimals].ljust(decimals, "0"))
+    detail = f"`{field}` has more than the {decimals} decimals of {currency}."
+    raise Invalid("amount_too_precise", detail, field=field)
 
 
 def to_json(minor: int, decimals: int) -> msgspec.Raw:

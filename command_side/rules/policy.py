@@ -21,15 +21,17 @@ class Change(msgspec.Struct):
 
 def changes(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> dict[str, Change]:
     """Return the change of every account: an entry on its normal side adds, the other one takes."""
-    made: dict[str, Change] = {}
+    made = {account_id: Change() for account_id in accounts}
     for posting in postings:
         amount = posting.amount_minor
-        for account_id, side in ((posting.debit, Side.DEBIT), (posting.credit, Side.CREDIT)):
-            change = made.setdefault(account_id, Change())
-            if side is accounts[account_id].normal_side:
-                change.added += amount
-            else:
-                change.taken += amount
+        if accounts[posting.debit].normal_side is Side.DEBIT:
+            made[posting.debit].added += amount
+        else:
+            made[posting.debit].taken += amount
+        if accounts[posting.credit].normal_side is Side.CREDIT:
+            made[posting.credit].added += amount
+        else:
+            made[posting.credit].taken += amount
     return made
 
 
@@ -88,6 +90,8 @@ def out_of_bounds(
 
     `made` is what is posted: nothing, of a hold.
     """
+    if not conditions:
+        return None
     after = [
         (condition, accounts[condition.account_id], made.get(condition.account_id, Change()))
         for condition in conditions

@@ -86,11 +86,11 @@ def test_a_key_is_the_identity_of_whatever_is_asked_with_it() -> None:
 
 def test_a_command_names_its_accounts() -> None:
     """The writer loads these; those of an earlier transaction come with it."""
-    both = {(LEDGER, "customer:a"), (LEDGER, "customer:b")}
+    both = [(LEDGER, "customer:a"), (LEDGER, "customer:b")]
     assert accounts_of(transfer()) == accounts_of(hold()) == accounts_of(schedule()) == both
-    assert accounts_of(opening("world")) == accounts_of(change("world")) == {(LEDGER, "world")}
+    assert accounts_of(opening("world")) == accounts_of(change("world")) == [(LEDGER, "world")]
     nobodys: list[Command] = [refund(), capture(), void(), cancel(), SETTLE, closing(NOON)]
-    assert all(accounts_of(command) == set() for command in nobodys)
+    assert all(accounts_of(command) == [] for command in nobodys)
 
 
 def test_an_atomic_command_is_all_that_is_in_it() -> None:
