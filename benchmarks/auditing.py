@@ -93,7 +93,7 @@ async def _write(url: str, events: int, _folder: Path) -> Did:
 
 
 async def _append(url: str, first: int, _folder: Path) -> Did:
-    connection = await database.connect(url, WRITER)
+    connection = await database.connect(url, WRITER, **database.BY_KEY)
     memory, schema = Memory[Account](), schemas.load()
     chosen = random.Random(first)
     for begin in range(0, APPENDED, BATCH):
@@ -119,7 +119,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
 
 
 async def _project(url: str, _events: int, _folder: Path) -> Did:
-    connection = await database.connect(url, PROJECTOR, synchronous_commit="off")
+    connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
     memory, done = Memory[Balance](), 0
     while count := await catch_up(connection, PROJECTED_MAX, memory):
         done += count

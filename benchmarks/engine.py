@@ -44,7 +44,7 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         for number in range(transfers)
     ]
     memory = Memory[Account]()
-    connection = await database.connect(url, WRITER)
+    connection = await database.connect(url, WRITER, **database.BY_KEY)
     _tell_ready()
     latencies_s = []
     for first in range(0, transfers, batch):
@@ -59,7 +59,7 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
 
 async def project(url: str, until: int) -> None:
     """Apply the log until the checkpoint is at `until`."""
-    connection = await database.connect(url, PROJECTOR, synchronous_commit="off")
+    connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
     memory = Memory[Balance]()
     _tell_ready()
     while await checkpoints.read(connection, checkpoints.PROJECTOR) < until:

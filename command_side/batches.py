@@ -182,4 +182,3 @@ def _check_count(count: int) -> None:
     if count > TRANSACTIONS_MAX:
         detail = f"A batch has at most {TRANSACTIONS_MAX} transactions."
         raise TooLarge("batch_too_large", detail)
-

@@ -243,7 +243,9 @@ class Writer:
 
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await database.connect(self._settings.database_url, ROLE)
+            self._connection = await database.connect(
+                self._settings.database_url, ROLE, **database.BY_KEY
+            )
             self._memory = Memory()
         return self._connection
 

@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
 async def _apply() -> int:
     given = settings.load({"DAYBOOK_CACHE_URL": "-", "DAYBOOK_QUEUE_URL": "-", **os.environ})
     if not _CONNECTIONS or _CONNECTIONS[0].is_closed():
-        _CONNECTIONS[:] = [await database.connect(given.database_url, ROLE)]
+        _CONNECTIONS[:] = [await database.connect(given.database_url, ROLE, **database.BY_KEY)]
     try:
         return await apply(_CONNECTIONS[0], given)
     except BaseException:

@@ -81,7 +81,7 @@ class Projector:
             # Rows and checkpoint commit together, so a crash of the server can only take back
             # whole pages, which are folded again: no need to wait for the disk.
             self._connection = await database.connect(
-                self._settings.database_url, ROLE, synchronous_commit="off"
+                self._settings.database_url, ROLE, synchronous_commit="off", **database.BY_KEY
             )
             self._memory = Memory()
         return self._connection
