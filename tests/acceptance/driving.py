@@ -23,7 +23,8 @@ import msgspec
 from litestar.routes import HTTPRoute
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from daybook.up import Service
 from runtime import auth
 from runtime.settings import Settings

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from runtime import auth, health
 from tests.integration import given
 

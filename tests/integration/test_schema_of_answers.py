@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from projections.worker import Projector
 from runtime import auth, health
 from runtime.settings import Settings
