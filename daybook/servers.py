@@ -80,8 +80,8 @@ async def postgres(
     }
     if any((files.install / "lib").glob("pg_stat_statements.*")):
         settings["shared_preload_libraries"] = "pg_stat_statements"
-    if not fsync:
-        settings |= {"fsync": "off", "full_page_writes": "off"}
+    if not fsync:  # Its files may be in memory, so there must be few; checkpoints cost little.
+        settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
     spec = Spec(
         name="postgres",
         argv=(

@@ -18,6 +18,7 @@ from projections.worker import Projector
 from runtime import auth, health
 from runtime.settings import Settings
 from tests.integration import given
+from tests.integration.asked import up
 from tests.integration.hostile_queue import GivenQueue
 
 TOKEN = "a-token-for-tests"
@@ -191,7 +192,7 @@ async def _served(
                 timeout=30,
             ) as client,
         ):
-            await _up(client)
+            await up(client)
             yield client
     finally:
         projecting.cancel()
@@ -206,15 +207,3 @@ async def _projecting(settings: Settings) -> None:
             await asyncio.sleep(0.01)
     finally:
         await worker.close()
-
-
-async def _up(client: httpx.AsyncClient) -> None:
-    for _ in range(200):
-        try:
-            response = await client.get("/health")
-        except httpx.TransportError:
-            await asyncio.sleep(0.05)
-            continue
-        assert response.status_code == 200
-        return
-    raise AssertionError
