@@ -18,7 +18,7 @@ from projections.worker import Projector
 from runtime import auth, health
 from runtime.settings import Settings
 from tests.integration import given
-from tests.integration.asked import up
+from tests.integration.asked import TLS, up
 from tests.integration.hostile_queue import GivenQueue
 
 TOKEN = "a-token-for-tests"
@@ -190,6 +190,7 @@ async def _served(
                 base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
                 headers={"Authorization": f"Bearer {TOKEN}"},
                 timeout=30,
+                verify=TLS,
             ) as client,
         ):
             await up(client)
