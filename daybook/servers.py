@@ -154,6 +154,8 @@ def sqs(data: Path, port: int) -> Server:
         cwd=Path(folder),
         log_file=_log_file(data, "sqs"),
         ready=lambda: answers_http(port, "/_ministack/health"),
+        # It has nothing to lose, and would wait three seconds for long polls of those who are gone.
+        stop_signal=signal.SIGKILL,
     )
     return Server(f"http://{LOOPBACK}:{port}/000000000000/{QUEUE_NAME}", spec)
 
