@@ -11,10 +11,11 @@ import signal
 import ssl
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -261,15 +262,15 @@ def environment(service: Service | None, **more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def started(
-    *arguments: str, env: dict[str, str], cwd: Path = ROOT
+    *arguments: str, env: dict[str, str], cwd: Path = ROOT, errors: int | IO[bytes] = PIPE
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start `daybook arguments…`; end it, if it has not ended by itself."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daybook", *arguments),
         env=env,
         cwd=cwd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=PIPE,
+        stderr=errors,
     )
     try:
         yield process
@@ -292,10 +293,11 @@ async def second_api(service: Service) -> AsyncIterator[str]:
     """Serve the API a second time, against the same servers; return its URL."""
     port = servers.free_port()
     env = environment(service, DAYBOOK_PORT=str(port), DAYBOOK_LOG_LEVEL="ERROR")
-    async with started("serve", "all", env=env):
-        url = f"http://{servers.LOOPBACK}:{port}"
-        await until(lambda: is_ready(url), "the second API is ready")
-        yield url
+    with (service.data / "logs" / "second-api.log").open("ab") as errors:
+        async with started("serve", "all", env=env, errors=errors):
+            url = f"http://{servers.LOOPBACK}:{port}"
+            await until(lambda: is_ready(url), "the second API is ready")
+            yield url
 
 
 async def is_ready(url: str) -> bool:
