@@ -40,11 +40,12 @@ def no_real_aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def memory_for_files() -> Iterator[None]:
+def memory_for_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Make memory the temporary folder, of this process and those that it starts, if it has room.
 
     A container may have a /dev/shm of 64 MB; there everything stays on the disk.
     """
+    tmp_path_factory.getbasetemp()  # What pytest keeps for later sessions stays there, too.
     with pytest.MonkeyPatch.context() as patch:
         if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
             patch.setenv("TMPDIR", str(MEMORY))
