@@ -19,8 +19,7 @@ from daybook import __version__
 from daybook.replaying.options import Written, written
 from daybook.replaying.replay import CONTRIBUTIONS_MAX
 from daybook.replaying.views import View
-from daybook.serve import Side
-from daybook.serve import serve as serve_side
+from daybook.side import Side
 from events.notes import NoteError
 from events.schema import SchemaError
 from projections.sealing.export import ExportError
@@ -97,31 +96,33 @@ def drill(transfers: int, as_json: bool) -> None:
 @click.argument("side", type=click.Choice([side.value for side in Side]), default="all")
 def serve(side: str) -> None:
     """Serve the command API, the query API, or both."""
+    from daybook.serve import serve as serve_side  # noqa: PLC0415 - most commands need no HTTP
+
     _run_process(lambda given: serve_side(given, Side(side)))
 
 
 @cli.command()
 def relay() -> None:
     """Publish the log to SQS."""
-    from daybook import work  # noqa: PLC0415 - an API process doesn't need the workers
+    from daybook.workers import relay as worker  # noqa: PLC0415 - a process imports what it does
 
-    _run_process(work.relay)
+    _run_process(worker.run)
 
 
 @cli.command()
 def project() -> None:
     """Apply the log to the read models."""
-    from daybook import work  # noqa: PLC0415
+    from daybook.workers import project as worker  # noqa: PLC0415
 
-    _run_process(work.project)
+    _run_process(worker.run)
 
 
 @cli.command()
 def audit() -> None:
     """Verify behind the projector, for ever, and do the reconciliations asked for over HTTP."""
-    from daybook import work  # noqa: PLC0415
+    from daybook.workers import audit as worker  # noqa: PLC0415
 
-    _run_process(work.audit)
+    _run_process(worker.run)
 
 
 @cli.command()
@@ -299,9 +300,9 @@ def rebuild(
 @cli.command()
 def seal() -> None:
     """Seal the log: keep its Merkle tree, and sign a checkpoint of it again and again."""
-    from daybook import sealing  # noqa: PLC0415
+    from daybook.workers import seal as worker  # noqa: PLC0415
 
-    _run_process(sealing.seal)
+    _run_process(worker.run)
 
 
 @cli.command("seal-key")

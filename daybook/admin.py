@@ -5,7 +5,6 @@ from collections.abc import Collection
 
 from runtime import auth, database
 from runtime import migrate as migrations
-from runtime import queue as queues
 from runtime.problems import Invalid, NotFound
 from runtime.settings import Settings
 
@@ -14,6 +13,8 @@ _LEDGER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 async def migrate(settings: Settings) -> list[str]:
     """Apply missing migrations and create the queue if it isn't there."""
+    from runtime import queue as queues  # noqa: PLC0415 - slow to import, and a token needs none
+
     applied = await migrations.migrate(settings.database_url)
     async with queues.connect(settings.queue_url) as queue:
         await queue.ensure()

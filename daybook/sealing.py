@@ -1,4 +1,4 @@
-"""Sealing from the command line: make a key, run the sealer, verify, export."""
+"""What was sealed, from the command line: make a key, verify, export."""
 
 import os
 from collections.abc import Sequence
@@ -7,17 +7,15 @@ from secrets import token_bytes, token_hex
 
 import msgspec
 
-from daybook import __version__
 from daybook.progress import progress
 from events import notes
 from events.notes import NoteError, Signer, Verifier
 from projections.auditing.reconcile import ROLE as AUDITOR_ROLE
-from projections.sealing import export, offsite, receipts, sealer
+from projections.sealing import export, receipts, sealer
 from projections.sealing.findings import Finding, Verdict
 from projections.sealing.receipts import ReceiptError
-from projections.sealing.sealer import ROLE, Sealer
 from projections.sealing.verify import verify_log
-from runtime import database, health, loop, telemetry
+from runtime import database
 from runtime.problems import Invalid
 from runtime.settings import Settings
 
@@ -37,26 +35,6 @@ class CheckedReceipt(msgspec.Struct, frozen=True):
     def intact(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
-
-
-async def seal(settings: Settings) -> None:
-    """Seal the log until SIGINT or SIGTERM. Raises NoteError, Invalid."""
-    if settings.seal_key_file is None:
-        detail = "DAYBOOK_SEAL_KEY_FILE is not set; `daybook seal-key FILE` makes a key."
-        raise Invalid("seal_key_missing", detail)
-    signers = sealer.signers(settings.seal_key_file)
-    stop = loop.stop_on_signals()
-    async with (
-        offsite.opened_if(settings.seal_checkpoints) as place,
-        database.pool(settings.database_url, ROLE, 1) as pool,
-    ):
-        app = health.application(
-            __version__, {"database": lambda: pool.fetchval("SELECT 1"), "seal": _not_refused}
-        )
-        worker = Sealer(settings, signers, place)
-        async with health.served(app, settings.host, settings.health_port):
-            await loop.run_forever("the sealer", worker.run_once, worker.rest, stop)
-        await worker.close()
 
 
 def key(file: Path, name: str | None) -> Verifier:
@@ -152,9 +130,3 @@ def verdict_as_text(verdict: Verdict) -> str:
     return "\n".join(
         [*lines, "intact" if verdict.intact else f"{verdict.finding_count:,} findings"]
     )
-
-
-async def _not_refused() -> None:
-    for metric in telemetry.SEAL_REFUSED.collect():
-        if any(sample.value for sample in metric.samples):
-            raise RuntimeError("the log does not follow from what was sealed; see the log")

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from enum import StrEnum
 from typing import Any
 
 from litestar import Litestar, Router, get
@@ -23,6 +22,7 @@ import query_side.routes
 import query_side.statements.routes
 from daybook import __version__
 from daybook.openapi import document
+from daybook.side import Side
 from events import schema as schemas
 from runtime import database, health
 from runtime import queue as queues
@@ -31,14 +31,6 @@ from runtime.http import EXCEPTION_HANDLERS, Answer
 from runtime.settings import Settings
 
 API_PATH = "/api/v1"
-
-
-class Side(StrEnum):
-    """Which side of the ledger a process serves."""
-
-    COMMAND = "command"
-    QUERY = "query"
-    ALL = "all"
 
 
 @get("/openapi.json")

@@ -80,8 +80,8 @@ async def postgres(
     }
     if any((files.install / "lib").glob("pg_stat_statements.*")):
         settings["shared_preload_libraries"] = "pg_stat_statements"
-    if not fsync:
-        settings |= {"fsync": "off", "full_page_writes": "off"}
+    if not fsync:  # Its files may be in memory, so there must be few; checkpoints cost little.
+        settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
     spec = Spec(
         name="postgres",
         argv=(
@@ -154,6 +154,8 @@ def sqs(data: Path, port: int) -> Server:
         cwd=Path(folder),
         log_file=_log_file(data, "sqs"),
         ready=lambda: answers_http(port, "/_ministack/health"),
+        # It has nothing to lose, and would wait three seconds for long polls of those who are gone.
+        stop_signal=signal.SIGKILL,
     )
     return Server(f"http://{LOOPBACK}:{port}/000000000000/{QUEUE_NAME}", spec)
 

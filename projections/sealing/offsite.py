@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from runtime import bucket as buckets
 from runtime.problems import Unavailable
 
 SUFFIX = ".checkpoint"
@@ -96,6 +95,8 @@ async def opened(where: str) -> AsyncIterator[Place]:
         yield Folder(Path(where))
         return
     prefix = parts.path.strip("/")
+    from runtime import bucket as buckets  # noqa: PLC0415 - slow to import, and a folder needs none
+
     async with buckets.connect(parts.netloc, f"{prefix}/" if prefix else "") as bucket:
         yield bucket
 

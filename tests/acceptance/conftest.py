@@ -4,7 +4,7 @@ A test that needs the program to itself gets a ledger of its own; tests that kil
 `mortal`, in one xdist group, so that nobody else is disturbed.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,30 @@ amount_max = "500.00"
 name = "customer"
 """
 SHARED_BUFFERS = "64MB"
+ERRORS_MAX = 20
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, with a failure, what the services said was wrong: their logs go when they do."""
+    report = yield
+    if report.failed:
+        for name, running in item.funcargs.items():
+            if isinstance(running, Service):
+                report.sections.append((f"errors of {name}", _errors(running.data / "logs")))
+    return report
+
+
+def _errors(folder: Path) -> str:
+    lines = [
+        f"{path.name}: {line}"
+        for path in sorted(folder.glob("*.log"))
+        for line in path.read_text(errors="replace").splitlines()
+        if '"level":"ERROR"' in line
+    ]
+    return "\n".join(lines[-ERRORS_MAX:]) or "none"
 
 
 class OpenLedger(Protocol):

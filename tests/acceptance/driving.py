@@ -8,12 +8,14 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -23,7 +25,8 @@ import msgspec
 from litestar.routes import HTTPRoute
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from daybook.up import Service
 from runtime import auth
 from runtime.settings import Settings
@@ -41,6 +44,8 @@ REQUEST_S_MAX = 30.0
 WAIT_S_MAX = 30.0
 COMMAND_S_MAX = 60.0
 POLL_S = 0.05
+# Nothing here speaks TLS; a client without a context of its own reads all CAs, 25 ms each time.
+TLS = ssl.create_default_context()
 OUTCOMES = """
     SELECT notification_id AS position, originator_id AS id, topic, data ->> 'key' AS key
     FROM (
@@ -197,6 +202,7 @@ def client(url: str, token: str | None = None) -> httpx.AsyncClient:
         timeout=REQUEST_S_MAX,
         limits=httpx.Limits(max_connections=128, max_keepalive_connections=128),
         trust_env=False,
+        verify=TLS,
     )
 
 
@@ -256,15 +262,15 @@ def environment(service: Service | None, **more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def started(
-    *arguments: str, env: dict[str, str], cwd: Path = ROOT
+    *arguments: str, env: dict[str, str], cwd: Path = ROOT, errors: int | IO[bytes] = PIPE
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start `daybook arguments…`; end it, if it has not ended by itself."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daybook", *arguments),
         env=env,
         cwd=cwd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=PIPE,
+        stderr=errors,
     )
     try:
         yield process
@@ -287,10 +293,11 @@ async def second_api(service: Service) -> AsyncIterator[str]:
     """Serve the API a second time, against the same servers; return its URL."""
     port = servers.free_port()
     env = environment(service, DAYBOOK_PORT=str(port), DAYBOOK_LOG_LEVEL="ERROR")
-    async with started("serve", "all", env=env):
-        url = f"http://{servers.LOOPBACK}:{port}"
-        await until(lambda: is_ready(url), "the second API is ready")
-        yield url
+    with (service.data / "logs" / "second-api.log").open("ab") as errors:
+        async with started("serve", "all", env=env, errors=errors):
+            url = f"http://{servers.LOOPBACK}:{port}"
+            await until(lambda: is_ready(url), "the second API is ready")
+            yield url
 
 
 async def is_ready(url: str) -> bool:

@@ -4,6 +4,8 @@ import asyncio
 import csv
 import json
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from daybook.up import Service, read_run
 from tests.acceptance.driving import (
     API,
+    ROOT,
     Database,
     Ledger,
     client,
@@ -102,6 +105,14 @@ async def test_help_names_every_command() -> None:
         line.split()[0] for line in finished.out.partition("Commands:")[2].splitlines() if line
     }
     assert listed >= SUBCOMMANDS
+
+
+def test_the_command_line_itself_imports_no_server_and_no_aws() -> None:
+    """They take most of a second; each command imports what it alone needs."""
+    code = "import sys, daybook.__main__; print(*{'aiobotocore', 'litestar'} & sys.modules.keys())"
+    command = [sys.executable, "-c", code]
+    imported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert imported.stdout.split() == []
 
 
 @pytest.mark.parametrize("arguments", NEEDS_A_DATABASE, ids=" ".join)

@@ -1,5 +1,7 @@
 """How the integration tests ask the read API over real HTTP, with nothing else running."""
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,11 +9,16 @@ from typing import Any
 import httpx
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from runtime import auth, health
 from tests.integration import given
 
 TOKEN = "a-token-for-tests"
+POLL_S = 0.01
+POLLS_MAX = 1_000
+# Nothing here speaks TLS; a client without a context of its own reads all CAs, 25 ms each time.
+TLS = ssl.create_default_context()
 
 
 @asynccontextmanager
@@ -27,10 +34,24 @@ async def asking_over_http(
     async with (
         health.served(app, servers.LOOPBACK, port),
         httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(retries=5),
             base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
             headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=30,
+            verify=TLS,
         ) as client,
     ):
+        await up(client)
         yield client
+
+
+async def up(client: httpx.AsyncClient) -> None:
+    """Return as soon as the server that `client` asks is there."""
+    for _ in range(POLLS_MAX):
+        try:
+            response = await client.get("/health")
+        except httpx.TransportError:
+            await asyncio.sleep(POLL_S)
+            continue
+        assert response.status_code == 200
+        return
+    raise AssertionError(client.base_url)

@@ -10,7 +10,8 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from command_side.commands import Capture, Command, Hold, Part, Refund, Schedule, Settle, Transfer
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from events.vocabulary import Rate, Stage, transaction_id
 from runtime import auth
 from tests.integration import given

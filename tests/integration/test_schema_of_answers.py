@@ -12,11 +12,13 @@ import httpx
 import pytest
 
 from daybook import servers
-from daybook.serve import Side, application
+from daybook.serve import application
+from daybook.side import Side
 from projections.worker import Projector
 from runtime import auth, health
 from runtime.settings import Settings
 from tests.integration import given
+from tests.integration.asked import TLS, up
 from tests.integration.hostile_queue import GivenQueue
 
 TOKEN = "a-token-for-tests"
@@ -188,9 +190,10 @@ async def _served(
                 base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
                 headers={"Authorization": f"Bearer {TOKEN}"},
                 timeout=30,
+                verify=TLS,
             ) as client,
         ):
-            await _up(client)
+            await up(client)
             yield client
     finally:
         projecting.cancel()
@@ -205,15 +208,3 @@ async def _projecting(settings: Settings) -> None:
             await asyncio.sleep(0.01)
     finally:
         await worker.close()
-
-
-async def _up(client: httpx.AsyncClient) -> None:
-    for _ in range(200):
-        try:
-            response = await client.get("/health")
-        except httpx.TransportError:
-            await asyncio.sleep(0.05)
-            continue
-        assert response.status_code == 200
-        return
-    raise AssertionError

@@ -207,7 +207,7 @@ async def test_terminated_backends_lose_and_double_nothing(
     database_url: str, cache_url: str
 ) -> None:
     """Every submission ends in an outcome that is in the log, or in Unavailable."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=20)
+    settings = given.settings(database_url, cache_url, batch_commands_max=20, claim_lease_s=1)
     commands = [given.transfer(f"k{n}", amount=n + 1) for n in range(600)]
     async with given.writing(settings) as one, given.writing(settings) as two:
         killing = asyncio.create_task(_terminations(database_url))
@@ -324,7 +324,7 @@ async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url
 
 async def test_a_writer_that_stops_tells_everybody(database_url: str, cache_url: str) -> None:
     """Those in hand and those in the queue get Unavailable; afterwards each key has one effect."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=2)
+    settings = given.settings(database_url, cache_url, batch_commands_max=2, claim_lease_s=1)
     commands = [given.transfer(f"k{n}") for n in range(6)]
     async with contextlib.AsyncExitStack() as stack:
         writer = await stack.enter_async_context(given.writing(settings))
