@@ -71,6 +71,7 @@ RIGHTS = {
     "external.decisions": {AUDITOR: "S", MATCHER: "SI"},
     "read.discrepancies": {READER: "S", AUDITOR: "SI"},
     "read.places": {AUDITOR: "SIUD"},
+    "read.four_ways": {AUDITOR: "SIU"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
     "seal.secret": {READER: "S", AUDITOR: "S", SEALER: "S"},

@@ -25,6 +25,7 @@ VIEWS = (
     *("books", "command_accounts", "command_standings", "command_books"),
 )
 EXTERNAL = ROOT / "projections/sql/external.sql"
+FOUR_WAY = ROOT / "projections/sql/fourway.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -58,9 +59,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
     # The four-way view asks as the auditor.
     **dict.fromkeys(("lines_summed", "unmatched_entries_summed"), (MATCHER, AUDITOR)),
-    **dict.fromkeys(
-        ("balances_of_ledger", "entries_of_accounts_summed", "last_statements"), (AUDITOR,)
-    ),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", FOUR_WAY.read_text()), (AUDITOR,)),
     **dict.fromkeys(
         (
             "entries_between",

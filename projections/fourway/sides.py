@@ -5,10 +5,11 @@
                                  └── statements of others: matched or not, closing balances
 
 Most of the log is folded before the snapshot in which the sides are compared, as a reconciliation
-does it. Memory is bounded by the auditor's books of the ledger. It says that accounts differ, and
-which; `daybook reconcile` names the rows.
+does it. Memory is bounded by the auditor's books of the ledger. It says how many accounts differ,
+and which are off the most; `daybook reconcile` names the rows.
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -28,6 +29,8 @@ from runtime.sql import Row, queries
 
 SQL = queries("projections")
 PAGE_ACCOUNTS_MAX = 1_000
+# Of those that have something to say, the worst are listed, and all are counted.
+ACCOUNTS_MAX = 100
 POSTED = "posted"
 
 
@@ -76,6 +79,11 @@ class External(msgspec.Struct, frozen=True):
         left = self.lines.unmatched.count + self.lines.proposed.count + self.entries.count
         return not left and self.closing in (None, self.ledger_closing)
 
+    @property
+    def off(self) -> int:
+        """Return by how much the last balances differ, in minor units."""
+        return 0 if self.closing is None else abs(self.closing - self.ledger_closing)
+
 
 class OfAccount(msgspec.Struct, frozen=True):
     """An account that has statements, or that differs."""
@@ -90,6 +98,18 @@ class OfAccount(msgspec.Struct, frozen=True):
         """Return whether the read models show what the log says."""
         return self.log == self.read_models
 
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Return the place in the list: wrong views first, then statements; the most off first.
+
+        Minor units of different currencies are compared as they are: it is an order, not a sum.
+        """
+        if not self.projected:
+            sums = zip(_sums(self.log), _sums(self.read_models), strict=True)
+            return 0, -max(abs(one - other) for one, other in sums), self.account_id
+        assert self.external is not None, "the account has nothing to say"
+        return 2 if self.external.agrees else 1, -self.external.off, self.account_id
+
 
 class Published(msgspec.Struct, frozen=True):
     """How far the relay is; `waiting` events of the ledger are not published, `since` then."""
@@ -103,7 +123,9 @@ class Published(msgspec.Struct, frozen=True):
 class FourWay(msgspec.Struct, frozen=True):
     """A ledger at `position`, which the log and the read models are both at; `head` ends the log.
 
-    `missing` is the first position that the log has not. Totals are by currency.
+    `missing` is the first position that the log has not. Totals are by currency. `differing` of all
+    accounts are not shown as the log has them; `stated` have statements, of which `unsettled` do
+    not agree. `accounts` are the worst of them, `left_out` the others.
     """
 
     ledger: str
@@ -112,10 +134,14 @@ class FourWay(msgspec.Struct, frozen=True):
     at: datetime
     missing: int | None
     account_count: int
+    differing: int
+    stated: int
+    unsettled: int
     log: dict[str, Entries]
     read_models: dict[str, Entries]
     published: Published
     accounts: list[OfAccount]
+    left_out: int
 
 
 class _Folded:
@@ -187,6 +213,8 @@ async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Pr
         external = await _external(connection, folded, statements)
         published = await _published(connection, ledger, head, lag_s_max)
     sides = _sides(folded, shown, external)
+    telling = [each for each in sides if each.external is not None or not each.projected]
+    worst = heapq.nsmallest(ACCOUNTS_MAX, telling, key=lambda each: each.order)
     return FourWay(
         ledger=ledger,
         position=checkpoint,
@@ -194,10 +222,14 @@ async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Pr
         at=datetime.now(UTC),
         missing=folded.missing,
         account_count=len(sides),
+        differing=sum(not each.projected for each in telling),
+        stated=len(external),
+        unsettled=sum(not each.agrees for each in external.values()),
         log=_totals([each.log for each in sides]),
         read_models=_totals([each.read_models for each in sides]),
         published=published,
-        accounts=[each for each in sides if each.external is not None or not each.projected],
+        accounts=worst,
+        left_out=len(telling) - len(worst),
     )
 
 
@@ -212,6 +244,13 @@ def _sides(
         )
         for account_id in sorted(of_log | shown.keys() | external.keys())
     ]
+
+
+def _sums(side: Side | None) -> list[int]:
+    """Return an account's sums on one side; zeros if that side has no such account."""
+    if side is None:
+        return [0] * (len(COUNTERS) + 2)
+    return [*side.counters.values(), side.entries.debits, side.entries.credits]
 
 
 def _totals(sides: Sequence[Side | None]) -> dict[str, Entries]:
