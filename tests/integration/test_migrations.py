@@ -44,9 +44,10 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "try_lock_checkpoint": (RELAY, SEALER),
     "move_checkpoint": (RELAY, PROJECTOR, AUDITOR, SEALER),
     **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
-    "tiles": (SEALER, READER, AUDITOR),
-    "latest_checkpoint": (SEALER, READER, AUDITOR),
-    "secret": (READER, AUDITOR),
+    "tiles": (SEALER, READER, AUDITOR, REPAIRER, None),
+    "latest_checkpoint": (SEALER, READER, AUDITOR, REPAIRER, None),
+    "secret": (READER, AUDITOR, REPAIRER, None),
+    "read_at": (AUDITOR, REPAIRER),
     "stream": (READER,),
     **dict.fromkeys(
         ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
