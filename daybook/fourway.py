@@ -79,7 +79,7 @@ def _statements(external: Shown) -> list[str]:
     closing = external["closing_balance"]
     return [
         (
-            f"  statements   {external['starts_on']} to {external['ends_on']} in "
+            f"  statements   {external['starts_on']} to {external['ends_on']}{_gap(external)} in "
             f"{external['currency']}, closing {'unknown' if closing is None else _plain(closing)}, "
             f"ledger {_plain(external['ledger_balance'])}"
         ),
@@ -89,6 +89,11 @@ def _statements(external: Shown) -> list[str]:
             for name, each in sums.items()
         ),
     ]
+
+
+def _gap(external: Shown) -> str:
+    days = external["days_not_covered"]
+    return f" but for {days:,} days" if days else ""
 
 
 def _plain(raw: Any) -> str:  # noqa: ANN401 - an exact JSON number

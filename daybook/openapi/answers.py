@@ -866,13 +866,15 @@ class StatedLines(Struct):
 class StatedAccount(Struct):
     """An account's statements; both balances are those of the last one's end.
 
-    `unmatched_entries` are the ledger's, of days that a statement covers.
+    `unmatched_entries` are the ledger's, of days that a statement covers; `days_not_covered` lie
+    between the first and the last.
     """
 
     currency: str
     agrees: bool
     starts_on: date
     ends_on: date
+    days_not_covered: int
     closing_balance: Money | None
     ledger_balance: Money
     lines: StatedLines

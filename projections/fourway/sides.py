@@ -33,6 +33,8 @@ PAGE_ACCOUNTS_MAX = 1_000
 ACCOUNTS_MAX = 100
 POSTED = "posted"
 
+Period = tuple[date, date]
+
 
 class Entries(msgspec.Struct):
     """What was posted: how many entries, and their sums in minor units."""
@@ -62,16 +64,31 @@ class External(msgspec.Struct, frozen=True):
     """An account's statements: what is matched, and how the last one closed.
 
     `ledger_closing` is what the log says of the end of that day (UTC, by when entries took effect);
-    both are signed as money in the account. `entries` are those of the statements' days that are
-    in no match.
+    both are signed as money in the account. `days` are the periods (first, last) that statements
+    cover, without overlap; `entries` are those of these days that are in no match.
     """
 
     lines: Lines
     entries: Sums
-    starts_on: date
-    ends_on: date
+    days: list[Period]
     closing: int | None
     ledger_closing: int
+
+    @property
+    def starts_on(self) -> date:
+        """Return the first day that is covered."""
+        return self.days[0][0]
+
+    @property
+    def ends_on(self) -> date:
+        """Return the last one."""
+        return self.days[-1][1]
+
+    @property
+    def uncovered(self) -> int:
+        """Return how many days in between no statement covers: what happened then is not stated."""
+        covered = sum((last - first).days + 1 for first, last in self.days)
+        return (self.ends_on - self.starts_on).days + 1 - covered
 
     @property
     def agrees(self) -> bool:
@@ -269,6 +286,14 @@ async def _statements(connection: Executor, ledger: str) -> dict[str, Row]:
     return {row["account_id"]: row for row in rows}
 
 
+async def _covered(connection: Executor, ledger: str) -> dict[str, list[Period]]:
+    """Return the days that each account's statements cover."""
+    days: dict[str, list[Period]] = {}
+    for row in await connection.fetch(SQL["covered_days"], ledger):
+        days.setdefault(row["account_id"], []).append((row["starts_on"], row["ends_on"]))
+    return days
+
+
 async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
     """Return each account's balance row beside the sums of its entries."""
     shown: dict[str, Side] = {}
@@ -293,24 +318,17 @@ async def _external(
 ) -> dict[str, External]:
     found = {}
     lines = await summary.of_ledger(connection, folded.ledger)
+    covered = await _covered(connection, folded.ledger)
     for account_id, row in statements.items():
         # Of a log that has lost the account, nothing of it is left to be signed.
         tally = folded.tally(account_id) or Tally(row["currency"])
         of = Account(folded.ledger, account_id, tally.currency, Normal(tally.normal_side))
-        entries = Sums()
-        for side in await connection.fetch(
-            SQL["unmatched_entries_summed"],
-            folded.ledger,
-            account_id,
-            *store.bounds(row["starts_on"], row["ends_on"]),
-        ):
-            entries.add(side["movements"], of.signed(side["side"], side["amount"]))
+        days = covered[account_id]
         net = folded.closings[account_id]
         found[account_id] = External(
             lines=lines.get(account_id, Lines(row["currency"])),
-            entries=entries,
-            starts_on=row["starts_on"],
-            ends_on=row["ends_on"],
+            entries=await summary.unmatched_entries(connection, of, days),
+            days=days,
             closing=row["closing"],
             ledger_closing=net if tally.normal_side == "debit" else -net,
         )

@@ -158,6 +158,7 @@ def _external(external: External, schema: Schema) -> Shown:
         "agrees": external.agrees,
         "starts_on": external.starts_on,
         "ends_on": external.ends_on,
+        "days_not_covered": external.uncovered,
         **amount("closing_balance", external.closing, decimals),
         **amount("ledger_balance", external.ledger_closing, decimals),
         "lines": {state: _sums(getattr(external.lines, state), decimals) for state in LINE_STATES},

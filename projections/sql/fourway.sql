@@ -19,13 +19,23 @@ WHERE
 GROUP BY e.account_id, e.currency, e.side;
 
 -- name: last_statements
--- Of each account, the days that its statements cover, and how the last of them closed.
-SELECT DISTINCT ON (s.account_id)
-    s.account_id, s.currency, s.ends_on, s.closing, s.statement_id,
-    min(s.starts_on) OVER (PARTITION BY s.account_id) AS starts_on
+-- Of each account, how the last of its statements closed.
+SELECT DISTINCT ON (s.account_id) s.account_id, s.currency, s.ends_on, s.closing
 FROM external.statements AS s
 WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
 ORDER BY s.account_id ASC, s.ends_on DESC, s.statement_number DESC;
+
+-- name: covered_days
+-- Of each account, the days that its statements cover: periods with days between them.
+SELECT c.account_id, lower(period.days) AS starts_on, upper(period.days) - 1 AS ends_on
+FROM (
+    SELECT s.account_id, range_agg(daterange(s.starts_on, s.ends_on, '[]')) AS days
+    FROM external.statements AS s
+    WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
+    GROUP BY s.account_id
+) AS c
+CROSS JOIN unnest(c.days) AS period (days)
+ORDER BY c.account_id, lower(period.days);
 
 -- name: ask_four_way
 -- One a ledger: while it is under way, whoever asks again changes nothing.

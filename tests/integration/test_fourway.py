@@ -183,6 +183,32 @@ async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url:
     assert (external.lines.unmatched.count, external.entries.count) == (0, 0)
 
 
+async def test_days_between_statements_are_not_expected_to_be_stated(database_url: str) -> None:
+    """What was posted on them is no discrepancy; once a statement covers them, it is one."""
+    days = [given.START + timedelta(days=number) for number in range(4)]
+    for number, day in enumerate(days, 1):
+        transfer = given.transfer(f"in-{number}", source=BANK, amount=100 * number)
+        await given.written(database_url, [transfer], now=lambda _: day)  # noqa: B023 - called now
+    await given.project(database_url)
+    first, gap, _, last = (day.date() for day in days)
+    await imported(database_url, f"{first},1.00,in-1,one,1.00")
+    await imported(database_url, f"{last},4.00,in-4,four,10.00")
+    found, report = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.starts_on, external.ends_on, external.uncovered) == (first, last, 2)
+    assert (external.entries.count, external.lines.matched.count) == (0, 2)
+    left = "entries that no statement has"
+    assert left not in report["verdicts"]["external"]["explanation"]
+    assert f"{first} to {last} but for 2 days in USD" in fourway.as_text(report)
+    await imported(database_url, f"{gap},9.00,other,what,9.00")
+    found, report = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.uncovered, external.entries.count, external.entries.incoming) == (1, 1, 200)
+    assert left in report["verdicts"]["external"]["explanation"]
+
+
 async def test_the_worst_accounts_are_listed_and_all_are_counted(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
