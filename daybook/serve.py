@@ -14,6 +14,7 @@ import projections.app
 import projections.auditing.routes
 import projections.auditing.runs.routes
 import projections.external.routes
+import projections.fourway.routes
 import projections.repairing.routes
 import projections.sealing.routes
 import query_side.app
@@ -56,6 +57,7 @@ def application(settings: Settings, side: Side) -> Litestar:
             *query_side.events.routes.ROUTES,
             *projections.auditing.routes.ROUTES,
             *projections.auditing.runs.routes.ROUTES,
+            *projections.fourway.routes.ROUTES,
             *projections.repairing.routes.ROUTES,
             *projections.sealing.routes.ROUTES,
             *projections.external.routes.ROUTES,

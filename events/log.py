@@ -93,6 +93,11 @@ async def rows_after(
     return await connection.fetch(SQL["read_after"], position, until, limit)
 
 
+async def rows_at(connection: Executor, positions: Sequence[int]) -> Sequence[Row]:
+    """Return the events at these positions, as stored, in order."""
+    return await connection.fetch(SQL["read_at"], positions)
+
+
 async def pages(
     connection: Executor, after: int, until: int, mentioning: str | None = None
 ) -> AsyncIterator[list[Recorded]]:
@@ -101,17 +106,24 @@ async def pages(
     With `mentioning`, only those whose state holds that account id as a JSON string: a coarse
     filter that spares the reader most of the log.
     """
+    async for rows in stored_pages(connection, after, until, mentioning):
+        yield [codec.recorded(row) for row in rows]
+
+
+async def stored_pages(
+    connection: Executor, after: int, until: int, mentioning: str | None = None
+) -> AsyncIterator[Sequence[Row]]:
+    """Yield the same as stored, for those who look at the bytes first."""
     position = after
     while position < until:
         if mentioning is None:
-            page = await read_after(connection, position, PAGE_EVENTS_MAX, until)
+            rows = await rows_after(connection, position, PAGE_EVENTS_MAX, until)
         else:
             needle = f'"{mentioning}"'.encode()
             rows = await connection.fetch(
                 SQL["read_mentioning"], position, until, needle, PAGE_EVENTS_MAX
             )
-            page = [codec.recorded(row) for row in rows]
-        if not page:
+        if not rows:
             return
-        yield page
-        position = page[-1].position
+        yield rows
+        position = rows[-1]["notification_id"]

@@ -31,6 +31,11 @@ TARGET = f"CREATE TEMPORARY TABLE IF NOT EXISTS target AS SELECT {PLACE} AS posi
 AT = "(SELECT position FROM target)"
 # One of the last, each of which has a time of its own.
 LATE = "((SELECT position FROM events.head) - 2)"
+# The first transaction that has a reference.
+SPLIT = f"""(
+    SELECT min(notification_id) FROM {LOG}
+    WHERE convert_from(state, 'UTF8') LIKE '%"reference":"INV-%'
+)"""
 FORGET_TARGET = "DROP TABLE IF EXISTS target"
 EDIT = f"""
     UPDATE {LOG} SET state = convert_to(regexp_replace(
@@ -147,6 +152,18 @@ CASES = (
         SHUT,
         f"SELECT {AT} AS position",
         reconcile=OF_AMOUNT,
+    ),
+    _attack(
+        "an event's reference is edited",
+        "No amount: only what a transaction says of itself. The seal alone knows which side lies.",
+        {F.EVENT_ALTERED},
+        OPEN,
+        f"""UPDATE {LOG} SET state = convert_to(replace(
+            convert_from(state, 'UTF8'), '"reference":"INV-1"', '"reference":"INV-2"'
+        ), 'UTF8') WHERE notification_id = {SPLIT}""",
+        SHUT,
+        f"SELECT {SPLIT} AS position",
+        reconcile=frozenset({K.TRANSACTION_MISMATCH}),
     ),
     _attack(
         "an event is deleted",

@@ -837,6 +837,122 @@ class StatementDifferences(Struct):
     next: str | None
 
 
+# --- the four-way view ----------------------------------------------------------------------------
+
+
+class SideTotal(Struct):
+    """Entries that were posted, and their sums."""
+
+    count: int
+    debits: Money
+    credits: Money
+
+
+class AccountSide(PostedAndPending, kw_only=True):
+    """An account on one side: its counters, and the entries that make what is posted."""
+
+    currency: str
+    entries: SideTotal
+
+
+class StatedLines(Struct):
+    """Lines of an account's statements, by what became of them."""
+
+    accepted: Tally
+    proposed: Tally
+    unmatched: Tally
+
+
+class StatedAccount(Struct):
+    """An account's statements; both balances are those of the last one's end.
+
+    `unmatched_entries` are the ledger's, of days that a statement covers; `days_not_covered` lie
+    between the first and the last.
+    """
+
+    currency: str
+    agrees: bool
+    starts_on: date
+    ends_on: date
+    days_not_covered: int
+    closing_balance: Money | None
+    ledger_balance: Money
+    lines: StatedLines
+    unmatched_entries: Tally
+
+
+class FourWayAccount(Struct):
+    """An account that is not shown as the log has it, or that has statements."""
+
+    account_id: str
+    agrees: bool
+    log: AccountSide | None
+    read_models: AccountSide | None
+    external: StatedAccount | None
+
+
+class Verdict(Struct):
+    """Whether a side agrees, and what there is to say."""
+
+    agrees: bool
+    explanation: str
+
+
+class Verdicts(Struct):
+    """Of each side."""
+
+    log: Verdict
+    read_models: Verdict
+    published: Verdict
+    external: Verdict
+
+
+class PublishedSide(Struct):
+    """How far the relay is; so many of the ledger's events wait, the first one since then."""
+
+    position: Position
+    waiting: int
+    since: datetime | None
+
+
+class FourWayReport(Struct):
+    """A ledger at `position`, of a log that ends at `head`; totals are by currency.
+
+    The worst 100 accounts are listed: first those that are not shown as the log has them
+    (`differingCount`), then those whose statements do not agree (`unsettledCount`, of
+    `statedCount`), then the others with statements. `leftOut` more would follow.
+    """
+
+    ledger: str
+    status: Literal["CLEAN", "DISCREPANCIES"]
+    position: Position
+    head: Position
+    timestamp: datetime
+    verdicts: Verdicts
+    log: dict[str, SideTotal]
+    read_models: dict[str, SideTotal]
+    published: PublishedSide
+    accountCount: int  # noqa: N815
+    differingCount: int  # noqa: N815
+    statedCount: int  # noqa: N815
+    unsettledCount: int  # noqa: N815
+    accounts: list[FourWayAccount]
+    leftOut: int  # noqa: N815
+
+
+class FourWay(Struct):
+    """The ledger's view as it stands. `report` is the last one, until there is a newer one."""
+
+    status: Literal["QUEUED", "RUNNING", "CLEAN", "DISCREPANCIES", "FAILED"]
+    progress: Progress
+    failure: str | None
+    askedAt: datetime  # noqa: N815
+    startedAt: datetime | None  # noqa: N815
+    updatedAt: datetime  # noqa: N815
+    finishedAt: datetime | None  # noqa: N815
+    report: FourWayReport | None
+
+
 # --- the service --------------------------------------------------------------------------------
 
 

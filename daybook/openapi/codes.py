@@ -225,6 +225,8 @@ KIND = _codes("kind_unknown")
 ONE_RECONCILIATION = READ_PATH | _codes(
     "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
 )
+FOUR_WAY = READ_PATH | _codes("parameter_unknown", "parameter_repeated", "control_character")
+NO_FOUR_WAY = _codes("four_way_not_found")
 REPAIR = (
     READ
     | NO_ACCOUNT
@@ -250,6 +252,7 @@ _STATUS = {
         "transaction_not_found",
         "account_not_found",
         "reconciliation_not_found",
+        "four_way_not_found",
         "repair_not_found",
         "tile_not_found",
         "statement_not_found",

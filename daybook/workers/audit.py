@@ -18,7 +18,7 @@ async def run(settings: Settings) -> None:
         auditor, runner = Auditor(settings), Runner(settings)
         async with health.served(app, settings.host, settings.health_port):
             asked = asyncio.create_task(
-                loop.run_forever("a reconciliation", runner.run_once, runner.rest, stop)
+                loop.run_forever("what was asked for", runner.run_once, runner.rest, stop)
             )
             await loop.run_forever("the auditor", auditor.follow, auditor.rest, stop)
             # A long run is not waited for: the next process goes on with it.

@@ -37,3 +37,10 @@ FROM events.daybook_events
 WHERE notification_id > $1 AND notification_id <= $2 AND position($3::bytea IN state) > 0
 ORDER BY notification_id
 LIMIT $4;
+
+-- name: read_at
+-- Single events, wherever they are.
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM events.daybook_events
+WHERE notification_id = ANY($1::bigint[])
+ORDER BY notification_id;

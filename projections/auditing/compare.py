@@ -50,6 +50,8 @@ class Run:
         self.compared: dict[str, int] = {}
         # Of one that never ends: rows (table, key) that are known to differ, and told of.
         self.known: set[tuple[str, ...]] = set()
+        # … and the run that walks what was verified again.
+        self.patrol: Run | None = None
         # How many pages were read row by row, as their text was not the one expected.
         self.pages_explained = 0
 

@@ -6,7 +6,8 @@
 
 Registers can only be compared where the fold is as far as the projector was in the same snapshot,
 so they wait until it is, and for a second to have gone by; a round far behind compares journals
-only. Some more of the balances are taken in turn, so that one which nobody moves is looked at, too.
+only. Some more of the balances are taken in turn, so that one which nobody moves is looked at, too,
+and so is a page of what the journals had long before (`patrol.py`).
 A row that differs is told of once, until it has been right again.
 """
 
@@ -28,7 +29,7 @@ from events.vocabulary import (
     TransactionEvent,
     TransferPosted,
 )
-from projections.auditing import audited, compare, discrepancies
+from projections.auditing import audited, compare, discrepancies, patrol
 from projections.auditing.audited import Register
 from projections.auditing.compare import Run, Scope
 from projections.auditing.discrepancies import Discrepancy, Kind
@@ -133,8 +134,10 @@ class Auditor:
                     run.position = until
                     break
                 self._touch(page, await compare_page(run, connection, page))
+            self._know(patrol.named(run.findings.kept))
             if run.position == checkpoint:
                 await self._registers(connection)
+                self._tell_once(*await patrol.walk(connection, run))
             await self._delays(connection)
         await self._tell(connection, checkpoint, run.position - before)
         return run.position - before
@@ -186,7 +189,12 @@ class Auditor:
         for name in found.keys() - run.known:
             run.findings.add(found[name])
         run.known -= looked_at
-        run.known |= found.keys()
+        self._know(found)
+
+    def _know(self, found: Mapping[tuple[str, ...], Discrepancy]) -> None:
+        """Remember what was told of, as far as there is room."""
+        if len(self._run.known) < ROWS_MAX:
+            self._run.known |= found.keys()
 
     async def _tell(self, connection: database.Connection, checkpoint: int, events: int) -> None:
         """Store what was found, with the place in the same transaction; metrics and log lines."""

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from events.expected import Closing, Moment, Standing, Tally
+from events.replay import Books
 from projections.auditing.compare import Run
 
 LEVEL = 1  # Three quarters of the best compression, in a tenth of its time.
@@ -27,6 +28,7 @@ class Place(msgspec.Struct):
     standings: dict[UUID, Standing]
     closings: dict[str, Closing]
     known: list[tuple[str, ...]]
+    patrol: "Place | None" = None
 
 
 _PLACE = msgspec.json.Decoder(Place)
@@ -34,8 +36,17 @@ _PLACE = msgspec.json.Decoder(Place)
 
 def packed(run: Run) -> bytes:
     """Return where `run` stands."""
+    return zlib.compress(msgspec.json.encode(_place(run)), LEVEL)
+
+
+def unpacked(run: Run, place: bytes) -> None:
+    """Let `run` stand where it stood."""
+    _stand(run, _PLACE.decode(zlib.decompress(place)))
+
+
+def _place(run: Run) -> Place:
     books = run.books
-    place = Place(
+    return Place(
         run.position,
         run.settled,
         run.open_times,
@@ -46,16 +57,17 @@ def packed(run: Run) -> bytes:
         books.standings,
         books.closings,
         sorted(run.known),
+        None if run.patrol is None else _place(run.patrol),
     )
-    return zlib.compress(msgspec.json.encode(place), LEVEL)
 
 
-def unpacked(run: Run, place: bytes) -> None:
-    """Let `run` stand where it stood."""
-    found = _PLACE.decode(zlib.decompress(place))
+def _stand(run: Run, found: Place) -> None:
     run.position, run.settled, run.open_times = found.position, found.settled, found.open_times
     run.events_read, run.compared = found.events_read, found.compared
     run.findings.kinds, run.known = found.kinds, set(found.known)
     books = run.books
     books.accounts = {(ledger, account): tally for ledger, account, tally in found.accounts}
     books.standings, books.closings = found.standings, found.closings
+    if found.patrol is not None:
+        run.patrol = Run(run.scope, Books())
+        _stand(run.patrol, found.patrol)

@@ -119,12 +119,8 @@ async def totals(connection: Executor, of: Statement) -> Totals:
     lines = summary.per_account(rows).get(of.account.account_id, Lines(of.row["currency"]))
     entries = Sums()
     if of.row["starts_on"] is not None:
-        bounds = store.bounds(of.row["starts_on"], of.row["ends_on"])
-        account = of.account
-        for row in await connection.fetch(
-            SQL["unmatched_entries_summed"], account.ledger, account.account_id, *bounds
-        ):
-            entries.add(row["movements"], account.signed(row["side"], row["amount"]))
+        days = [(of.row["starts_on"], of.row["ends_on"])]
+        entries = await summary.unmatched_entries(connection, of.account, days)
     counted = await connection.fetch(SQL["matches_counted"], known_as, of.terms.days)
     holding = [row for row in counted if row["status"] != "rejected"]
     matches = dict.fromkeys(("proposed", "accepted", "rejected"), 0)

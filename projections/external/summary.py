@@ -3,10 +3,13 @@
 Sums are minor units, without a sign: what came in and what went out stand beside each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 import msgspec
 
+from projections.external import store
+from projections.external.store import Account
 from runtime.database import Executor
 from runtime.sql import Row, queries
 
@@ -66,3 +69,19 @@ async def of_ledger(connection: Executor, ledger: str) -> dict[str, Lines]:
     The role is the matcher's or the auditor's.
     """
     return per_account(await connection.fetch(SQL["lines_summed"], ledger, None))
+
+
+async def unmatched_entries(
+    connection: Executor, account: Account, days: Sequence[tuple[date, date]]
+) -> Sums:
+    """Return the account's entries that are in no match, of days (first, last) that are covered.
+
+    What was posted on other days is not expected in any statement. Periods must not overlap.
+    """
+    starts, ends = zip(*(store.bounds(first, last) for first, last in days), strict=True)
+    sums = Sums()
+    for row in await connection.fetch(
+        SQL["unmatched_entries_summed"], account.ledger, account.account_id, starts, ends
+    ):
+        sums.add(row["movements"], account.signed(row["side"], row["amount"]))
+    return sums

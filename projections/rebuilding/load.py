@@ -12,16 +12,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from events import log
+from events import codec, log
 from events.vocabulary import AccountOpened, BooksClosed, Recorded
 from projections.folds import page as pages
 from projections.folds.page import Page
 from projections.rebuilding import tables
 from projections.rebuilding.rows import lines
 from projections.rebuilding.tables import JOURNALS, REBUILT, REGISTERS
+from projections.repairing import plan
+from projections.sealing.sealed import Seal
 from runtime.database import Connection
 from runtime.problems import Rejected
-from runtime.sql import as_rows, queries
+from runtime.sql import Row, as_rows, queries
 
 SQL = queries("projections")
 PAGE_EVENTS_MAX = 2_000
@@ -95,11 +97,11 @@ class Folded:
 
 
 async def load(
-    connections: Sequence[Connection], folded: Folded, until: int, progress: Progress
+    connections: Sequence[Connection], folded: Folded, seal: Seal, until: int, progress: Progress
 ) -> None:
     """Fold the whole log up to `until` into the empty tables; one connection a journal, one more.
 
-    Raises Rejected.
+    Every event is compared with `seal`, which has a connection of its own. Raises Rejected.
     """
     reader, *writers = connections
     async with AsyncExitStack() as stack:
@@ -107,7 +109,10 @@ async def load(
             name: await stack.enter_async_context(_copying(connection, name))
             for name, connection in zip(JOURNALS, writers, strict=True)
         }
-        async for events in _ahead(log.pages(reader, 0, until)):
+        async for rows in _ahead(log.stored_pages(reader, 0, until)):
+            if (position := await seal.broken(rows)) is not None:
+                raise Rejected("log_unsound", plan.unsealed(position).explanation)
+            events = [codec.recorded(row) for row in rows]
             for first in range(0, len(events), PAGE_EVENTS_MAX):
                 folded.take(events[first : first + PAGE_EVENTS_MAX])
                 for name, piece in folded.journals().items():
@@ -191,14 +196,12 @@ async def _copying(connection: Connection, name: str) -> AsyncIterator[asyncio.Q
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _ahead(
-    events: AsyncIterator[list[Recorded]],
-) -> AsyncIterator[list[Recorded]]:
+async def _ahead(pages: AsyncIterator[Sequence[Row]]) -> AsyncIterator[Sequence[Row]]:
     """Ask for the next page while this one is folded."""
-    asked = asyncio.ensure_future(anext(events, None))
+    asked = asyncio.ensure_future(anext(pages, None))
     try:
         while (page := await asked) is not None:
-            asked = asyncio.ensure_future(anext(events, None))
+            asked = asyncio.ensure_future(anext(pages, None))
             yield page
     finally:
         asked.cancel()

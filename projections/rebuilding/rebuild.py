@@ -21,9 +21,12 @@ from projections.rebuilding import tables
 from projections.rebuilding.comparison import Compared, compare
 from projections.rebuilding.load import Folded, Progress, load
 from projections.rebuilding.swap import swap
+from projections.repairing import plan
+from projections.sealing import sealed
+from projections.sealing.sealed import Seal, SealError
 from runtime import database
 from runtime.database import Connection
-from runtime.problems import Conflict
+from runtime.problems import Conflict, Rejected
 from runtime.sql import queries
 
 SQL = queries("projections")
@@ -62,9 +65,10 @@ async def rebuild(
     """Rebuild, as the login that owns the tables. Raises Conflict, Rejected, Unavailable."""
     rebuild_id, started, folded = uuid4(), datetime.now(UTC), Folded()
     async with _connections(database_url) as (lock, *others):
+        seal = await _seal(lock)
         await tables.create(lock)
         try:
-            await load(others, folded, await _checkpoint(lock), progress)
+            await load(others, folded, seal, await _checkpoint(lock), progress)
             progress("indexing", 0, 1)
             await tables.index(others[:BUILDERS])
             progress("comparing", 0, 1)
@@ -114,6 +118,14 @@ async def drop_old(database_url: str) -> None:
 
 async def _checkpoint(connection: Connection) -> int:
     return await checkpoints.read(connection, checkpoints.PROJECTOR)
+
+
+async def _seal(connection: Connection) -> Seal:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        try:
+            return await sealed.opened(connection)
+        except SealError as error:
+            raise Rejected("log_unsound", plan.unprovable(str(error)).explanation) from error
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ found then must differ from the log in the same way.
     event_unreadable     bytes of the log are damaged              restore the log from a backup
     event_misplaced      an event is in a stream that isn't its    restore the log from a backup
     time_reversed        events are not in the order of time       restore the log from a backup
+    seal_broken          an event is not what was sealed, or the   prove the log; then restore the
+                         seal itself is not what was signed        one of the two that was changed
     log_contradicted     both sides agree against the log          prove the log; then rebuild
 
 The log is the only truth, so what is wrong with the log itself is never written into a view.
@@ -24,11 +26,12 @@ import msgspec
 from projections.auditing.discrepancies import Kind
 
 ROWS_MAX = 10_000
+COUNTERS = {"debits_posted", "credits_posted", "debits_pending", "credits_pending"}
 # Columns of money travel as text: integers of minor units, exact for every client.
-AMOUNTS = {
-    *("amount", "debits_posted", "credits_posted", "debits_pending", "credits_pending"),
-    *("overdraft_limit", "used"),
-}
+AMOUNTS = COUNTERS | {"amount", "overdraft_limit", "used"}
+COMMAND_ACCOUNTS = "command.accounts"
+# What both sides tell of an account.
+WITNESSES = {COMMAND_ACCOUNTS, "read.balances", "read.accounts"}
 
 Row = Mapping[str, Any]
 
@@ -151,24 +154,25 @@ def contradictions(changes: Sequence[Change]) -> list[Obstacle]:
     """Return the accounts of which both sides tell the same, and the log something else.
 
     The read side and the command side are written by different code, in different transactions, as
-    different roles. If a counter of both is off by the same amount, it is not them that changed.
+    different roles. If a counter of both is off by the same amount, or both allow the same that the
+    log does not, it is not them that changed.
     """
-    off: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+    off: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
     for change in changes:
-        if change.table in ("read.balances", "command.accounts"):
-            key = (change.key["ledger"], change.key["account_id"])
-            off.setdefault(key, {})[change.table] = _off(change)
+        if change.table in WITNESSES:
+            sides = off.setdefault((change.key["ledger"], change.key["account_id"]), ({}, {}))
+            sides[change.table == COMMAND_ACCOUNTS].update(_off(change))
     return [
         Obstacle(
             code="log_contradicted",
             ledger=ledger,
             account_id=account_id,
-            explanation=f"Both sides agree on the counters of account {account_id}, and the log"
-            " contradicts both: it is the log that was changed, until `daybook verify` or a backup"
-            " proves it whole. If it is, rebuild the read models, then repair.",
+            explanation=f"Both sides agree on account {account_id}, and the log contradicts both:"
+            " it is the log that was changed, until `daybook verify` or a backup proves it whole."
+            " If it is, rebuild the read models, then repair.",
         )
-        for (ledger, account_id), sides in sorted(off.items())
-        if len(sides) == 2 and _agree(*sides.values())  # noqa: PLR2004 - both sides
+        for (ledger, account_id), (read, command) in sorted(off.items())
+        if read.items() & command.items()
     ]
 
 
@@ -213,6 +217,25 @@ def time_reversed(position: int, ledger: str) -> Obstacle:
     )
 
 
+def unsealed(position: int) -> Obstacle:
+    """Say that an event is not the one that was sealed at its position, or is gone."""
+    return Obstacle(
+        code="seal_broken",
+        position=position,
+        explanation=f"The event at position {position} is not what was sealed there: the log was"
+        " changed since, or its seal. `daybook verify` tells which; restore it from a backup.",
+    )
+
+
+def unprovable(problem: str) -> Obstacle:
+    """Say that the seal cannot be asked."""
+    return Obstacle(
+        code="seal_broken",
+        explanation=f"The log cannot be compared with its seal: {problem}. `daybook verify` says"
+        " what was changed; restore it from a backup.",
+    )
+
+
 def shown(row: Row | None) -> dict[str, Any] | None:
     """Return a row as it is shown to people and clients."""
     if row is None:
@@ -226,13 +249,14 @@ def _text(value: Any) -> Any:  # noqa: ANN401 - an amount, several, or none
     return None if value is None else str(value)
 
 
-def _off(change: Change) -> dict[str, int]:
-    """Return by how much each counter is off, of those that are."""
+def _off(change: Change) -> dict[str, Any]:
+    """Return by how much each counter is off, of those that are; and what else is not right."""
     before, after = change.before or {}, change.after or {}
-    counters = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
-    off = {name: before.get(name, 0) - after.get(name, 0) for name in counters}
-    return {name: amount for name, amount in off.items() if amount}
-
-
-def _agree(one: dict[str, int], other: dict[str, int]) -> bool:
-    return any(other.get(name) == amount for name, amount in one.items())
+    off: dict[str, Any] = {}
+    if change.before is not None and change.after is not None:
+        off = {name: before[name] for name in change.columns}
+    for name in COUNTERS & (before.keys() | after.keys()):
+        off.pop(name, None)
+        if amount := before.get(name, 0) - after.get(name, 0):
+            off[name] = amount
+    return off

@@ -1,7 +1,8 @@
 """Find every row that is not as the log says: the auditor's books beside each view, one snapshot.
 
 The same views as a reconciliation's (`projections/auditing/audited.py`), but whole rows instead of
-sentences, and what is needed to go on from here once the views are locked.
+sentences, and what is needed to go on from here once the views are locked. Every event is compared
+with what was sealed of it before it is folded (`proof.py`).
 
     #   read                              compared with
     1   log after 0, to the checkpoint    the journals: page by page
@@ -36,6 +37,7 @@ from projections.auditing.audited import ENTRIES, MENTIONS, MOMENTS, TRANSACTION
 from projections.auditing.discrepancies import OF_ENTRIES, differing
 from projections.repairing import plan as plans
 from projections.repairing.plan import ROWS_MAX, Change, Obstacle, Plan, Wanted
+from projections.repairing.proof import Proof
 from runtime.database import Executor
 from runtime.sql import queries
 
@@ -73,6 +75,7 @@ class Survey:
         self._ledgers: dict[UUID, str] = {}
         self._half: dict[tuple[Any, ...], Change] = {}
         self._last_at = datetime.min.replace(tzinfo=UTC)
+        self.proof = Proof(connection, self._in_the_way)
 
     @property
     def plan(self) -> Plan:
@@ -88,6 +91,11 @@ class Survey:
             changes=chosen,
             obstacles=obstacles[:OBSTACLES_MAX],
         )
+
+    @property
+    def differing(self) -> set[int]:
+        """The positions of what differs, as far as it is kept."""
+        return {change.position for change in self._changes}
 
     def fold(self, page: list[Recorded]) -> tuple[list[Line], list[Outcome], list[Mention]]:
         """Book a page; note what the log itself tells of its own damage."""
@@ -309,6 +317,7 @@ async def survey(connection: Executor, wanted: Wanted, progress: Progress | None
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found.checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
         found.head = (await log.head(connection)).position
+        await found.proof.begin(found.head)
         try:
             if found.only is None:
                 await _everything(found, progress)
@@ -325,7 +334,7 @@ async def _everything(found: Survey, progress: Progress | None) -> None:
         await found.register(view, found.checkpoint)
     found.hold()
     last = found.checkpoint
-    async for page in log.pages(found.connection, found.checkpoint, found.head):
+    async for page in found.proof.pages(found.checkpoint, found.head):
         found.positions(page, last)
         found.fold(page)
         last = page[-1].position
@@ -342,7 +351,7 @@ async def _journals(found: Survey, progress: Callable[[int], object]) -> None:
     timed = found.wanted.ledger is None
     last = settled = 0
     going_on: list[Moment] = []
-    async for page in log.pages(found.connection, 0, found.checkpoint):
+    async for page in found.proof.pages(0, found.checkpoint):
         found.positions(page, last)
         first, last = last, page[-1].position
         lines, outcomes, named = found.fold(page)
@@ -368,8 +377,8 @@ async def _journals(found: Survey, progress: Callable[[int], object]) -> None:
 
 async def _account(found: Survey, key: tuple[str, str]) -> None:
     """Go through one account's events: entries, mentions, policy and counters, on both sides."""
-    connection, after = found.connection, 0
-    async for page in log.pages(connection, 0, found.checkpoint, mentioning=key[1]):
+    after = 0
+    async for page in found.proof.pages(0, found.checkpoint, key[1]):
         lines, _, named = found.fold(page)
         last = page[-1].position
         await found.journal(ENTRIES, after, last, lines)
@@ -380,9 +389,10 @@ async def _account(found: Survey, key: tuple[str, str]) -> None:
     for view, query in OF_ACCOUNT:
         await _account_row(found, view, query, key, found.checkpoint)
     found.hold()
-    async for page in log.pages(connection, found.checkpoint, found.head, mentioning=key[1]):
+    async for page in found.proof.pages(found.checkpoint, found.head, key[1]):
         found.fold(page)
     await _account_row(found, audited.COMMAND_ACCOUNTS, SQL["command_account"], key, found.head)
+    await found.proof.look_at(found.differing)
 
 
 async def _account_row(

@@ -14,10 +14,10 @@ import logging
 from collections.abc import Sequence
 
 from events import checkpoints, notes, tiles
-from events.merkle import HASH_BYTES
 from events.notes import Checkpoint, NoteError, Signer
-from projections.sealing import offsite
+from projections.sealing import offsite, sealed
 from projections.sealing.offsite import Place
+from projections.sealing.sealed import SealError
 from runtime import database, telemetry
 from runtime.settings import Settings
 from runtime.sql import queries
@@ -28,10 +28,6 @@ SQL = queries("projections")
 ROLE = "daybook_sealer"
 # Whole tiles of level 0: 64 of them.
 PAGE_EVENTS_MAX = 16_384
-
-
-class SealError(RuntimeError):
-    """The log does not follow from what was sealed: somebody changed one of the two."""
 
 
 class Sealer:
@@ -109,7 +105,7 @@ class Sealer:
                 f"off the box there is a checkpoint of {ahead} events, and the log has "
                 f"{size + count}: events were lost or removed"
             )
-        last = await self._last_tiles(connection, size)
+        last = await sealed.last_tiles(connection, size)
         grown = tiles.grow(size, last, page["nodes"])
         root = tiles.root(size + count, last | {tile.level: tile.hashes for tile in grown})
         note = self._sign(Checkpoint(self._signers[0].name, size + count, root))
@@ -136,27 +132,6 @@ class Sealer:
             return None
         name = await self._place.after(offsite.name_of(size))
         return None if name is None else offsite.size_of(name) or None
-
-    async def _last_tiles(self, connection: database.Connection, size: int) -> dict[int, bytes]:
-        """Return the last tile of each level, as it was signed. Raises SealError."""
-        latest = await connection.fetchrow(SQL["latest_checkpoint"])
-        if (0 if latest is None else latest["size"]) != size:
-            raise SealError(f"the last checkpoint is not of the {size} events that were sealed")
-        if latest is None:
-            return {}
-        wanted = tiles.edge(size)
-        rows = await connection.fetch(SQL["tiles"], *map(list, zip(*wanted, strict=True)))
-        last = {row["level"]: bytes(row["nodes"]) for row in rows}
-        widths = {level: tiles.width_at(level, index, size) for level, index in wanted}
-        if {level: len(row) // HASH_BYTES for level, row in last.items()} != widths:
-            raise SealError(f"the last tiles are not those of {size} events")
-        try:
-            signed = notes.checkpoint(notes.unverified(latest["note"]))
-        except NoteError as error:
-            raise SealError(f"the checkpoint of size {size} is damaged: {error}") from error
-        if (signed.size, signed.root) != (size, tiles.root(size, last)):
-            raise SealError(f"the tiles are not those of the checkpoint of size {size}")
-        return last
 
     def _sign(self, checkpoint: Checkpoint) -> str:
         return notes.sign(checkpoint.text, self._signers)

@@ -274,26 +274,38 @@ ORDER BY e.position, e.line
 LIMIT $7;
 
 -- name: unmatched_entries_summed
--- The same, counted and added up by side.
+-- The same of one or more periods that do not overlap, counted and added up by side.
+WITH covered AS (
+    SELECT
+        p.starts_at, p.ends_at,
+        coalesce((
+            SELECT m.position FROM read.moments AS m
+            WHERE m.recorded_at < p.starts_at ORDER BY m.recorded_at DESC LIMIT 1
+        ), 0) AS after,
+        coalesce((
+            SELECT m.position FROM read.moments AS m
+            WHERE m.recorded_at < p.ends_at ORDER BY m.recorded_at DESC LIMIT 1
+        ), 0) AS until
+    FROM unnest($3::timestamptz[], $4::timestamptz[]) AS p (starts_at, ends_at)
+),
+
+of_account AS (
+    SELECT e.position, e.line, e.side, e.amount
+    FROM covered AS c
+    INNER JOIN read.entries AS e ON c.after < e.position AND c.until >= e.position
+    WHERE
+        e.ledger = $1 AND e.account_id = $2 AND e.kind = 'posted' AND e.effective_at IS NULL
+    UNION ALL
+    SELECT e.position, e.line, e.side, e.amount
+    FROM covered AS c
+    INNER JOIN read.entries AS e ON c.starts_at <= e.effective_at AND c.ends_at > e.effective_at
+    WHERE e.ledger = $1 AND e.account_id = $2 AND e.kind = 'posted'
+)
+
 SELECT e.side, count(*) AS movements, sum(e.amount) AS amount
-FROM read.entries AS e
+FROM of_account AS e
 WHERE
-    e.ledger = $1 AND e.account_id = $2 AND e.kind = 'posted'
-    AND (
-        (
-            e.effective_at IS NULL
-            AND e.position > coalesce((
-                SELECT m.position FROM read.moments AS m
-                WHERE m.recorded_at < $3 ORDER BY m.recorded_at DESC LIMIT 1
-            ), 0)
-            AND e.position <= coalesce((
-                SELECT m.position FROM read.moments AS m
-                WHERE m.recorded_at < $4 ORDER BY m.recorded_at DESC LIMIT 1
-            ), 0)
-        )
-        OR (e.effective_at >= $3 AND e.effective_at < $4)
-    )
-    AND NOT EXISTS (
+    NOT EXISTS (
         SELECT FROM external.match_entries AS m
         WHERE m.position = e.position AND m.line = e.line AND m.live
     )

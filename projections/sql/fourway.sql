@@ -19,10 +19,59 @@ WHERE
 GROUP BY e.account_id, e.currency, e.side;
 
 -- name: last_statements
--- Of each account, the days that its statements cover, and how the last of them closed.
-SELECT DISTINCT ON (s.account_id)
-    s.account_id, s.currency, s.ends_on, s.closing, s.statement_id,
-    min(s.starts_on) OVER (PARTITION BY s.account_id) AS starts_on
+-- Of each account, how the last of its statements closed.
+SELECT DISTINCT ON (s.account_id) s.account_id, s.currency, s.ends_on, s.closing
 FROM external.statements AS s
 WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
 ORDER BY s.account_id ASC, s.ends_on DESC, s.statement_number DESC;
+
+-- name: covered_days
+-- Of each account, the days that its statements cover: periods with days between them.
+SELECT c.account_id, lower(period.days) AS starts_on, upper(period.days) - 1 AS ends_on
+FROM (
+    SELECT s.account_id, range_agg(daterange(s.starts_on, s.ends_on, '[]')) AS days
+    FROM external.statements AS s
+    WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
+    GROUP BY s.account_id
+) AS c
+CROSS JOIN unnest(c.days) AS period (days)
+ORDER BY c.account_id, lower(period.days);
+
+-- name: ask_four_way
+-- One a ledger: while it is under way, whoever asks again changes nothing.
+INSERT INTO read.four_ways AS f (ledger, status, asked_at, updated_at)
+VALUES ($1, 'queued', now(), now())
+ON CONFLICT ON CONSTRAINT four_ways_pkey DO UPDATE SET
+    status = 'queued', asked_at = now(), started_at = NULL, updated_at = now(), finished_at = NULL,
+    position = 0, target = 0, failure = NULL
+WHERE f.status NOT IN ('queued', 'running');
+
+-- name: four_way
+-- As it stands.
+SELECT
+    ledger, status, position, target, asked_at, started_at, updated_at, finished_at, failure, report
+FROM read.four_ways WHERE ledger = $1;
+
+-- name: queued_four_ways
+-- Those that were begun by a process that died are as good as new ones.
+SELECT ledger FROM read.four_ways
+WHERE status IN ('queued', 'running') ORDER BY asked_at LIMIT $1;
+
+-- name: begin_four_way
+-- It is folded from the beginning, also if a process died over it.
+UPDATE read.four_ways SET status = 'running', started_at = now(), updated_at = now()
+WHERE ledger = $1 AND status IN ('queued', 'running')
+RETURNING TRUE;
+
+-- name: move_four_way
+-- How far it is, for whoever waits.
+UPDATE read.four_ways SET position = $2, target = $3, updated_at = now()
+WHERE ledger = $1 AND status = 'running';
+
+-- name: end_four_way
+-- A failure leaves the last report as it is.
+UPDATE read.four_ways
+SET
+    status = $2, report = coalesce($3, report), failure = $4, updated_at = now(),
+    finished_at = now()
+WHERE ledger = $1 AND status = 'running';

@@ -85,6 +85,8 @@ NEEDS = {
     "GET /reconciliations": Needs("read"),
     "GET /reconciliations/{reconciliation_id}": Needs("read"),
     "GET /reconciliations/{reconciliation_id}/discrepancies": Needs("read"),
+    "POST /four-way": Needs("reconcile", {}),
+    "GET /four-way": Needs("read"),
     "POST /repairs": Needs("repair", {"account_id": "{account_id}"}),
     "GET /repairs": Needs("read"),
     "GET /repairs/{repair_id}": Needs("read"),
@@ -123,8 +125,8 @@ SERVICE_WIDE = {
 GUARDED = [route for route in routes() if str(route) not in OPEN]
 guarded = pytest.mark.parametrize("route", GUARDED, ids=str)
 
-# They show one's own reconciliations, which are further on the second time.
-GOING_ON = {"POST /reconciliations", "GET /reconciliations"}
+# They show one's own work that was asked for, which is further on the second time.
+GOING_ON = {"POST /reconciliations", "GET /reconciliations", "POST /four-way"}
 
 # Ids of nothing, for every name of a part of a path.
 NO_TILE = {"level": "7", "tile": "999"}

@@ -22,7 +22,7 @@ from daybook.openapi.operations import OPERATIONS, Operation
 from daybook.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.documented import settled
-from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes
+from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes, until
 
 # The document's own schema, as https://spec.openapis.org/oas/3.1/schema/2022-10-07 publishes it.
 SPECIFICATION = ROOT / "tests/schemas/openapi-3.1.schema.json"
@@ -94,6 +94,37 @@ async def test_every_example_is_answered_as_documented(
     if WRITE:
         _write(answers)
     assert WRITE or not differing, "\n\n".join(differing)
+
+
+async def test_a_four_way_report_is_as_described(
+    document: Document, open_ledger: OpenLedger
+) -> None:
+    """Asked for, waited for, and read, with a statement that does not agree."""
+    ledger = await open_ledger(("admin",))
+    posted = await ledger.posted(amount=b"10", destination="bank:till")
+    lines = f"d,a,r,b\n{posted['created_at'][:10]},12.50,other,12.50\n"
+    imported = await ledger.http.post(
+        f"{API}/statements?account_id=bank:till&map.date=d&map.amount=a&map.reference=r&map.balance=b",
+        content=lines,
+        headers={"Content-Type": "text/csv"},
+    )
+    assert imported.status_code == 201, imported.text
+    assert (await ledger.http.post(f"{API}/four-way")).status_code == 202
+    answer = await ledger.http.get(f"{API}/four-way")
+
+    async def ended() -> bool:
+        nonlocal answer
+        answer = await ledger.http.get(f"{API}/four-way")
+        return answer.json()["status"] not in {"QUEUED", "RUNNING"}
+
+    await until(ended, "the view is made")
+    described = document["paths"]["/four-way"]["get"]["responses"]["200"]["content"]
+    _validate(_strict(document), described, None, answer.text)
+    assert (answer.json()["status"], answer.json()["failure"]) == ("DISCREPANCIES", None)
+    report = _json(answer.text)["report"]
+    assert [each["account_id"] for each in report["accounts"]] == ["bank:till"]
+    assert report["accounts"][0]["external"]["ledger_balance"] == Decimal("-10.00")
+    assert {side for side, told in report["verdicts"].items() if not told["agrees"]} == {"external"}
 
 
 async def _send(

@@ -7,14 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from daybook import fourway as shown
-from projections.auditing import fourway
-from projections.auditing.fourway import FourWay
+from daybook import fourway
 from projections.auditing.reconcile import ROLE
+from projections.auditing.runs.worker import Runner
 from projections.external import importing, parse_csv
 from projections.external.importing import Upload
 from projections.external.matching import Terms
 from projections.external.reading import Format, Reader
+from projections.fourway import asked, sides, views
+from projections.fourway.sides import FourWay
+from runtime.http import ENCODER
 from runtime.problems import NotFound
 from tests.integration import given
 
@@ -34,9 +36,9 @@ PUBLISHED = "UPDATE events.checkpoints SET position = {position} WHERE reader = 
 async def seen(database_url: str, lag_s_max: float = LATE_S) -> tuple[FourWay, dict[str, Any]]:
     """Return the ledger `demo` as it is, and as it is shown."""
     async with given.connected(database_url, ROLE) as connection:
-        found = await fourway.view(connection, "demo", lag_s_max, lambda _done, _total: None)
-    report = shown.shown(found, given.SCHEMA)
-    assert shown.as_text(report)
+        found = await sides.view(connection, "demo", lag_s_max, lambda _done, _total: None)
+    report = views.shown(found, given.SCHEMA)
+    assert fourway.as_text(report)
     return found, report
 
 
@@ -79,11 +81,11 @@ async def test_the_command_line_reports_a_ledger_that_there_is(database_url: str
     """As JSON as well as text; a name that was mistyped is not a ledger that agrees."""
     await given.written(database_url, [given.transfer("one")])
     await given.project(database_url)
-    report = await shown.report(given.settings(database_url), "demo")
+    report = await fourway.report(given.settings(database_url), "demo")
     assert json.loads(msgspec.json.encode(report, enc_hook=str))["accountCount"] == 2
-    assert shown.as_text(report).startswith("ledger demo at position")
+    assert fourway.as_text(report).startswith("ledger demo at position")
     with pytest.raises(NotFound):
-        await shown.report(given.settings(database_url), "demi")
+        await fourway.report(given.settings(database_url), "demi")
 
 
 async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str) -> None:
@@ -179,3 +181,107 @@ async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url:
     assert external is not None
     assert (external.closing, external.ledger_closing) == (1_000, 1_000)
     assert (external.lines.unmatched.count, external.entries.count) == (0, 0)
+
+
+async def test_days_between_statements_are_not_expected_to_be_stated(database_url: str) -> None:
+    """What was posted on them is no discrepancy; once a statement covers them, it is one."""
+    days = [given.START + timedelta(days=number) for number in range(4)]
+    for number, day in enumerate(days, 1):
+        transfer = given.transfer(f"in-{number}", source=BANK, amount=100 * number)
+        await given.written(database_url, [transfer], now=lambda _: day)  # noqa: B023 - called now
+    await given.project(database_url)
+    first, gap, _, last = (day.date() for day in days)
+    await imported(database_url, f"{first},1.00,in-1,one,1.00")
+    await imported(database_url, f"{last},4.00,in-4,four,10.00")
+    found, report = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.starts_on, external.ends_on, external.uncovered) == (first, last, 2)
+    assert (external.entries.count, external.lines.matched.count) == (0, 2)
+    left = "entries that no statement has"
+    assert left not in report["verdicts"]["external"]["explanation"]
+    assert f"{first} to {last} but for 2 days in USD" in fourway.as_text(report)
+    await imported(database_url, f"{gap},9.00,other,what,9.00")
+    found, report = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.uncovered, external.entries.count, external.entries.incoming) == (1, 1, 200)
+    assert left in report["verdicts"]["external"]["explanation"]
+
+
+async def test_the_worst_accounts_are_listed_and_all_are_counted(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First those whose rows are wrong, by how much, then statements; the others are a number."""
+    people = {"ann": 5, "bea": 500, "cat": 50}
+    await given.written(
+        database_url,
+        [
+            given.transfer("in-1", source=BANK, amount=1_000),
+            *(given.transfer(who, destination=who) for who in people),
+        ],
+    )
+    await given.project(database_url)
+    await imported(database_url, f"{DAY},9.00,other,what,9.00")
+    async with given.connected(database_url) as owner:
+        for who, off in people.items():
+            await owner.execute(
+                "UPDATE read.balances SET debits_pending = $1 WHERE account_id = $2", off, who
+            )
+    found, report = await seen(database_url)
+    assert [each.account_id for each in found.accounts] == ["bea", "cat", "ann", BANK]
+    assert (report["differingCount"], report["statedCount"], report["unsettledCount"]) == (3, 1, 1)
+    assert report["leftOut"] == 0
+    monkeypatch.setattr(sides, "ACCOUNTS_MAX", 2)
+    found, report = await seen(database_url)
+    assert [each.account_id for each in found.accounts] == ["bea", "cat"]
+    assert (report["differingCount"], report["unsettledCount"], report["leftOut"]) == (3, 1, 2)
+    assert report["verdicts"]["external"]["explanation"].endswith(": 1 accounts.")
+    assert "and 2 accounts more" in fourway.as_text(report)
+
+
+async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: str) -> None:
+    """One at a time; the report is that of the command line, and stays until the next one."""
+    await given.rich_log(database_url, count=5)
+    await given.project(database_url)
+    settings = given.settings(database_url)
+    runner = Runner(settings)
+    async with given.connected(database_url, ROLE) as connection:
+        with pytest.raises(NotFound):
+            await asked.row_of(connection, "demo")
+        first = await asked.ask(connection, "demo")
+        again = await asked.ask(connection, "demo")
+        assert (first["status"], again["asked_at"]) == ("queued", first["asked_at"])
+        assert await runner.run_once() > 0
+        row = await asked.row_of(connection, "demo")
+        assert (row["status"], row["position"], row["failure"]) == ("clean", row["target"], None)
+        report = json.loads(row["report"])
+        told = json.loads(ENCODER.encode(await fourway.report(settings, "demo")))
+        assert report | {"timestamp": None} == told | {"timestamp": None}
+        assert (await asked.ask(connection, "demo"))["report"] == row["report"]
+        assert await runner.run_once() > 0
+        assert await runner.run_once() == 0
+    await runner.close()
+
+
+async def test_a_view_that_cannot_be_made_fails_and_says_why(database_url: str) -> None:
+    """The last report is still there; after a process that died over it, the next begins again."""
+    await given.rich_log(database_url, count=5)
+    await given.project(database_url)
+    runner = Runner(given.settings(database_url))
+    async with given.connected(database_url, ROLE) as connection:
+        await asked.ask(connection, "demo")
+        await connection.execute("UPDATE read.four_ways SET status = 'running'")
+        await runner.run_once()
+        kept = (await asked.row_of(connection, "demo"))["report"]
+        await given.execute(
+            database_url,
+            "ALTER TABLE events.daybook_events DISABLE TRIGGER ALL",
+            "UPDATE events.daybook_events SET state = '\\x7b' WHERE notification_id = 9",
+        )
+        await asked.ask(connection, "demo")
+        await runner.run_once()
+        row = await asked.row_of(connection, "demo")
+    await runner.close()
+    assert (row["status"], row["report"]) == ("failed", kept)
+    assert "9" in row["failure"]

@@ -71,11 +71,12 @@ RIGHTS = {
     "external.decisions": {AUDITOR: "S", MATCHER: "SI"},
     "read.discrepancies": {READER: "S", AUDITOR: "SI"},
     "read.places": {AUDITOR: "SIUD"},
+    "read.four_ways": {AUDITOR: "SIU"},
     "runtime.tokens": {WRITER: "S", READER: "S", AUDITOR: "S"},
     "runtime.migrations": {},
-    "seal.secret": {READER: "S", AUDITOR: "S", SEALER: "S"},
-    "seal.tiles": {READER: "S", AUDITOR: "S", SEALER: "SIU"},
-    "seal.checkpoints": {READER: "S", AUDITOR: "S", SEALER: "SI"},
+    "seal.secret": {READER: "S", AUDITOR: "S", REPAIRER: "S", SEALER: "S"},
+    "seal.tiles": {READER: "S", AUDITOR: "S", REPAIRER: "S", SEALER: "SIU"},
+    "seal.checkpoints": {READER: "S", AUDITOR: "S", REPAIRER: "S", SEALER: "SI"},
 }  # fmt: skip
 VERBS = {
     "S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE",

@@ -25,6 +25,7 @@ VIEWS = (
     *("books", "command_accounts", "command_standings", "command_books"),
 )
 EXTERNAL = ROOT / "projections/sql/external.sql"
+FOUR_WAY = ROOT / "projections/sql/fourway.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "command_side": (WRITER,),
@@ -43,9 +44,10 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     "try_lock_checkpoint": (RELAY, SEALER),
     "move_checkpoint": (RELAY, PROJECTOR, AUDITOR, SEALER),
     **dict.fromkeys(("unsealed", "leaf_hashes", "put_tiles", "add_checkpoint"), (SEALER,)),
-    "tiles": (SEALER, READER, AUDITOR),
-    "latest_checkpoint": (SEALER, READER, AUDITOR),
-    "secret": (READER, AUDITOR),
+    "tiles": (SEALER, READER, AUDITOR, REPAIRER, None),
+    "latest_checkpoint": (SEALER, READER, AUDITOR, REPAIRER, None),
+    "secret": (READER, AUDITOR, REPAIRER, None),
+    "read_at": (AUDITOR, REPAIRER),
     "stream": (READER,),
     **dict.fromkeys(
         ("checkpoints_after", "sealed_size", "log_bounds", "guards", "excessive_rights"),
@@ -58,9 +60,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
     **dict.fromkeys(re.findall(r"-- name: (\w+)", EXTERNAL.read_text()), (MATCHER,)),
     # The four-way view asks as the auditor.
     **dict.fromkeys(("lines_summed", "unmatched_entries_summed"), (MATCHER, AUDITOR)),
-    **dict.fromkeys(
-        ("balances_of_ledger", "entries_of_accounts_summed", "last_statements"), (AUDITOR,)
-    ),
+    **dict.fromkeys(re.findall(r"-- name: (\w+)", FOUR_WAY.read_text()), (AUDITOR,)),
     **dict.fromkeys(
         (
             "entries_between",

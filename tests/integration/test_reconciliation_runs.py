@@ -16,7 +16,7 @@ import pytest
 from events import checkpoints, log
 from events.replay import Books
 from events.vocabulary import transaction_id
-from projections.auditing import continuous, place
+from projections.auditing import continuous, patrol, place
 from projections.auditing.compare import Run, Scope
 from projections.auditing.continuous import CONTINUOUS, Auditor
 from projections.auditing.discrepancies import Kind
@@ -30,6 +30,23 @@ from tests.integration import given
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
 FOUND = "SELECT kind, ledger, account_id, position FROM read.discrepancies ORDER BY id"
 SENTENCES = "SELECT explanation FROM read.discrepancies"
+# The first rows of each journal, made wrong and right again.
+FIRST = "WHERE position = (SELECT min(position) FROM read.{0})"
+BROKEN = tuple(
+    f"UPDATE read.{table} SET {change} {FIRST.format(table)}"
+    for table, change in (
+        ("entries", "amount = amount + 1"),
+        ("transactions", "amount = amount + 1"),
+        ("mentions", "account_id = account_id || 'x'"),
+        ("moments", "position = position - 1"),
+    )
+)
+MENDED = tuple(
+    broken.replace("+ 1", "- 1")
+    .replace("position - 1", "position + 1")
+    .replace("account_id || 'x'", "rtrim(account_id, 'x')")
+    for broken in BROKEN
+)
 # A process that reconciles page by page, slowly, until it is killed.
 SLOW = """
 import asyncio, sys
@@ -349,6 +366,7 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on from its place; what it told of before, it does not tell again."""
+    monkeypatch.setattr(patrol, "PAGE_EVENTS_MAX", 3)
     await given.rich_log(database_url, count=20)
     await given.project(database_url)
     await given.execute(database_url, f"UPDATE read.balances SET debits_posted = 1 WHERE {ALICE}")
@@ -370,10 +388,44 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
             monkeypatch.setattr(log, "read_after", counted)
             for _ in range(3):
                 await second.run_once()
-            assert sum(read) <= 5  # The new one, and those that the relay and the bound ask about.
+            # The new one, those that the relay and the bound ask about, and the patrol's pages.
+            assert sum(read) <= 5 + 3 * 3
+            walked = second._run.patrol  # noqa: SLF001 - the patrol goes on where it was, too
+            assert walked is not None
+            assert walked.position == 4 * 3
     assert [row[:3] for row in await _rows(database_url, FOUND)] == [
         (Kind.BALANCE_DRIFT, "demo", "alice")
     ]
+
+
+async def test_a_row_changed_after_it_was_verified_is_found_in_its_turn(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every journal, once, and again after it was right; whoever writes meanwhile."""
+    monkeypatch.setattr(patrol, "PAGE_EVENTS_MAX", 40)
+    length = await given.rich_log(database_url, count=20)
+    await given.project(database_url)
+    async with _auditor(database_url) as auditor:
+
+        async def looked() -> list[str]:
+            for number in range(length // 40 + 4):
+                await given.written(database_url, [given.transfer(f"{uuid4()}-{number}")])
+                await given.project(database_url)
+                await auditor.run_once()
+            return sorted(kind for kind, *_ in await _rows(database_url, FOUND))
+
+        assert await looked() == []
+        await given.execute(database_url, *BROKEN)
+        told = await looked()
+        assert set(told) == {
+            *(Kind.AMOUNT_MISMATCH, Kind.TRANSACTION_MISMATCH, Kind.MOMENT_MISMATCH),
+            *(Kind.MISSING_MENTION, Kind.UNEXPECTED_MENTION),
+        }
+        assert await looked() == told
+        await given.execute(database_url, *MENDED)
+        assert await looked() == told
+        await given.execute(database_url, *BROKEN)
+        assert await looked() == sorted(told * 2)
 
 
 async def test_a_crashed_auditor_tells_nothing_twice(

@@ -12,7 +12,8 @@ from events import leaves, log, merkle, notes
 from events.notes import Checkpoint, NoteError, Signer
 from projections.sealing import export, offsite, sealer
 from projections.sealing.offsite import Folder, Place
-from projections.sealing.sealer import Sealer, SealError
+from projections.sealing.sealed import SealError
+from projections.sealing.sealer import Sealer
 from runtime import bucket as buckets
 from runtime import database
 from runtime.problems import NotFound, Unavailable

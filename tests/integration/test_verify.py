@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from daybook import sealing
-from events import merkle, notes, tiles
+from events import log, merkle, notes, tiles
 from events.notes import Checkpoint, Signer
 from projections.auditing.reconcile import ROLE
 from projections.sealing import offsite, verify
+from projections.sealing import sealed as seals
 from projections.sealing.findings import FindingKind, Verdict
 from projections.sealing.offsite import Folder
+from projections.sealing.sealed import SealError
 from runtime import database
 from runtime.problems import NotFound
 from tests.integration import given
@@ -289,6 +291,42 @@ async def test_each_attack_is_found(owner: database.Connection, outside: str, na
     assert kinds(verdict) == attack.kinds, verdict.findings
     assert verdict.position == attack.position, verdict.findings
     assert attack.found in (None, verdict.finding_count), verdict.findings
+
+
+@pytest.mark.parametrize("page", [100, SIZE])
+@pytest.mark.parametrize(
+    "name, position",
+    [
+        (None, None),
+        *((name, ATTACKS[name].position) for name in ("an event is edited", "the last event")),
+        *((name, 9) for name in ("its topic", "its stream", "its version")),
+        ("two are swapped", 50),
+        # Nothing below a tile that does not lead to the root can be believed.
+        *((name, 1) for name in ("a tile is edited", "a tile is gone")),
+    ],
+)
+async def test_the_seal_names_the_first_event_that_is_another(
+    owner: database.Connection, name: str | None, position: int | None, page: int
+) -> None:
+    """Page by page, up to the signed root; without a look at anything else."""
+    if name is not None:
+        await done(owner, *ATTACKS[name].statements)
+    seal = await seals.opened(owner)
+    rows = await log.rows_after(owner, 0, SIZE)
+    found = [await seal.broken(rows[first : first + page]) for first in range(0, len(rows), page)]
+    assert next((each for each in found if each is not None), None) == position
+
+
+@pytest.mark.parametrize(
+    "name", ["a tile above is edited", "the last checkpoint is gone", "the secret is gone"]
+)
+async def test_a_seal_that_does_not_hold_together_is_not_opened(
+    owner: database.Connection, name: str
+) -> None:
+    """Whatever it would say of an event, nobody signed it."""
+    await done(owner, *ATTACKS[name].statements)
+    with pytest.raises(SealError):
+        await seals.opened(owner)
 
 
 async def _rewrite(owner: database.Connection, key: Signer) -> None:

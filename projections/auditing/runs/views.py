@@ -38,7 +38,7 @@ def reconciliation(
         "account_id": row["account_id"],
         "startDate": row["start_at"],
         "endDate": row["end_at"],
-        "progress": _progress(row, now),
+        "progress": progress(row, now, endless=row["done_by"] == "continuous"),
         "eventsRead": row["events_read"] if mine else None,
         "entriesCompared": row["entries_compared"] if mine else None,
         "balancesCompared": row["balances_compared"] if mine else None,
@@ -50,6 +50,17 @@ def reconciliation(
         "updatedAt": row["updated_at"],
         "finishedAt": row["finished_at"],
     }
+
+
+def progress(row: Row, now: datetime, *, endless: bool = False) -> dict[str, Any]:
+    """Return how far work is, and the seconds that it still needs at the pace that it has had."""
+    position, target = row["position"], row["target"]
+    left_s = None
+    if row["started_at"] is not None and not endless and position:
+        under_way = row["status"] in _UNDER_WAY and target > position
+        took = now - row["started_at"]
+        left_s = took * (target - position) // position // SECOND if under_way else 0
+    return {"position": position, "target": target, "etaSeconds": left_s}
 
 
 def discrepancy(row: Row) -> dict[str, Any]:
@@ -78,14 +89,3 @@ def _status(row: Row, count: int) -> str:
     if row["status"] == "finished":
         return "DISCREPANCIES" if count else "CLEAN"
     return str(row["status"]).upper()
-
-
-def _progress(row: Row, now: datetime) -> dict[str, Any]:
-    """Return how far it is, and the seconds that it still needs at the pace that it has had."""
-    position, target = row["position"], row["target"]
-    left_s = None
-    if row["started_at"] is not None and row["done_by"] != "continuous" and position:
-        under_way = row["status"] in _UNDER_WAY and target > position
-        took = now - row["started_at"]
-        left_s = took * (target - position) // position // SECOND if under_way else 0
-    return {"position": position, "target": target, "etaSeconds": left_s}

@@ -5,10 +5,11 @@
                                  └── statements of others: matched or not, closing balances
 
 Most of the log is folded before the snapshot in which the sides are compared, as a reconciliation
-does it. Memory is bounded by the auditor's books of the ledger. It says that accounts differ, and
-which; `daybook reconcile` names the rows.
+does it. Memory is bounded by the auditor's books of the ledger. It says how many accounts differ,
+and which are off the most; `daybook reconcile` names the rows.
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -28,7 +29,11 @@ from runtime.sql import Row, queries
 
 SQL = queries("projections")
 PAGE_ACCOUNTS_MAX = 1_000
+# Of those that have something to say, the worst are listed, and all are counted.
+ACCOUNTS_MAX = 100
 POSTED = "posted"
+
+Period = tuple[date, date]
 
 
 class Entries(msgspec.Struct):
@@ -59,22 +64,42 @@ class External(msgspec.Struct, frozen=True):
     """An account's statements: what is matched, and how the last one closed.
 
     `ledger_closing` is what the log says of the end of that day (UTC, by when entries took effect);
-    both are signed as money in the account. `entries` are those of the statements' days that are
-    in no match.
+    both are signed as money in the account. `days` are the periods (first, last) that statements
+    cover, without overlap; `entries` are those of these days that are in no match.
     """
 
     lines: Lines
     entries: Sums
-    starts_on: date
-    ends_on: date
+    days: list[Period]
     closing: int | None
     ledger_closing: int
+
+    @property
+    def starts_on(self) -> date:
+        """Return the first day that is covered."""
+        return self.days[0][0]
+
+    @property
+    def ends_on(self) -> date:
+        """Return the last one."""
+        return self.days[-1][1]
+
+    @property
+    def uncovered(self) -> int:
+        """Return how many days in between no statement covers: what happened then is not stated."""
+        covered = sum((last - first).days + 1 for first, last in self.days)
+        return (self.ends_on - self.starts_on).days + 1 - covered
 
     @property
     def agrees(self) -> bool:
         """Return whether nothing is left to match or to decide, and the last balance is ours."""
         left = self.lines.unmatched.count + self.lines.proposed.count + self.entries.count
         return not left and self.closing in (None, self.ledger_closing)
+
+    @property
+    def off(self) -> int:
+        """Return by how much the last balances differ, in minor units."""
+        return 0 if self.closing is None else abs(self.closing - self.ledger_closing)
 
 
 class OfAccount(msgspec.Struct, frozen=True):
@@ -90,6 +115,18 @@ class OfAccount(msgspec.Struct, frozen=True):
         """Return whether the read models show what the log says."""
         return self.log == self.read_models
 
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Return the place in the list: wrong views first, then statements; the most off first.
+
+        Minor units of different currencies are compared as they are: it is an order, not a sum.
+        """
+        if not self.projected:
+            sums = zip(_sums(self.log), _sums(self.read_models), strict=True)
+            return 0, -max(abs(one - other) for one, other in sums), self.account_id
+        assert self.external is not None, "the account has nothing to say"
+        return 2 if self.external.agrees else 1, -self.external.off, self.account_id
+
 
 class Published(msgspec.Struct, frozen=True):
     """How far the relay is; `waiting` events of the ledger are not published, `since` then."""
@@ -103,7 +140,9 @@ class Published(msgspec.Struct, frozen=True):
 class FourWay(msgspec.Struct, frozen=True):
     """A ledger at `position`, which the log and the read models are both at; `head` ends the log.
 
-    `missing` is the first position that the log has not. Totals are by currency.
+    `missing` is the first position that the log has not. Totals are by currency. `differing` of all
+    accounts are not shown as the log has them; `stated` have statements, of which `unsettled` do
+    not agree. `accounts` are the worst of them, `left_out` the others.
     """
 
     ledger: str
@@ -112,10 +151,14 @@ class FourWay(msgspec.Struct, frozen=True):
     at: datetime
     missing: int | None
     account_count: int
+    differing: int
+    stated: int
+    unsettled: int
     log: dict[str, Entries]
     read_models: dict[str, Entries]
     published: Published
     accounts: list[OfAccount]
+    left_out: int
 
 
 class _Folded:
@@ -187,6 +230,8 @@ async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Pr
         external = await _external(connection, folded, statements)
         published = await _published(connection, ledger, head, lag_s_max)
     sides = _sides(folded, shown, external)
+    telling = [each for each in sides if each.external is not None or not each.projected]
+    worst = heapq.nsmallest(ACCOUNTS_MAX, telling, key=lambda each: each.order)
     return FourWay(
         ledger=ledger,
         position=checkpoint,
@@ -194,10 +239,14 @@ async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Pr
         at=datetime.now(UTC),
         missing=folded.missing,
         account_count=len(sides),
+        differing=sum(not each.projected for each in telling),
+        stated=len(external),
+        unsettled=sum(not each.agrees for each in external.values()),
         log=_totals([each.log for each in sides]),
         read_models=_totals([each.read_models for each in sides]),
         published=published,
-        accounts=[each for each in sides if each.external is not None or not each.projected],
+        accounts=worst,
+        left_out=len(telling) - len(worst),
     )
 
 
@@ -214,6 +263,13 @@ def _sides(
     ]
 
 
+def _sums(side: Side | None) -> list[int]:
+    """Return an account's sums on one side; zeros if that side has no such account."""
+    if side is None:
+        return [0] * (len(COUNTERS) + 2)
+    return [*side.counters.values(), side.entries.debits, side.entries.credits]
+
+
 def _totals(sides: Sequence[Side | None]) -> dict[str, Entries]:
     totals: dict[str, Entries] = {}
     for side in sides:
@@ -228,6 +284,14 @@ def _totals(sides: Sequence[Side | None]) -> dict[str, Entries]:
 async def _statements(connection: Executor, ledger: str) -> dict[str, Row]:
     rows = await connection.fetch(SQL["last_statements"], ledger)
     return {row["account_id"]: row for row in rows}
+
+
+async def _covered(connection: Executor, ledger: str) -> dict[str, list[Period]]:
+    """Return the days that each account's statements cover."""
+    days: dict[str, list[Period]] = {}
+    for row in await connection.fetch(SQL["covered_days"], ledger):
+        days.setdefault(row["account_id"], []).append((row["starts_on"], row["ends_on"]))
+    return days
 
 
 async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
@@ -254,24 +318,17 @@ async def _external(
 ) -> dict[str, External]:
     found = {}
     lines = await summary.of_ledger(connection, folded.ledger)
+    covered = await _covered(connection, folded.ledger)
     for account_id, row in statements.items():
         # Of a log that has lost the account, nothing of it is left to be signed.
         tally = folded.tally(account_id) or Tally(row["currency"])
         of = Account(folded.ledger, account_id, tally.currency, Normal(tally.normal_side))
-        entries = Sums()
-        for side in await connection.fetch(
-            SQL["unmatched_entries_summed"],
-            folded.ledger,
-            account_id,
-            *store.bounds(row["starts_on"], row["ends_on"]),
-        ):
-            entries.add(side["movements"], of.signed(side["side"], side["amount"]))
+        days = covered[account_id]
         net = folded.closings[account_id]
         found[account_id] = External(
             lines=lines.get(account_id, Lines(row["currency"])),
-            entries=entries,
-            starts_on=row["starts_on"],
-            ends_on=row["ends_on"],
+            entries=await summary.unmatched_entries(connection, of, days),
+            days=days,
             closing=row["closing"],
             ledger_closing=net if tally.normal_side == "debit" else -net,
         )

@@ -1,0 +1,1 @@
+"""A ledger seen from four sides: compare them, show them, do it behind the scenes for HTTP."""
