@@ -1,7 +1,7 @@
 """The engine without HTTP: append in batches in one process, project in another, at the same time.
 
-python -m benchmarks.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
-python -m benchmarks.engine project DATABASE_URL UNTIL_POSITION
+python -m benchmarks.loads.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
+python -m benchmarks.loads.engine project DATABASE_URL UNTIL_POSITION
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from benchmarks.lag import percentiles
+from benchmarks.measures.lag import percentiles
 from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer

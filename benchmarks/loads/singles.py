@@ -4,7 +4,7 @@ Its own process, so that it shares no interpreter with what it measures. Request
 and answers are only looked at as far as their status, so that it takes little of the CPU that it
 shares with the server.
 
-    python -m benchmarks.load URL TOKEN CONNECTIONS SECONDS ACCOUNTS PREFIX  →  one JSON object
+    python -m benchmarks.loads.singles URL TOKEN CONNECTIONS SECONDS ACCOUNTS PREFIX  →  JSON
 """
 
 import asyncio

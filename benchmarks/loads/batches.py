@@ -2,7 +2,7 @@
 
 Everything that is sent is prepared before the clock starts. Ends when the last answer is there.
 
-    python -m benchmarks.batches URL TOKEN CONNECTIONS TRANSFERS SIZE ACCOUNTS PREFIX  →  JSON
+    python -m benchmarks.loads.batches URL TOKEN CONNECTIONS TRANSFERS SIZE ACCOUNTS PREFIX  →  JSON
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from benchmarks.lag import percentiles
+from benchmarks.measures.lag import percentiles
 
 ACCEPTED = b'"status":"ACCEPTED"'
 STREAM_BYTES_MAX = 2**24
