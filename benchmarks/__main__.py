@@ -1,49 +1,84 @@
-"""`make bench`: Daybook against pgbench TPC-B, on one machine, in one run, with fsync on.
+"""`make bench`: Daybook on this machine, beside its peers, in one run, with fsync on.
 
-`run.py` says what is measured, in which order. Nothing is asserted: the figures are what they are.
+`run.py` says what is measured, in which order, and docs/performance.md what each figure means.
+Nothing is asserted: the figures are what they are.
 """
 
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 import uvloop
 
-from benchmarks import machine, run, table
-from benchmarks.result import FULL, QUICK
+from benchmarks import run, table
+from benchmarks.result import FULL, QUICK, Run
 
-AUDITED_TRANSFERS = 100_000
-AUDITED_LONG = 1_000_000
+AUDITED_TRANSFERS = [100_000, 1_000_000]
+PATH = click.Path(path_type=Path)
+FOUND = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _lengths(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int]:
+    sizes = text.split(",") if text else []
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise click.BadParameter("whole numbers above 0, separated by commas")
+    return [int(size) for size in sizes]
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
-@click.option("--audit", is_flag=True, help="Only what auditing costs, by the length of the log.")
 @click.option(
-    "--sizes",
-    metavar="N,N",
-    help=f"With --audit: transfers in each log [{AUDITED_TRANSFERS},{AUDITED_LONG}].",
+    "--only",
+    type=click.Choice(["audit", "length"]),
+    help="Only what auditing costs, or the rate by the length of the log.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write them here.")
-def main(*, quick: bool, audit: bool, sizes: str | None, json_file: Path | None) -> None:
-    """Measure Daybook against pgbench TPC-B on this machine."""
-    if sizes and not (audit and all(size.isdecimal() for size in sizes.split(","))):
-        raise click.UsageError("--sizes goes with --audit: whole numbers, separated by commas.")
-    described, result = machine.described(), dict[str, Any]()
-    if not audit:
-        measured = QUICK if quick else FULL
-        result |= {"sizes": measured, "rows": uvloop.run(run.measure(measured))}
-        table.show_rows(result["rows"], described)
-    if audit or not quick:
-        lengths = [AUDITED_TRANSFERS, AUDITED_LONG] if audit and not quick else [AUDITED_TRANSFERS]
-        if audit and sizes:
-            lengths = [int(size) for size in sizes.split(",")]
-        result["audit"] = uvloop.run(run.audit(lengths))
-        table.show_audit(result["audit"], described)
+@click.option(
+    "--sizes", metavar="N,N", callback=_lengths, help="Transfers in the logs that are compared."
+)
+@click.option("--plots", type=PATH, help="Vary one thing after the other, and draw it there.")
+@click.option("--json", "json_file", type=PATH, help="Also write everything here.")
+@click.option(
+    "--pgledger",
+    multiple=True,
+    type=FOUND,
+    help="pgledger's SQL file, to run beside; first what it needs (repeat the option).",
+)
+@click.option("--with", "wrk", metavar="WRK", help="Press with this wrk, too.")
+def main(
+    *,
+    quick: bool,
+    only: str | None,
+    sizes: list[int],
+    plots: Path | None,
+    json_file: Path | None,
+    pgledger: tuple[Path, ...],
+    wrk: str | None,
+) -> None:
+    """Measure Daybook and its peers on this machine."""
+    chosen = QUICK if quick else FULL
+    if only == "audit":
+        sized = msgspec.structs.replace(chosen, audited_transfers=sizes or AUDITED_TRANSFERS)
+    else:
+        sized = msgspec.structs.replace(chosen, log_transfers=sizes or chosen.log_transfers)
+    options = run.Options(sizes=sized, pgledger=pgledger, wrk=wrk, sweeps=plots is not None)
+    measured = uvloop.run(_measured(options, only))
+    table.show(measured)
     if json_file is not None:
-        text = msgspec.json.encode({"machine": described} | result)
-        json_file.write_bytes(msgspec.json.format(text, indent=2))
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=2))
+    if plots is not None:
+        from benchmarks.plots import draw  # noqa: PLC0415 - only who draws needs matplotlib
+
+        draw(measured, plots)
+
+
+async def _measured(options: run.Options, only: str | None) -> Run:
+    measuring = await run.begun(options)
+    if only == "audit":
+        return await measuring.audit()
+    if only == "length":
+        return await measuring.lengths()
+    return await measuring.everything()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+import httpx
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from daybook.servers import LOOPBACK
+
+T = TypeVar("T")
 STDERR_SHOWN = 2_000
 
 
@@ -39,3 +47,18 @@ async def ready(module: str, *arguments: str) -> AsyncIterator[asyncio.subproces
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def told(module: str, asked: msgspec.Struct, answer: type[T]) -> T:
+    """Run a module that takes one JSON argument and writes one JSON answer."""
+    argument = msgspec.json.encode(asked).decode()
+    text = await output(sys.executable, "-m", module, argument)
+    return msgspec.json.decode(text, type=answer)
+
+
+async def metrics(port: int) -> list[tuple[str, dict[str, str], float]]:
+    """Return the name, labels and value of every sample at a process's `/metrics`."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = (await client.get(f"http://{LOOPBACK}:{port}/metrics")).raise_for_status()
+    families = text_string_to_metric_families(answer.text)
+    return [(s.name, s.labels, s.value) for family in families for s in family.samples]

@@ -1,96 +1,202 @@
-"""The order of a run.
+"""The order of a run, and what is kept of each measure.
 
-1  pgbench TPC-B              the same PostgreSQL, the same settings, a database of its own
-2  HTTP, a transfer a request 64 connections; durable before each 202; Valkey, relay, SQS API
-                              and projection all on; the load generator on the same cores
-3  HTTP, batches              500 and 5,000 transfers a request, from the first byte sent until
-                              the last one is published and readable; 500 a request between
-                              10,000 accounts and between 2
-4  engine                     batches of 500 commands, appended and projected at the same time
-5  pgbench TPC-B again        the ratios use the mean of both, since shared machines drift
-6  HTTP, 500 a request        with the auditor and the sealer beside, which 2 to 4 have not:
-                              what it costs on the same cores
-7  auditing                   on a PostgreSQL of its own (see measures/auditing.py)
+    peers    pgbench TPC-B (before and after everything: machines drift), the eventsourcing
+             library's recorder and runner, pgledger if its SQL was given
+    idle     before anything is asked
+    singles  closed loop between 10,000 accounts and between 2; an open loop at 70 % of that
+    batches  5,000 and 500 a request, the latter between 2 accounts, too, and audited and sealed
+    engine   appended and projected without HTTP; by the length of the log
+    overload four times the peak
+
+What the singles and the batches of 500 took of everything else is counted around them.
 """
 
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 
-from benchmarks.measures import auditing, batches, engine, singles
-from benchmarks.peers import tpcb
-from benchmarks.result import Row, Sizes
-from benchmarks.service import MEASURED
-from daybook.up import embedded
-
-BATCHES = (
-    ("HTTP, 5,000 a request", 5_000, batches.ACCOUNTS),
-    ("HTTP, 500 a request", 500, batches.ACCOUNTS),
-    ("  between 2 accounts", 500, 1),
+from benchmarks import machine, service
+from benchmarks.measures import (
+    auditing,
+    batches,
+    engine,
+    idle,
+    overload,
+    second,
+    singles,
+    sweeps,
+    taken,
 )
-AUDITED = "  audited and sealed, too"
+from benchmarks.peers import pgbench, pgledger, recorder, tpcb
+from benchmarks.result import Row, Run, Sizes
+from benchmarks.service import Bench
+from benchmarks.spent import Usage, usage
+
 T = TypeVar("T")
 
 
-async def measure(sizes: Sizes) -> list[Row]:
-    """Return the rows of a run, in the order of the table."""
-    async with embedded(Path(), 0, ephemeral=True, programs=MEASURED) as service:
-        before = await _shown("pgbench TPC-B", tpcb.measure(service, sizes))
-        http, lag = await _shown("HTTP, a transfer a request", singles.measure(service, sizes))
-        await _shown("opening accounts", batches.open_accounts(service))
-        batched = [
-            await _shown(
-                name, batches.measure(service, name, sizes.batch_transfers, size, accounts)
-            )
-            for name, size, accounts in BATCHES
-        ]
-        appended = await _shown("engine", engine.measure(service, sizes.engine_transfers))
-        after = await _shown("pgbench TPC-B again", tpcb.measure(service, sizes))
-    async with embedded(Path(), 0, ephemeral=True) as service:
-        await _shown("opening accounts", batches.open_accounts(service))
-        measuring = batches.measure(
-            service, AUDITED, sizes.batch_transfers, engine.BATCH, batches.ACCOUNTS
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run does besides: peers and a generator of the user's, and sweeps for the plots."""
+
+    sizes: Sizes
+    pgledger: Sequence[Path] = ()
+    wrk: str | None = None
+    sweeps: bool = False
+
+
+class Measuring:
+    """A run under way: what it has, and what it says on standard error meanwhile."""
+
+    def __init__(self, options: Options, described: dict[str, str]) -> None:
+        self._options = options
+        self._sizes = options.sizes
+        self._console = Console(stderr=True)
+        self._began = time.perf_counter()
+        self.run = Run(
+            machine=described, started_at=datetime.now(UTC), seconds=0.0, sizes=options.sizes
         )
-        audited = await _shown(AUDITED, measuring)
-    assert before.per_second is not None
-    assert after.per_second is not None
-    base = (before.per_second + after.per_second) / 2
-    both = f"{before.per_second:,.0f} before, {after.per_second:,.0f} after"
-    tpcb_row = Row(
-        "pgbench TPC-B",
-        base,
-        1.0,
-        before.p50_ms,
-        before.p99_ms,
-        f"{tpcb.CLIENTS} clients; {both}",
-    )
-    http_row = Row(
-        "HTTP, a transfer a request",
-        http.per_second,
-        http.per_second / base,
-        http.p50_ms,
-        http.p99_ms,
-        f"{singles.CONNECTIONS} connections; {http.failures} failures",
-    )
-    lag_row = Row("  its projection lag", None, None, lag.p50_ms, lag.p99_ms, "commit → readable")
-    for row in (*batched, audited, appended):
-        assert row.per_second is not None
-        row.ratio = row.per_second / base
-    spread, hot = (row.per_second or 0.0 for row in batched[-2:])
-    batched[-1].note += f"; {hot / spread:.2f} x that between 10,000"
-    audited.note += f"; {(audited.per_second or 0.0) / spread:.2f} x that without"
-    return [tpcb_row, http_row, lag_row, *batched, audited, appended]
+
+    async def everything(self) -> Run:
+        """Measure all rows, in the order of the table."""
+        async with service.running() as bench:
+            await self._step("preparing", tpcb.prepare(bench))
+            before = await self._step("pgbench TPC-B", tpcb.measure(bench, self._sizes))
+            self.run.rows.append(before)
+            await self._peers(bench)
+            await self._step("opening accounts", batches.open_accounts(bench))
+            peak = await self._singles(bench)
+            await self._batches(bench)
+            await self._engine(bench)
+            await self._idle(bench)
+            await self._rows("overload", overload.measure(bench, self._sizes, peak))
+            if self._options.sweeps:
+                await self._swept(bench)
+            after = await self._step("pgbench TPC-B again", tpcb.measure(bench, self._sizes))
+            self.run.rows[0] = _mean(before, after)
+        if self._options.sweeps:
+            self.run.sweeps.append(
+                await self._step("by API processes", sweeps.by_processes(self._sizes))
+            )
+        if self._sizes.audited_transfers:
+            await self._audited()
+        self.run.seconds = time.perf_counter() - self._began
+        return self.run
+
+    async def audit(self) -> Run:
+        """Measure only what auditing costs, by the length of the log."""
+        with self._console.status("auditing …") as status:
+            costs = await auditing.measure(
+                self._sizes.audited_transfers, lambda step: status.update(f"auditing: {step} …")
+            )
+        self.run.audit = {size: auditing.figures(of_size) for size, of_size in costs.items()}
+        return self.run
+
+    async def lengths(self) -> Run:
+        """Measure only the engine's rate by the length of the log."""
+        async with service.running() as bench:
+            await self._length(bench)
+        self.run.seconds = time.perf_counter() - self._began
+        return self.run
+
+    async def _peers(self, bench: Bench) -> None:
+        await self._rows("eventsourcing", recorder.measure(bench, self._sizes))
+        if self._options.pgledger:
+            peer = pgledger.measure(bench, self._options.pgledger, self._sizes)
+            await self._rows("pgledger", peer)
+
+    async def _singles(self, bench: Bench) -> float:
+        """Return the peak."""
+        before = await usage(bench)
+        outcome, rows = await self._step("singles", singles.measure(bench, self._sizes))
+        used = await self._used(bench, singles.KEY, before)
+        self.run.rows += rows
+        if self._options.wrk is not None:
+            pressing = second.measure(bench, self._options.wrk, self._sizes)
+            await self._rows("singles, by wrk", pressing)
+        await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
+        steady = singles.steady(bench, self._sizes, outcome.per_second)
+        await self._rows("singles, 70 % of the peak", steady)
+        self.run.rows += taken.rows(singles.KEY, "HTTP, a transfer a request", used)
+        return outcome.per_second
+
+    async def _batches(self, bench: Bench) -> None:
+        transfers = self._sizes.batch_transfers
+        name = "HTTP, 5,000 a request"
+        large = batches.measure(bench, "batch-5000", name, transfers=transfers, size=batches.LARGE)
+        await self._rows(name, large)
+        before, name = await usage(bench), "HTTP, 500 a request"
+        await self._rows(name, batches.measure(bench, batches.KEY, name, transfers=transfers))
+        used = await self._used(bench, batches.KEY, before)
+        hot = batches.measure(
+            bench, "batch-500-hot", "  between 2 accounts", transfers=transfers, accounts=1
+        )
+        await self._rows("batches, 2 accounts", hot)
+        self.run.rows += taken.rows(batches.KEY, name, used)
+        self.run.rows += taken.disk(used, transfers)
+
+    async def _engine(self, bench: Bench) -> None:
+        await self._rows("engine", engine.measure(bench, self._sizes))
+        await self._length(bench)
+
+    async def _length(self, bench: Bench) -> None:
+        sweep = await self._step("engine, long logs", engine.by_length(bench, self._sizes))
+        self.run.sweeps.append(sweep)
+        self.run.rows += engine.length_rows(sweep)
+
+    async def _idle(self, bench: Bench) -> None:
+        self.run.usage["idle"], rows = await self._step("idle", idle.measure(bench, self._sizes))
+        self.run.rows += rows
+
+    async def _swept(self, bench: Bench) -> None:
+        for name, sweep in (
+            ("batch size", sweeps.by_batch_size(bench, self._sizes)),
+            ("connections", sweeps.by_connections(bench, self._sizes)),
+            ("accounts", sweeps.by_accounts(bench, self._sizes)),
+        ):
+            self.run.sweeps.append(await self._step(f"by {name}", sweep))
+
+    async def _audited(self) -> None:
+        async with service.running(audited=True) as bench:
+            await self._step("opening accounts", batches.open_accounts(bench))
+            name = "HTTP, 500 a request, audited and sealed, too"
+            transfers = self._sizes.batch_transfers
+            pressing = batches.measure(bench, "batch-500-audited", name, transfers=transfers)
+            await self._rows("batches, audited", pressing)
+        await self.audit()
+
+    async def _used(self, bench: Bench, key: str, before: Usage) -> Usage:
+        """Return and keep what a load took, until everybody has read what it wrote."""
+        await service.everybody_at_the_head(bench)
+        self.run.usage[key] = (await usage(bench)).since(before)
+        return self.run.usage[key]
+
+    async def _rows(self, name: str, work: Awaitable[Row | list[Row]]) -> None:
+        rows = await self._step(name, work)
+        self.run.rows += rows if isinstance(rows, list) else [rows]
+
+    async def _step(self, name: str, work: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        with self._console.status(f"measuring: {name} …"):
+            done = await work
+        now = time.perf_counter()
+        self._console.print(f"{now - self._began:5.0f} s  {name} ({now - began:.0f} s)")
+        return done
 
 
-async def audit(lengths: list[int]) -> dict[int, dict[str, float]]:
-    """Return what auditing costs, for logs of so many transfers."""
-    with Console(stderr=True).status("auditing …") as status:
-        costs = await auditing.measure(lengths, lambda step: status.update(f"auditing: {step} …"))
-    return {size: auditing.figures(of_size) for size, of_size in costs.items()}
+async def begun(options: Options) -> Measuring:
+    """Return a run that has looked at its machine, and at nothing else yet."""
+    return Measuring(options, await machine.described())
 
 
-async def _shown(name: str, work: Awaitable[T]) -> T:
-    with Console(stderr=True).status(f"measuring: {name} …"):
-        return await work
+def _mean(before: Row, after: Row) -> Row:
+    """Return one row for both runs of TPC-B."""
+    assert before.figure is not None
+    assert after.figure is not None
+    note = f"{pgbench.CLIENTS} clients; {before.figure:,.0f} before, {after.figure:,.0f} after"
+    mean = (before.figure + after.figure) / 2
+    return msgspec.structs.replace(before, figure=mean, note=note)

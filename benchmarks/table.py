@@ -1,40 +1,71 @@
-"""A run as tables on the terminal."""
+"""A run as one table on the terminal: figures, then their ratios."""
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.result import Row
+from benchmarks.ratios import ratios
+from benchmarks.result import PER_SECOND, Row, Run
 
-COLUMNS = 120
+COLUMNS = 150
 
 
-def show_rows(rows: list[Row], machine: str) -> None:
-    """Print what was measured, and its ratio to pgbench TPC-B."""
-    table = Table(title="Daybook on this machine", caption=machine)
-    for column in ("", "per second", "× TPC-B", "p50 ms", "p99 ms"):
-        table.add_column(column, justify="left" if not column else "right")
+def show(run: Run) -> None:
+    """Print what was measured."""
+    if run.rows:
+        _show_rows(run)
+    if run.audit:
+        _show_audit(run)
+
+
+def _show_rows(run: Run) -> None:
+    machine = ", ".join(f"{name} {value}" for name, value in run.machine.items())
+    table = Table(title=f"Daybook on this machine, in {run.seconds:,.0f} s", caption=machine)
+    table.add_column()
+    for column in ("figure", "", "× TPC-B", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
     table.add_column("")
-    for row in rows:
-        table.add_row(
-            row.name,
-            "" if row.per_second is None else f"{row.per_second:,.0f}",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
-            "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
-            row.note,
-        )
+    base = run.row("tpcb")
+    for row in run.rows:
+        if not row.name.startswith(" "):
+            table.add_section()
+        table.add_row(*_cells(row, base.figure if base else None))
+    table.add_section()
+    for ratio, value in ratios(run):
+        goal = f"goal ≥ {ratio.goal:g}" if ratio.goal else ""
+        table.add_row(ratio.name, f"{value:.2f}", "×", "", "", "", goal)
     Console(width=COLUMNS).print(table)
 
 
-def show_audit(figures: dict[int, dict[str, float]], machine: str) -> None:
-    """Print what auditing costs, by the length of the log."""
-    table = Table(title="Auditing on this machine", caption=machine)
+def _show_audit(run: Run) -> None:
+    table = Table(title="What auditing costs")
     table.add_column("transfers")
-    for size in figures:
+    for size in run.audit:
         table.add_column(f"{size:,}", justify="right")
-    for name in next(iter(figures.values())):
-        values = (of_size[name] for of_size in figures.values())
-        table.add_row(
-            name, *(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values)
-        )
+    for name in next(iter(run.audit.values())):
+        table.add_row(name, *(_number(of_size[name]) for of_size in run.audit.values()))
     Console(width=COLUMNS).print(table)
+
+
+def _cells(row: Row, base: float | None) -> list[str]:
+    comparable = row.unit == PER_SECOND and row.figure is not None and base
+    return [
+        row.name,
+        "" if row.figure is None else _number(row.figure),
+        row.unit,
+        f"{(row.figure or 0) / base:.2f}" if comparable and base else "",
+        _milliseconds(row.latency.p50_ms),
+        _milliseconds(row.latency.p99_ms),
+        row.note,
+    ]
+
+
+def _number(value: float) -> str:
+    """Return three digits or so that count."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    return f"{value:.{decimals}f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else _number(value)

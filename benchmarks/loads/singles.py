@@ -1,149 +1,318 @@
-"""A closed-loop HTTP load: N connections, one transfer a request, one request at a time each.
+"""HTTP, a transfer a request: a closed loop, or an open one.
 
-Its own process, so that it shares no interpreter with what it measures. Requests are prepared bytes
-and answers are only looked at as far as their status, so that it takes little of the CPU that it
-shares with the server.
+    closed   each connection sends as soon as it was answered: how much is possible
+    open     requests are due at random moments of a given rate (independent clients), whether
+             or not earlier ones were answered: how long it takes, and what happens beyond
 
-    python -m benchmarks.loads.singles URL TOKEN CONNECTIONS SECONDS ACCOUNTS PREFIX  →  JSON
+In an open loop a latency counts from the moment the request was *due*, so a server that stalls
+cannot hide the requests that it kept from being sent (coordinated omission). One for which no
+connection becomes free within PATIENCE_S is given up, as a client would, and counted as unsent.
+
+Its own process, so that it shares no interpreter with what it measures. Answers are only looked at
+as far as their status; what it takes of the CPU itself is in its outcome.
+
+    python -m benchmarks.loads.singles ASKED  →  Outcome, both JSON
 """
 
 import asyncio
 import random
+import resource
 import sys
 import time
+from collections import Counter, deque
 from contextlib import suppress
-from typing import cast
+from pathlib import Path
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
 
-ACCEPTED = b"HTTP/1.1 202"
-HEADER_END = b"\r\n\r\n"
-GRACE_S = 5.0
+from benchmarks.latency import Latency, latency
+from benchmarks.loads.requests import HEAD_END, content_length, post, transfer
+from runtime.loop import collect_garbage_rarely
+
+# Heads of answers are looked at in lower case.
+ACCEPTED = b"http/1.1 202"
+SHED = b"http/1.1 503"
+RETRY_AFTER = b"retry-after:"
+CLOSING = b"connection: close"
+LOST = "no answer"
+PACE_S = 0.001
+PATIENCE_S = 1.0
+GRACE_S = 10.0
+REOPEN_S = 0.1
+OPENED_AT_ONCE = 100
 
 
-class Outcome(msgspec.Struct):
-    """What a load run saw; latencies in milliseconds."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send: over `connections`, spread over `targets`, for `seconds` after a warm-up.
 
-    requests: int
+    A `rate` (requests a second) makes it an open loop. The numbers of accepted keys, which are
+    `prefix-number`, are written to `accepted_file` as a JSON array.
+    """
+
+    targets: list[str]
+    token: str
+    prefix: str
+    connections: int
     seconds: float
-    failures: int
+    warm_up_s: float
+    accounts: int
+    rate: float | None = None
+    accepted_file: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was seen of the requests that were due after the warm-up and before the end.
+
+    `per_second` is of what was accepted in that time. `latency` counts from when requests were
+    due, `service` from when they were sent, both of the accepted ones. `cpu_share` is of one core.
+    """
+
+    seconds: float
+    due: int
+    accepted: int
+    shed: int
+    unsent: int
+    failures: dict[str, int]
     per_second: float
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    latency: Latency
+    service: Latency
+    shed_latency: Latency
+    cpu_share: float
+
+
+class Sent(NamedTuple):
+    """A request under way; `due` and `at` are the clock's seconds."""
+
+    number: int
+    due: float
+    at: float
 
 
 class Load:
     """What all connections share."""
 
-    def __init__(self, target: str, token: str, accounts: int, prefix: str) -> None:
-        parts = urlsplit(target)
-        self.host, self.port = parts.hostname or "", parts.port or 80
-        self._head = (
-            f"POST /api/v1/transactions HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-        )
-        self._accounts = accounts
-        self._prefix = prefix
-        self._random = random.Random(prefix)
-        self._sent = 0
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._head = post(asked.targets[0], asked.token, "transactions")
+        self._chosen = random.Random(asked.prefix)
+        self._idle: deque[Connection] = deque()
+        self._waiting: deque[float] = deque()
+        self._reopening: set[asyncio.Task[None]] = set()
+        self._next_due = 0.0
+        self._running = True
+        self.begin, self.end = float("inf"), float("inf")
+        self._numbers = 0
+        self._under_way: set[Sent] = set()
+        self._quiet = asyncio.Event()
+        self.accepted: list[int] = []
+        self.in_time = self.unsent = self.due = 0
         self.latencies_s: list[float] = []
-        self.failures = 0
-        self.running = True
+        self.services_s: list[float] = []
+        self.shed_s: list[float] = []
+        self.failures: Counter[str] = Counter()
 
-    def request(self) -> bytes:
-        """Return the next request: a transfer from `world` to a random account."""
-        self._sent += 1
-        account = self._random.randrange(self._accounts)
-        body = (
-            '{"transaction":{"source_account_id":"world","destination_account_id":'
-            f'"account-{account}","amount":12.34,"currency":"USD"}},'
-            f'"idempotencyKey":"{self._prefix}-{self._sent}"}}'
-        )
-        return f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    async def open(self, which: int) -> None:
+        """Open one connection, to the target whose turn it is."""
+        parts = urlsplit(self._asked.targets[which % len(self._asked.targets)])
+        loop = asyncio.get_running_loop()
+        host, port = parts.hostname or "", parts.port or 80
+        await loop.create_connection(lambda: Connection(self, which), host, port)
+
+    def pace(self) -> None:
+        """Send what is due by now, and look again in a moment."""
+        assert self._asked.rate is not None
+        now = time.perf_counter()
+        self._next_due = self._next_due or now
+        while self._next_due <= now and self._running:
+            if self._idle:
+                self._idle.popleft().send(self._next_due)
+            else:
+                self._waiting.append(self._next_due)
+            self._next_due += self._chosen.expovariate(self._asked.rate)
+        if self._running:
+            asyncio.get_running_loop().call_later(PACE_S, self.pace)
+
+    def free(self, connection: "Connection") -> None:
+        """Give a connection its next request, if there is one."""
+        now = time.perf_counter()
+        if not self._running:
+            connection.close()
+        elif self._asked.rate is None:
+            connection.send(now)
+        else:
+            while self._waiting:
+                due = self._waiting.popleft()
+                if now - due <= PATIENCE_S:
+                    connection.send(due)
+                    return
+                self._give_up(due)
+            self._idle.append(connection)
+
+    def request(self, due: float) -> tuple[Sent, bytes]:
+        """Return the next request, which was due then."""
+        self._numbers += 1
+        key = f"{self._asked.prefix}-{self._numbers}"
+        body = transfer(self._chosen, self._asked.accounts, key)
+        sent = Sent(self._numbers, due, time.perf_counter())
+        self._under_way.add(sent)
+        return sent, f"{self._head}{len(body)}\r\n\r\n{body}".encode()
+
+    def answered(self, sent: Sent, head: bytes) -> None:
+        """Count an answer by the head of it, in lower case."""
+        now = time.perf_counter()
+        self._done(sent)
+        accepted = head.startswith(ACCEPTED)
+        if accepted:
+            self.accepted.append(sent.number)
+            self.in_time += self.begin <= now < self.end
+        if not self._counts(sent.due):
+            return
+        self.due += 1
+        if accepted:
+            self.latencies_s.append(now - sent.due)
+            self.services_s.append(now - sent.at)
+        elif head.startswith(SHED) and RETRY_AFTER in head:
+            self.shed_s.append(now - sent.at)
+        else:
+            self.failures[head[9:12].decode()] += 1
+
+    def lost(self, sent: Sent) -> None:
+        """Count a request that was not answered."""
+        self._done(sent)
+        if self._counts(sent.due):
+            self.due += 1
+            self.failures[LOST] += 1
+
+    def closed(self, connection: "Connection") -> None:
+        """Open another one instead, for as long as the load goes on."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._running:
+            task = asyncio.create_task(self._reopen(connection.which))
+            self._reopening.add(task)
+            task.add_done_callback(self._reopening.discard)
+
+    async def stop(self) -> None:
+        """Send nothing more, and wait for what is under way, boundedly."""
+        self._running = False
+        for due in self._waiting:
+            self._give_up(due)
+        if self._under_way:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), GRACE_S)
+        for sent in list(self._under_way):
+            self.lost(sent)
+
+    async def _reopen(self, which: int) -> None:
+        await asyncio.sleep(REOPEN_S)
+        try:
+            await self.open(which)
+        except OSError:
+            if self._running:
+                await self._reopen(which)
+
+    def _done(self, sent: Sent) -> None:
+        self._under_way.discard(sent)
+        if not self._running and not self._under_way:
+            self._quiet.set()
+
+    def _give_up(self, due: float) -> None:
+        if self._counts(due):
+            self.due += 1
+            self.unsent += 1
+
+    def _counts(self, due: float) -> bool:
+        return self.begin <= due < self.end
 
 
 class Connection(asyncio.Protocol):
-    """One connection: send, wait for the whole answer, send again."""
+    """One connection: a request, its whole answer, the next request."""
 
-    def __init__(self, load: Load, closed: asyncio.Future[None]) -> None:
+    def __init__(self, load: Load, which: int) -> None:
         self._load = load
-        self.closed = closed
+        self.which = which
         self._answer = b""
-        self._sent_at = 0.0
+        self._sent: Sent | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start."""
+        """Be free."""
         # uvloop's transports are asyncio's by behaviour, not by inheritance.
         self._transport = cast("asyncio.Transport", transport)
-        self._send()
+        self._load.free(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Be done."""
-        self.closed.set_result(None)
+        if self._sent is not None:
+            self._load.lost(self._sent)
+        self._load.closed(self)
 
     def data_received(self, data: bytes) -> None:
         """Count a complete answer, and go on."""
         self._answer += data
-        head, found, body = self._answer.partition(HEADER_END)
-        if not found or len(body) < _content_length(head):
+        head, found, body = self._answer.partition(HEAD_END)
+        head = head.lower()
+        if not found or len(body) < content_length(head) or self._sent is None:
             return
-        self._load.latencies_s.append(time.perf_counter() - self._sent_at)
-        if not self._answer.startswith(ACCEPTED):
-            self._load.failures += 1
-        self._answer = b""
-        if self._load.running:
-            self._send()
-        elif self._transport is not None:
-            self._transport.close()
+        sent, self._sent, self._answer = self._sent, None, b""
+        self._load.answered(sent, head)
+        if CLOSING in head:
+            self.close()
+        else:
+            self._load.free(self)
 
-    def _send(self) -> None:
+    def send(self, due: float) -> None:
+        """Send the next request, which was due then."""
         assert self._transport is not None
-        self._sent_at = time.perf_counter()
-        self._transport.write(self._load.request())
+        self._sent, request = self._load.request(due)
+        self._transport.write(request)
+
+    def close(self) -> None:
+        """Close it."""
+        assert self._transport is not None
+        self._transport.close()
 
 
-def _content_length(head: bytes) -> int:
-    _, _, rest = head.lower().partition(b"content-length: ")
-    return int(rest.partition(b"\r\n")[0])
-
-
-async def run(load: Load, connections: int, seconds: float) -> Outcome:
-    """Drive the load for `seconds` and return what was seen."""
-    loop = asyncio.get_running_loop()
-    started = time.perf_counter()
-    open_connections = [Connection(load, loop.create_future()) for _ in range(connections)]
-    unopened = iter(open_connections)
-    for _ in range(connections):
-        await loop.create_connection(lambda: next(unopened), load.host, load.port)
-    await asyncio.sleep(seconds)
-    load.running = False
-    elapsed = time.perf_counter() - started
-    answered = len(load.latencies_s)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(*(c.closed for c in open_connections)), GRACE_S)
-    ordered = sorted(load.latencies_s)
+async def run(asked: Asked) -> Outcome:
+    """Drive the load, and return what was seen."""
+    load = Load(asked)
+    for first in range(0, asked.connections, OPENED_AT_ONCE):
+        some = range(first, min(first + OPENED_AT_ONCE, asked.connections))
+        await asyncio.gather(*(load.open(which) for which in some))
+    if asked.rate is not None:
+        load.pace()
+    await asyncio.sleep(asked.warm_up_s)
+    load.begin, cpu_s = time.perf_counter(), _cpu_s()
+    await asyncio.sleep(asked.seconds)
+    load.end = time.perf_counter()
+    seconds, cpu_s = load.end - load.begin, _cpu_s() - cpu_s
+    await load.stop()
+    if asked.accepted_file is not None:
+        Path(asked.accepted_file).write_bytes(msgspec.json.encode(load.accepted))
     return Outcome(
-        requests=answered,
-        seconds=elapsed,
-        failures=load.failures,
-        per_second=answered / elapsed,
-        p50_ms=ordered[len(ordered) // 2] * 1000,
-        p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
-        max_ms=ordered[-1] * 1000,
+        seconds=seconds,
+        due=load.due,
+        accepted=len(load.latencies_s),
+        shed=len(load.shed_s),
+        unsent=load.unsent,
+        failures=dict(load.failures),
+        per_second=load.in_time / seconds,
+        latency=latency(load.latencies_s),
+        service=latency(load.services_s),
+        shed_latency=latency(load.shed_s),
+        cpu_share=cpu_s / seconds,
     )
 
 
-def main() -> None:
-    """Run one load from the command line."""
-    target, token, connections, seconds, accounts, prefix = sys.argv[1:]
-    load = Load(target, token, int(accounts), prefix)
-    outcome = uvloop.run(run(load, int(connections), float(seconds)))
-    print(msgspec.json.encode(outcome).decode())
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
-    main()
+    collect_garbage_rarely()
+    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Asked)))
+    print(msgspec.json.encode(outcome).decode())

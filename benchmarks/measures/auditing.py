@@ -26,6 +26,7 @@ import msgspec
 import uvloop
 
 from benchmarks.loads import long_log
+from benchmarks.service import SQL
 from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
@@ -278,7 +279,7 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _measured(step: str, events: int, url: str, folder: Path) -> Cost:
     connection = await database.connect(url)
-    backend: int = await connection.fetchval("SELECT pg_backend_pid()")
+    backend: int = await connection.fetchval(SQL["backend"])
     server = int(_stat(backend)[1])
     began_s, python_s, postgres_s = time.perf_counter(), time.process_time(), _server_cpu_s(server)
     done, part_s = await STEPS[step](url, events, folder)

@@ -4,30 +4,90 @@ import asyncio
 import random
 import time
 
-from benchmarks import children
-from benchmarks.result import Row
-from benchmarks.service import beside, create_database
-from daybook.up import Service
+import msgspec
+
+from benchmarks import children, service
+from benchmarks.latency import Latency
+from benchmarks.loads.long_log import write
+from benchmarks.result import Point, Row, Sizes, Sweep
+from benchmarks.service import Bench
+from events import checkpoints, log
+from runtime import database
 from runtime.migrate import migrate
 
 DATABASE = "bench_engine"
 ACCOUNTS = 10_000
 BATCH = 500
+LOAD = "benchmarks.loads.engine"
 
 
-async def measure(service: Service, transfers: int) -> Row:
+async def measure(bench: Bench, sizes: Sizes) -> Row:
     """Return transfers a second, from the first append to the last one projected.
 
     The latencies are those of a batch, from handing it over to its commit.
     """
-    await create_database(service, DATABASE)
-    url = beside(service, DATABASE)
+    point = await _at(bench, 0, sizes.engine_transfers)
+    note = f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch"
+    return Row(
+        key="engine",
+        name="engine, appended and projected",
+        figure=point.per_second,
+        latency=point.latency,
+        note=note,
+    )
+
+
+async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
+    """Return the rate with an empty log, with long ones, and with an empty one again.
+
+    Everything in a long log is projected before its clock starts. The point at 0 is the mean of
+    both, since shared machines drift.
+    """
+    transfers = sizes.engine_transfers // 2
+    before = await _at(bench, 0, transfers)
+    longer = [await _at(bench, length, transfers) for length in sizes.log_transfers]
+    after = await _at(bench, 0, transfers)
+    empty = Point(0, (before.per_second + after.per_second) / 2, after.latency)
+    title = f"Engine, batches of {BATCH}, by the length of the log"
+    return Sweep("log", title, "transfers in the log", [empty, *longer])
+
+
+def length_rows(sweep: Sweep) -> list[Row]:
+    """Return a row for the empty log, and one for each longer one."""
+    rows = []
+    for point in sweep.points:
+        # The longest is what the goal is about.
+        key = "log-empty" if not point.x else "log-long" if point is sweep.points[-1] else ""
+        rows.append(
+            Row(
+                key=key or f"log-{point.x}",
+                name=f"  with {point.x:,} transfers in the log" if point.x else "  the log empty",
+                figure=point.per_second,
+                latency=point.latency,
+                note="" if point.x else "before and after the longer ones",
+            )
+        )
+    return rows
+
+
+async def _at(bench: Bench, length: int, transfers: int) -> Point:
+    url = await service.create_database(bench, DATABASE)
     await migrate(url)
+    position = 0
+    if length:
+        await write(url, length)
+        position = await _project_all(url)
+    per_second, latency = await _press(url, position, transfers)
+    await service.drop_database(bench, DATABASE)
+    return Point(length, per_second, latency)
+
+
+async def _press(url: str, position: int, transfers: int) -> tuple[float, Latency]:
     append = [url, str(transfers), str(ACCOUNTS), str(BATCH)]
-    project = [url, str(transfers + _opened_by(transfers))]
+    project = [url, str(position + transfers + _opened_by(transfers))]
     async with (
-        children.ready("benchmarks.loads.engine", "append", *append) as appending,
-        children.ready("benchmarks.loads.engine", "project", *project) as projecting,
+        children.ready(LOAD, "append", *append) as appending,
+        children.ready(LOAD, "project", *project) as projecting,
     ):
         started = time.perf_counter()
         for process in (appending, projecting):
@@ -36,10 +96,22 @@ async def measure(service: Service, transfers: int) -> Row:
         codes = await asyncio.gather(appending.wait(), projecting.wait())
         elapsed = time.perf_counter() - started
         assert appending.stdout is not None
-        p50_ms, p99_ms = map(float, (await appending.stdout.read()).split())
+        seen = msgspec.json.decode(await appending.stdout.read(), type=Latency)
     assert not any(codes), f"the engine's processes ended with {codes}"
-    note = f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch"
-    return Row("engine, appended and projected", transfers / elapsed, 0.0, p50_ms, p99_ms, note)
+    return transfers / elapsed, seen
+
+
+async def _project_all(url: str) -> int:
+    """Let the projector come to the end of the log; return the position of that."""
+    connection = await database.connect(url)
+    head = (await log.head(connection)).position
+    async with children.ready(LOAD, "project", url, str(head)) as projecting:
+        assert projecting.stdin is not None
+        projecting.stdin.write(b"go\n")
+        await projecting.wait()
+    assert await checkpoints.read(connection, checkpoints.PROJECTOR) == head
+    await connection.close()
+    return head
 
 
 def _opened_by(transfers: int) -> int:

@@ -3,26 +3,14 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import msgspec
-
+from benchmarks.latency import Latency, latency
+from benchmarks.service import SQL
 from runtime import database
 
 SAMPLE_S = 0.01
-POSITIONS = """
-SELECT h.position AS head, c.position AS checkpoint
-FROM events.head AS h CROSS JOIN events.checkpoints AS c WHERE c.reader = 'projector'
-"""
-
-
-class Lag(msgspec.Struct):
-    """Percentiles in milliseconds, over all samples."""
-
-    samples: int
-    p50_ms: float
-    p99_ms: float
 
 
 class Lags:
@@ -40,16 +28,9 @@ class Lags:
             at, _ = self._committed.popleft()
             self._seconds.append(now - at)
 
-    def summary(self) -> Lag:
+    def summary(self) -> Latency:
         """Return the percentiles of all positions that became readable."""
-        p50_s, p99_s = percentiles(self._seconds)
-        return Lag(len(self._seconds), p50_s * 1000, p99_s * 1000)
-
-
-def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile; of nothing, twice not-a-number."""
-    ordered = sorted(seconds) or [float("nan")]
-    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+        return latency(self._seconds)
 
 
 @asynccontextmanager
@@ -60,9 +41,9 @@ async def watching(database_url: str) -> AsyncIterator[Lags]:
 
     async def sample() -> None:
         while True:
-            row = await connection.fetchrow(POSITIONS)
+            row = await connection.fetchrow(SQL["positions"])
             assert row is not None
-            lags.seen(time.perf_counter(), row["head"], row["checkpoint"])
+            lags.seen(time.perf_counter(), row["head"], row["projected"])
             await asyncio.sleep(SAMPLE_S)
 
     task = asyncio.create_task(sample())

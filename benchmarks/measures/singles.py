@@ -1,30 +1,84 @@
 """HTTP, a transfer a request: durable before each 202, everything on."""
 
-import sys
+import itertools
 
-import msgspec
+from benchmarks.children import told
+from benchmarks.loads.singles import Asked, Outcome
+from benchmarks.measures.lag import watching
+from benchmarks.result import Row, Sizes
+from benchmarks.service import Bench
 
-from benchmarks.children import output
-from benchmarks.loads.singles import Outcome
-from benchmarks.measures.lag import Lag, watching
-from benchmarks.result import Sizes
-from daybook.up import Service
-
+KEY = "singles"
 CONNECTIONS = 64
+OPEN_CONNECTIONS = 256
 ACCOUNTS = 10_000
+# Of the peak: what a well-run service is asked to bear.
+STEADY_SHARE = 0.7
+LOAD = "benchmarks.loads.singles"
+# A key is used once.
+PREFIXES = itertools.count(1)
 
 
-async def measure(service: Service, sizes: Sizes) -> tuple[Outcome, Lag]:
-    """Return the load's outcome and the projection's lag under it."""
-    await _load(service, sizes.warm_up_s, "warm")
-    async with watching(service.database_url) as lags:
-        outcome = await _load(service, sizes.seconds, "load")
-    return outcome, lags.summary()
-
-
-async def _load(service: Service, seconds: int, prefix: str) -> Outcome:
-    arguments = [service.url, service.token, CONNECTIONS, seconds, ACCOUNTS, prefix]
-    text = await output(
-        sys.executable, "-m", "benchmarks.loads.singles", *(str(argument) for argument in arguments)
+def asked(
+    bench: Bench,
+    seconds: float,
+    warm_up_s: float,
+    *,
+    connections: int = CONNECTIONS,
+    accounts: int = ACCOUNTS,
+    rate: float | None = None,
+) -> Asked:
+    """Return what to ask of the load: a closed loop, or an open one at `rate` a second."""
+    return Asked(
+        targets=bench.api_urls,
+        token=bench.service.token,
+        prefix=f"single-{next(PREFIXES)}",
+        connections=connections,
+        seconds=seconds,
+        warm_up_s=warm_up_s,
+        accounts=accounts,
+        rate=rate,
     )
-    return msgspec.json.decode(text, type=Outcome)
+
+
+async def measure(bench: Bench, sizes: Sizes) -> tuple[Outcome, list[Row]]:
+    """Return the closed loop's outcome, between 10,000 accounts, and its rows."""
+    async with watching(bench.service.database_url) as lags:
+        asking = asked(bench, sizes.seconds, sizes.warm_up_s)
+        outcome = await told(LOAD, asking, Outcome)
+    name = f"HTTP, a transfer a request, {CONNECTIONS} connections"
+    lag = Row(
+        key="singles-lag",
+        name="  its projection lag, commit → readable",
+        unit="",
+        latency=lags.summary(),
+    )
+    return outcome, [_row(KEY, name, outcome), lag]
+
+
+async def hot(bench: Bench, sizes: Sizes) -> Row:
+    """Return the same between 2 accounts."""
+    outcome = await told(LOAD, asked(bench, sizes.seconds / 2, 1, accounts=1), Outcome)
+    return _row("singles-hot", "  between 2 accounts", outcome)
+
+
+async def steady(bench: Bench, sizes: Sizes, peak: float) -> list[Row]:
+    """Return the open loop's row at 70 % of the peak, and its projection lag."""
+    rate = STEADY_SHARE * peak
+    async with watching(bench.service.database_url) as lags:
+        asking = asked(bench, sizes.seconds, 1, connections=OPEN_CONNECTIONS, rate=rate)
+        outcome = await told(LOAD, asking, Outcome)
+    name = f"  open loop at {STEADY_SHARE:.0%} of that, {rate:,.0f}/s due"
+    lag = Row(
+        key="steady-lag",
+        name="  its projection lag, commit → readable",
+        unit="",
+        latency=lags.summary(),
+    )
+    return [_row("steady", name, outcome), lag]
+
+
+def _row(key: str, name: str, outcome: Outcome) -> Row:
+    failed = sum(outcome.failures.values()) + outcome.shed + outcome.unsent
+    note = f"{failed} of {outcome.due:,} failed; the load took {outcome.cpu_share:.0%} of a core"
+    return Row(key=key, name=name, figure=outcome.per_second, latency=outcome.latency, note=note)

@@ -1,0 +1,28 @@
+"""The bytes that the loads send: one transfer, the same everywhere, and the head of a request."""
+
+import random
+from urllib.parse import urlsplit
+
+HEAD_END = b"\r\n\r\n"
+
+
+def transfer(chosen: random.Random, accounts: int, key: str) -> str:
+    """Return the JSON of a transfer between one of `accounts` pairs' sides and another's."""
+    return (
+        f'{{"transaction":{{"source_account_id":"external:{chosen.randrange(accounts)}",'
+        f'"destination_account_id":"account-{chosen.randrange(accounts)}","amount":12.34,'
+        f'"currency":"USD"}},"idempotencyKey":"{key}"}}'
+    )
+
+
+def post(target: str, token: str, path: str) -> str:
+    """Return the head of a POST as far as its length."""
+    return (
+        f"POST /api/v1/{path} HTTP/1.1\r\nHost: {urlsplit(target).netloc}\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: "
+    )
+
+
+def content_length(head: bytes) -> int:
+    """Return how long the body after `head` (in lower case) is."""
+    return int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)

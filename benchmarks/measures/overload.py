@@ -1,0 +1,69 @@
+"""Four times as much as it can do: what is done, what is refused, and that nothing is lost."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from benchmarks import service
+from benchmarks.children import told
+from benchmarks.loads.singles import Outcome
+from benchmarks.measures.singles import LOAD, asked
+from benchmarks.result import Row, Sizes
+from benchmarks.service import Bench
+from daybook.seed import LEDGER
+from events.vocabulary import transaction_id
+
+TIMES = 4
+CONNECTIONS = 2_000
+
+
+async def measure(bench: Bench, sizes: Sizes, peak: float) -> list[Row]:
+    """Offer four times the peak in an open loop, and look up every accepted key in the log."""
+    asking = asked(bench, sizes.overload_s, 1, connections=CONNECTIONS, rate=TIMES * peak)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "accepted.json"
+        asking = msgspec.structs.replace(asking, accepted_file=str(file))
+        outcome = await told(LOAD, asking, Outcome)
+        numbers = msgspec.json.decode(file.read_bytes(), type=list[int])
+    ids = [transaction_id(LEDGER, f"{asking.prefix}-{number}") for number in numbers]
+    missing = await service.missing(bench, ids)
+    await service.everybody_at_the_head(bench)
+    return _rows(outcome, peak, len(ids), missing)
+
+
+def _rows(outcome: Outcome, peak: float, accepted: int, missing: int) -> list[Row]:
+    due = max(outcome.due, 1)
+    other = ", ".join(f"{count:,} × {status}" for status, count in outcome.failures.items())
+    return [
+        Row(
+            key="overload",
+            name=f"overload: {TIMES} × the peak offered, accepted",
+            figure=outcome.per_second,
+            latency=outcome.latency,
+            note=f"{TIMES * peak:,.0f}/s due over {CONNECTIONS:,} connections; "
+            f"the load took {outcome.cpu_share:.0%} of a core",
+        ),
+        Row(
+            key="overload-service",
+            name="  the same, from when they were sent",
+            unit="",
+            latency=outcome.service,
+        ),
+        Row(
+            key="overload-shed",
+            name="  503 with Retry-After",
+            figure=100 * outcome.shed / due,
+            unit="% of those due",
+            latency=outcome.shed_latency,
+            note=f"accepted {100 * outcome.accepted / due:.1f} %; no connection within a second "
+            f"{100 * outcome.unsent / due:.1f} %; anything else: {other or 'none'}",
+        ),
+        Row(
+            key="overload-lost",
+            name="  accepted and not in the log",
+            figure=missing,
+            unit="transfers",
+            note=f"of {accepted:,} accepted keys, looked up in SQL",
+        ),
+    ]
