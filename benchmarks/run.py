@@ -2,10 +2,11 @@
 
     peers    pgbench TPC-B (before and after everything: machines drift), the eventsourcing
              library's recorder and runner, pgledger if its SQL was given
-    idle     before anything is asked
-    singles  closed loop between 10,000 accounts and between 2; an open loop at 70 % of that
+    singles  closed loop over 64 connections between 10,000 accounts and between 2, and over 512;
+             an open loop at 70 % of the best of these, the peak
     batches  5,000 and 500 a request, the latter between 2 accounts, too, and audited and sealed
-    engine   appended and projected without HTTP; by the length of the log
+    engine   appended and projected without HTTP, by the length of the log
+    idle     some seconds of nothing, after all that
     overload four times the peak
 
 What the singles and the batches of 500 took of everything else is counted around them.
@@ -69,10 +70,11 @@ class Measuring:
             self.run.rows.append(before)
             await self._peers(bench)
             await self._step("opening accounts", batches.open_accounts(bench))
-            peak = await self._singles(bench)
+            await self._singles(bench)
             await self._batches(bench)
-            await self._engine(bench)
+            await self._length(bench)
             await self._idle(bench)
+            peak = singles.peak(self.run)
             await self._rows("overload", overload.measure(bench, self._sizes, peak))
             if self._options.sweeps:
                 await self._swept(bench)
@@ -109,20 +111,18 @@ class Measuring:
             peer = pgledger.measure(bench, self._options.pgledger, self._sizes)
             await self._rows("pgledger", peer)
 
-    async def _singles(self, bench: Bench) -> float:
-        """Return the peak."""
+    async def _singles(self, bench: Bench) -> None:
         before = await usage(bench)
-        outcome, rows = await self._step("singles", singles.measure(bench, self._sizes))
+        await self._rows("singles", singles.measure(bench, self._sizes))
         used = await self._used(bench, singles.KEY, before)
-        self.run.rows += rows
         if self._options.wrk is not None:
             pressing = second.measure(bench, self._options.wrk, self._sizes)
             await self._rows("singles, by wrk", pressing)
         await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
-        steady = singles.steady(bench, self._sizes, outcome.per_second)
+        await self._rows("singles, many connections", singles.many(bench, self._sizes))
+        steady = singles.steady(bench, self._sizes, singles.peak(self.run))
         await self._rows("singles, 70 % of the peak", steady)
         self.run.rows += taken.rows(singles.KEY, "HTTP, a transfer a request", used)
-        return outcome.per_second
 
     async def _batches(self, bench: Bench) -> None:
         transfers = self._sizes.batch_transfers
@@ -139,14 +139,10 @@ class Measuring:
         self.run.rows += taken.rows(batches.KEY, name, used)
         self.run.rows += taken.disk(used, transfers)
 
-    async def _engine(self, bench: Bench) -> None:
-        await self._rows("engine", engine.measure(bench, self._sizes))
-        await self._length(bench)
-
     async def _length(self, bench: Bench) -> None:
-        sweep = await self._step("engine, long logs", engine.by_length(bench, self._sizes))
+        sweep = await self._step("engine, by the log", engine.by_length(bench, self._sizes))
         self.run.sweeps.append(sweep)
-        self.run.rows += engine.length_rows(sweep)
+        self.run.rows += engine.rows(sweep)
 
     async def _idle(self, bench: Bench) -> None:
         self.run.usage["idle"], rows = await self._step("idle", idle.measure(bench, self._sizes))

@@ -23,7 +23,10 @@ STREAM_BYTES_MAX = 2**24
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How many transfers, how many in a request, between how many pairs of accounts."""
+    """How many transfers, how many in a request, between how many accounts on each side.
+
+    They are chosen at random; `in_turn`, one after the other.
+    """
 
     target: str
     token: str
@@ -32,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     transfers: int
     size: int
     accounts: int
+    in_turn: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -49,11 +53,17 @@ def requests(asked: Asked) -> list[bytes]:
     made = []
     for first in range(0, asked.transfers, asked.size):
         items = ",".join(
-            transfer(chosen, asked.accounts, f"{asked.prefix}-{number}")
+            transfer(*_accounts(asked, chosen, number), f"{asked.prefix}-{number}")
             for number in range(first, min(first + asked.size, asked.transfers))
         )
         made.append(f"{head}{len(items) + 2}\r\n\r\n[{items}]".encode())
     return made
+
+
+def _accounts(asked: Asked, chosen: random.Random, number: int) -> tuple[int, int]:
+    if asked.in_turn:
+        return number % asked.accounts, number % asked.accounts
+    return chosen.randrange(asked.accounts), chosen.randrange(asked.accounts)
 
 
 async def run(asked: Asked, batches: list[bytes]) -> Outcome:

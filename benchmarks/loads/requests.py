@@ -1,16 +1,15 @@
 """The bytes that the loads send: one transfer, the same everywhere, and the head of a request."""
 
-import random
 from urllib.parse import urlsplit
 
 HEAD_END = b"\r\n\r\n"
 
 
-def transfer(chosen: random.Random, accounts: int, key: str) -> str:
-    """Return the JSON of a transfer between one of `accounts` pairs' sides and another's."""
+def transfer(source: int, destination: int, key: str) -> str:
+    """Return the JSON of a transfer between the accounts of these numbers on either side."""
     return (
-        f'{{"transaction":{{"source_account_id":"external:{chosen.randrange(accounts)}",'
-        f'"destination_account_id":"account-{chosen.randrange(accounts)}","amount":12.34,'
+        f'{{"transaction":{{"source_account_id":"external:{source}",'
+        f'"destination_account_id":"account-{destination}","amount":12.34,'
         f'"currency":"USD"}},"idempotencyKey":"{key}"}}'
     )
 

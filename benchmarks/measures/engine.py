@@ -15,59 +15,51 @@ from events import checkpoints, log
 from runtime import database
 from runtime.migrate import migrate
 
+KEY = "engine"
 DATABASE = "bench_engine"
 ACCOUNTS = 10_000
 BATCH = 500
 LOAD = "benchmarks.loads.engine"
 
 
-async def measure(bench: Bench, sizes: Sizes) -> Row:
-    """Return transfers a second, from the first append to the last one projected.
-
-    The latencies are those of a batch, from handing it over to its commit.
-    """
-    point = await _at(bench, 0, sizes.engine_transfers)
-    note = f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch"
-    return Row(
-        key="engine",
-        name="engine, appended and projected",
-        figure=point.per_second,
-        latency=point.latency,
-        note=note,
-    )
-
-
 async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
     """Return the rate with an empty log, with long ones, and with an empty one again.
 
-    Everything in a long log is projected before its clock starts. The point at 0 is the mean of
-    both, since shared machines drift.
+    Transfers a second, from the first append to the last one projected; the latencies are those of
+    a batch, from handing it over to its commit. Everything in a long log is projected before its
+    clock starts. The point at 0 is the mean of both, since shared machines drift.
     """
-    transfers = sizes.engine_transfers // 2
-    before = await _at(bench, 0, transfers)
-    longer = [await _at(bench, length, transfers) for length in sizes.log_transfers]
-    after = await _at(bench, 0, transfers)
+    before = await _at(bench, 0, sizes.engine_transfers)
+    longer = [await _at(bench, length, sizes.engine_transfers) for length in sizes.log_transfers]
+    after = await _at(bench, 0, sizes.engine_transfers)
     empty = Point(0, (before.per_second + after.per_second) / 2, after.latency)
     title = f"Engine, batches of {BATCH}, by the length of the log"
     return Sweep("log", title, "transfers in the log", [empty, *longer])
 
 
-def length_rows(sweep: Sweep) -> list[Row]:
+def rows(sweep: Sweep) -> list[Row]:
     """Return a row for the empty log, and one for each longer one."""
-    rows = []
-    for point in sweep.points:
-        # The longest is what the goal is about.
-        key = "log-empty" if not point.x else "log-long" if point is sweep.points[-1] else ""
-        rows.append(
+    empty, *longer = sweep.points
+    first = Row(
+        key=KEY,
+        name="engine, appended and projected",
+        figure=empty.per_second,
+        latency=empty.latency,
+        note=f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch; before and after",
+    )
+    return [
+        first,
+        *(
             Row(
-                key=key or f"log-{point.x}",
-                name=f"  with {point.x:,} transfers in the log" if point.x else "  the log empty",
+                # The longest is what the goal is about.
+                key="engine-long" if point is longer[-1] else f"engine-{point.x}",
+                name=f"  with {point.x:,} transfers in the log",
                 figure=point.per_second,
                 latency=point.latency,
-                note="" if point.x else "before and after the longer ones",
             )
-        )
-    return rows
+            for point in longer
+        ),
+    ]
 
 
 async def _at(bench: Bench, length: int, transfers: int) -> Point:

@@ -41,8 +41,8 @@ def _rows(outcome: Outcome, peak: float, accepted: int, missing: int) -> list[Ro
             name=f"overload: {TIMES} × the peak offered, accepted",
             figure=outcome.per_second,
             latency=outcome.latency,
-            note=f"{TIMES * peak:,.0f}/s due over {CONNECTIONS:,} connections; "
-            f"the load took {outcome.cpu_share:.0%} of a core",
+            note=f"{outcome.per_second / peak:.2f} × the peak; {TIMES * peak:,.0f}/s due over "
+            f"{CONNECTIONS:,} connections; the load took {outcome.cpu_share:.0%} of a core",
         ),
         Row(
             key="overload-service",
