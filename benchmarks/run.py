@@ -25,10 +25,10 @@ from benchmarks import machine, service
 from benchmarks.measures import (
     auditing,
     batches,
+    by_wrk,
     engine,
     idle,
     overload,
-    second,
     singles,
     sweeps,
     taken,
@@ -116,7 +116,7 @@ class Measuring:
         await self._rows("singles", singles.measure(bench, self._sizes))
         used = await self._used(bench, singles.KEY, before)
         if self._options.wrk is not None:
-            pressing = second.measure(bench, self._options.wrk, self._sizes)
+            pressing = by_wrk.measure(bench, self._options.wrk, self._sizes)
             await self._rows("singles, by wrk", pressing)
         await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
         await self._rows("singles, many connections", singles.many(bench, self._sizes))

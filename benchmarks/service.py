@@ -53,16 +53,16 @@ async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Benc
 
 def _allow_connections() -> None:
     """Raise the bound on open files, which every process that is started from here inherits."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _counted(program: Program, ports: dict[str, int]) -> Program:
     """Return a worker that counts its SQS requests; any other program is as it was."""
     if program.name not in ports:
         return program
-    argv = tuple("benchmarks.loads.counted" if w == "daybook" else w for w in program.argv)
+    argv = tuple("benchmarks.counted" if word == "daybook" else word for word in program.argv)
     env = program.env | {"DAYBOOK_HEALTH_PORT": str(ports[program.name])}
     return msgspec.structs.replace(program, argv=argv, env=env)
 

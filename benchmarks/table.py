@@ -47,16 +47,13 @@ def _show_audit(run: Run) -> None:
 
 
 def _cells(row: Row, base: float | None) -> list[str]:
-    comparable = row.unit == PER_SECOND and row.figure is not None and base
-    return [
-        row.name,
-        "" if row.figure is None else _number(row.figure),
-        row.unit,
-        f"{(row.figure or 0) / base:.2f}" if comparable and base else "",
-        _milliseconds(row.latency.p50_ms),
-        _milliseconds(row.latency.p99_ms),
-        row.note,
-    ]
+    figure, ratio = "", ""
+    if row.figure is not None:
+        figure = _number(row.figure)
+        if row.unit == PER_SECOND and base:
+            ratio = f"{row.figure / base:.2f}"
+    percentiles = (row.latency.p50_ms, row.latency.p99_ms)
+    return [row.name, figure, row.unit, ratio, *map(_milliseconds, percentiles), row.note]
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 Counted where botocore sends them, retries included, and served with the process's own metrics.
 
-    python -m benchmarks.loads.counted relay|project
+    python -m benchmarks.counted relay|project
 """
 
 import math
