@@ -10,7 +10,7 @@ import msgspec
 
 from daybook import cluster, servers
 from daybook.up import PROGRAMS, Program, Service, embedded
-from runtime import database
+from runtime import auth, database
 from runtime.sql import queries
 
 SQL = queries("benchmarks")
@@ -106,6 +106,17 @@ async def everybody_at_the_head(bench: Bench) -> None:
             await asyncio.sleep(PAUSE_S)
     finally:
         await connection.close()
+
+
+async def token(bench: Bench, ledger: str) -> str:
+    """Return a token for another ledger."""
+    made = auth.new_token()
+    connection = await database.connect(bench.service.database_url)
+    try:
+        await auth.add_token(connection, made, {ledger}, ["write"], "benchmark")
+    finally:
+        await connection.close()
+    return made
 
 
 async def missing(bench: Bench, transactions: Sequence[object]) -> int:

@@ -1,5 +1,9 @@
-"""Four times as much as it can do: what is done, what is refused, and that nothing is lost."""
+"""Four times as much as it can do: what is done, what is refused, and that nothing is lost.
 
+One ledger floods; another, which asks for little, shows whether it has to wait for that.
+"""
+
+import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,20 +20,42 @@ from events.vocabulary import transaction_id
 
 TIMES = 4
 CONNECTIONS = 2_000
+WARM_UP_S = 1
+# Another ledger, which asks for little meanwhile, and should not notice.
+QUIET = "quiet"
+QUIET_RATE = 20.0
+QUIET_CONNECTIONS = 32
 
 
 async def measure(bench: Bench, sizes: Sizes, peak: float) -> list[Row]:
     """Offer four times the peak in an open loop, and look up every accepted key in the log."""
-    asking = asked(bench, sizes.overload_s, 1, connections=CONNECTIONS, rate=TIMES * peak)
+    flood = asked(bench, sizes.overload_s, WARM_UP_S, connections=CONNECTIONS, rate=TIMES * peak)
+    little = asked(
+        bench, sizes.overload_s, WARM_UP_S, connections=QUIET_CONNECTIONS, rate=QUIET_RATE
+    )
+    little = msgspec.structs.replace(little, token=await service.token(bench, QUIET))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "accepted.json"
-        asking = msgspec.structs.replace(asking, accepted_file=str(file))
-        outcome = await told(LOAD, asking, Outcome)
+        flood = msgspec.structs.replace(flood, accepted_file=str(file))
+        outcome, quiet = await asyncio.gather(
+            told(LOAD, flood, Outcome), told(LOAD, little, Outcome)
+        )
         numbers = msgspec.json.decode(file.read_bytes(), type=list[int])
-    ids = [transaction_id(LEDGER, f"{asking.prefix}-{number}") for number in numbers]
+    ids = [transaction_id(LEDGER, f"{flood.prefix}-{number}") for number in numbers]
     missing = await service.missing(bench, ids)
     await service.everybody_at_the_head(bench)
-    return _rows(outcome, peak, len(ids), missing)
+    return [*_rows(outcome, peak, len(ids), missing), _quiet_row(quiet)]
+
+
+def _quiet_row(quiet: Outcome) -> Row:
+    failed = quiet.shed + quiet.unsent + sum(quiet.failures.values())
+    return Row(
+        key="overload-quiet",
+        name=f"  another ledger meanwhile, {QUIET_RATE:.0f}/s due",
+        figure=quiet.per_second,
+        latency=quiet.latency,
+        note=f"{failed} of {quiet.due} failed, {quiet.shed} of them by 503 with Retry-After",
+    )
 
 
 def _rows(outcome: Outcome, peak: float, accepted: int, missing: int) -> list[Row]:
