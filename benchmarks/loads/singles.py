@@ -19,25 +19,20 @@ import random
 import resource
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
 
-from benchmarks.latency import Latency, latency
 from benchmarks.loads.requests import HEAD_END, content_length, post, transfer
+from benchmarks.loads.tally import Outcome, Sent, Tally
 from runtime.loop import collect_garbage_rarely
 
-# Heads of answers are looked at in lower case.
-ACCEPTED = b"http/1.1 202"
-SHED = b"http/1.1 503"
-RETRY_AFTER = b"retry-after:"
 CLOSING = b"connection: close"
-LOST = "no answer"
 PACE_S = 0.001
 PATIENCE_S = 1.0
 GRACE_S = 10.0
@@ -63,34 +58,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     accepted_file: str | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What was seen of the requests that were due after the warm-up and before the end.
-
-    `per_second` is of what was accepted in that time. `latency` counts from when requests were
-    due, `service` from when they were sent, both of the accepted ones. `cpu_share` is of one core.
-    """
-
-    seconds: float
-    due: int
-    accepted: int
-    shed: int
-    unsent: int
-    failures: dict[str, int]
-    per_second: float
-    latency: Latency
-    service: Latency
-    shed_latency: Latency
-    cpu_share: float
-
-
-class Sent(NamedTuple):
-    """A request under way; `due` and `at` are the clock's seconds."""
-
-    number: int
-    due: float
-    at: float
-
-
 class Load:
     """What all connections share."""
 
@@ -103,16 +70,10 @@ class Load:
         self._reopening: set[asyncio.Task[None]] = set()
         self._next_due = 0.0
         self._running = True
-        self.begin, self.end = float("inf"), float("inf")
         self._numbers = 0
         self._under_way: set[Sent] = set()
         self._quiet = asyncio.Event()
-        self.accepted: list[int] = []
-        self.in_time = self.unsent = self.due = 0
-        self.latencies_s: list[float] = []
-        self.services_s: list[float] = []
-        self.shed_s: list[float] = []
-        self.failures: Counter[str] = Counter()
+        self.tally = Tally()
 
     async def open(self, which: int) -> None:
         """Open one connection, to the target whose turn it is."""
@@ -148,7 +109,7 @@ class Load:
                 if now - due <= PATIENCE_S:
                     connection.send(due)
                     return
-                self._give_up(due)
+                self.tally.unsent(due)
             self._idle.append(connection)
 
     def request(self, due: float) -> tuple[Sent, bytes]:
@@ -163,29 +124,13 @@ class Load:
 
     def answered(self, sent: Sent, head: bytes) -> None:
         """Count an answer by the head of it, in lower case."""
-        now = time.perf_counter()
         self._done(sent)
-        accepted = head.startswith(ACCEPTED)
-        if accepted:
-            self.accepted.append(sent.number)
-            self.in_time += self.begin <= now < self.end
-        if not self._counts(sent.due):
-            return
-        self.due += 1
-        if accepted:
-            self.latencies_s.append(now - sent.due)
-            self.services_s.append(now - sent.at)
-        elif head.startswith(SHED) and RETRY_AFTER in head:
-            self.shed_s.append(now - sent.at)
-        else:
-            self.failures[head[9:12].decode()] += 1
+        self.tally.answered(sent, head)
 
     def lost(self, sent: Sent) -> None:
         """Count a request that was not answered."""
         self._done(sent)
-        if self._counts(sent.due):
-            self.due += 1
-            self.failures[LOST] += 1
+        self.tally.lost(sent)
 
     def closed(self, connection: "Connection") -> None:
         """Open another one instead, for as long as the load goes on."""
@@ -200,7 +145,7 @@ class Load:
         """Send nothing more, and wait for what is under way, boundedly."""
         self._running = False
         for due in self._waiting:
-            self._give_up(due)
+            self.tally.unsent(due)
         if self._under_way:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), GRACE_S)
@@ -208,25 +153,16 @@ class Load:
             self.lost(sent)
 
     async def _reopen(self, which: int) -> None:
-        await asyncio.sleep(REOPEN_S)
-        try:
-            await self.open(which)
-        except OSError:
-            if self._running:
-                await self._reopen(which)
+        while self._running:
+            await asyncio.sleep(REOPEN_S)
+            with suppress(OSError):
+                await self.open(which)
+                return
 
     def _done(self, sent: Sent) -> None:
         self._under_way.discard(sent)
         if not self._running and not self._under_way:
             self._quiet.set()
-
-    def _give_up(self, due: float) -> None:
-        if self._counts(due):
-            self.due += 1
-            self.unsent += 1
-
-    def _counts(self, due: float) -> bool:
-        return self.begin <= due < self.end
 
 
 class Connection(asyncio.Protocol):
@@ -286,26 +222,13 @@ async def run(asked: Asked) -> Outcome:
     if asked.rate is not None:
         load.pace()
     await asyncio.sleep(asked.warm_up_s)
-    load.begin, cpu_s = time.perf_counter(), _cpu_s()
+    load.tally.begin, cpu_s = time.perf_counter(), _cpu_s()
     await asyncio.sleep(asked.seconds)
-    load.end = time.perf_counter()
-    seconds, cpu_s = load.end - load.begin, _cpu_s() - cpu_s
+    load.tally.end, cpu_s = time.perf_counter(), _cpu_s() - cpu_s
     await load.stop()
     if asked.accepted_file is not None:
-        Path(asked.accepted_file).write_bytes(msgspec.json.encode(load.accepted))
-    return Outcome(
-        seconds=seconds,
-        due=load.due,
-        accepted=len(load.latencies_s),
-        shed=len(load.shed_s),
-        unsent=load.unsent,
-        failures=dict(load.failures),
-        per_second=load.in_time / seconds,
-        latency=latency(load.latencies_s),
-        service=latency(load.services_s),
-        shed_latency=latency(load.shed_s),
-        cpu_share=cpu_s / seconds,
-    )
+        Path(asked.accepted_file).write_bytes(msgspec.json.encode(load.tally.accepted))
+    return load.tally.outcome(cpu_s)
 
 
 def _cpu_s() -> float:

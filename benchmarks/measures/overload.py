@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks import service
 from benchmarks.children import told
-from benchmarks.loads.singles import Outcome
+from benchmarks.loads.tally import Outcome
 from benchmarks.measures.singles import LOAD, asked
 from benchmarks.result import Row, Sizes
 from benchmarks.service import Bench

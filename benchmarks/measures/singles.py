@@ -3,7 +3,8 @@
 import itertools
 
 from benchmarks.children import told
-from benchmarks.loads.singles import Asked, Outcome
+from benchmarks.loads.singles import Asked
+from benchmarks.loads.tally import Outcome
 from benchmarks.measures.lag import watching
 from benchmarks.result import Row, Run, Sizes
 from benchmarks.service import Bench

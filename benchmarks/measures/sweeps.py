@@ -2,7 +2,7 @@
 
 from benchmarks import service
 from benchmarks.children import told
-from benchmarks.loads.singles import Outcome
+from benchmarks.loads.tally import Outcome
 from benchmarks.measures import batches, singles
 from benchmarks.result import Point, Sizes, Sweep
 from benchmarks.service import Bench

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from benchmarks.loads.requests import HEAD_END, content_length
-from benchmarks.loads.singles import LOST, Asked, run
+from benchmarks.loads.singles import Asked, run
+from benchmarks.loads.tally import LOST
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
 SHED = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}"
