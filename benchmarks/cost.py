@@ -10,7 +10,9 @@ transfer.
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import click
 import msgspec
@@ -29,18 +31,21 @@ SERVERS = {"postgres", "valkey", "sqs"}
 LOADS = {"singles": "a transfer a request", "batch-500": "500 a request"}
 
 
+Dollars = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """Dollars, as `prices.toml` explains them."""
 
     stated: str
-    sqs_fifo_million_requests: float
-    fargate_vcpu_hour: float
-    fargate_gb_hour: float
-    rds_vcpu_hour: float
-    rds_gb_month: float
-    elasticache_million_ecpus: float
-    utilisation: float
-    kept_months: float
+    sqs_fifo_million_requests: Dollars
+    fargate_vcpu_hour: Dollars
+    fargate_gb_hour: Dollars
+    rds_vcpu_hour: Dollars
+    rds_gb_month: Dollars
+    elasticache_million_ecpus: Dollars
+    utilisation: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    kept_months: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -85,36 +90,37 @@ def bill(used: Usage, prices: Prices) -> list[Item]:
     ]
 
 
-def prices_of(overriding: dict[str, float]) -> Prices:
+def prices_of(overriding: Mapping[str, float | str]) -> Prices:
     """Return `prices.toml`, with some prices of the user's. Raises ValidationError."""
     text = Path(__file__).with_name("prices.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text) | overriding, Prices, strict=False)
+    return msgspec.convert({**tomllib.loads(text), **overriding}, Prices, strict=False)
 
 
-def _priced(
-    _context: click.Context, _option: click.Parameter, given: tuple[str, ...]
-) -> dict[str, float]:
-    known = {field.name for field in msgspec.structs.fields(Prices)} - {"stated"}
-    prices = {}
-    for text in given:
-        name, _, dollars = text.partition("=")
-        try:
-            prices[name] = float(dollars)
-        except ValueError as error:
-            raise click.BadParameter(f"{text!r} is not NAME=DOLLARS") from error
-        if name not in known:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(sorted(known))}")
-    return prices
+def _priced(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Prices:
+    overriding = dict(text.partition("=")[::2] for text in given)
+    unknown = overriding.keys() - {field.name for field in msgspec.structs.fields(Prices)}
+    if unknown:
+        raise click.BadParameter(f"prices.toml has no {', '.join(sorted(unknown))}")
+    try:
+        return prices_of(overriding)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
 @click.argument("run_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--price", "given", multiple=True, callback=_priced, metavar="NAME=DOLLARS")
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    callback=_priced,
+    metavar="NAME=DOLLARS",
+    help="Instead of the one in prices.toml.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def main(run_file: Path, given: dict[str, float], *, as_json: bool) -> None:
+def main(run_file: Path, prices: Prices, *, as_json: bool) -> None:
     """Show what a million transfers cost on AWS, from the JSON of a run."""
     run = msgspec.json.decode(run_file.read_bytes(), type=Run)
-    prices = prices_of(given)
     bills = {key: bill(run.usage[key], prices) for key in LOADS if key in run.usage}
     if not bills:
         raise click.UsageError(
