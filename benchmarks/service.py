@@ -15,6 +15,7 @@ from runtime.sql import queries
 
 SQL = queries("benchmarks")
 PAUSE_S = 0.005
+CAUGHT_UP_S = 120
 # What a run's 2,000 connections need of every process; a common default is 1,024.
 FILES_MAX = 10_000
 # What SQS is spoken by, and is therefore counted.
@@ -95,15 +96,16 @@ async def execute(url: str, *scripts: str) -> None:
 
 
 async def everybody_at_the_head(bench: Bench) -> None:
-    """Return once everything in the log has been published and projected."""
+    """Return once everything in the log has been published and projected. Raises TimeoutError."""
     connection = await database.connect(bench.service.database_url)
     try:
-        while True:
-            row = await connection.fetchrow(SQL["positions"])
-            assert row is not None
-            if row["everybody"] >= row["head"]:
-                return
-            await asyncio.sleep(PAUSE_S)
+        async with asyncio.timeout(CAUGHT_UP_S):
+            while True:
+                row = await connection.fetchrow(SQL["positions"])
+                assert row is not None
+                if row["everybody"] >= row["head"]:
+                    return
+                await asyncio.sleep(PAUSE_S)
     finally:
         await connection.close()
 
