@@ -64,7 +64,7 @@ bench: $(VENV)/.bench ## Measure beside peers on this machine, a quarter of an h
 	@$(PY) -m benchmarks --json $(BENCH)/run.json --plots $(BENCH) $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(VENV)/.bench ## The same table in a minute, to see that it runs; the numbers are rough
+bench-quick: $(VENV)/.bench ## The same in a minute, without long logs, to see that it runs; the numbers are rough
 	@$(PY) -m benchmarks --quick $(ARGS)
 
 .PHONY: bench-length

@@ -38,11 +38,11 @@ FULL = Sizes(
     audited_transfers=[100_000],
 )
 QUICK = Sizes(
-    seconds=3,
+    seconds=2,
     warm_up_s=1,
     batch_transfers=10_000,
     engine_transfers=10_000,
-    log_transfers=[20_000],
+    log_transfers=[],
     idle_s=2,
     overload_s=2,
     peer_s=1,

@@ -99,18 +99,18 @@ class Load:
     def free(self, connection: "Connection") -> None:
         """Give a connection its next request, if there is one."""
         now = time.perf_counter()
-        if not self._running:
-            connection.close()
-        elif self._asked.rate is None:
-            connection.send(now)
-        else:
-            while self._waiting:
-                due = self._waiting.popleft()
-                if now - due <= PATIENCE_S:
-                    connection.send(due)
-                    return
-                self.tally.unsent(due)
-            self._idle.append(connection)
+        if self._asked.rate is None:
+            if self._running:
+                connection.send(now)
+            return
+        while self._waiting:
+            due = self._waiting.popleft()
+            if now - due <= PATIENCE_S:
+                connection.send(due)
+                return
+            self.tally.unsent(due)
+        self._idle.append(connection)
+        self._settle()
 
     def request(self, due: float) -> tuple[Sent, bytes]:
         """Return the next request, which was due then."""
@@ -142,13 +142,13 @@ class Load:
             task.add_done_callback(self._reopening.discard)
 
     async def stop(self) -> None:
-        """Send nothing more, and wait for what is under way, boundedly."""
+        """Let nothing more be due, and wait for what is, boundedly."""
         self._running = False
-        for due in self._waiting:
-            self.tally.unsent(due)
         if self._under_way:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), GRACE_S)
+        for due in self._waiting:
+            self.tally.unsent(due)
         for sent in list(self._under_way):
             self.lost(sent)
 
@@ -161,7 +161,10 @@ class Load:
 
     def _done(self, sent: Sent) -> None:
         self._under_way.discard(sent)
-        if not self._running and not self._under_way:
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._running and not self._under_way and not self._waiting:
             self._quiet.set()
 
 

@@ -29,10 +29,11 @@ async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
     a batch, from handing it over to its commit. Everything in a long log is projected before its
     clock starts. The point at 0 is the mean of both, since shared machines drift.
     """
-    before = await _at(bench, 0, sizes.engine_transfers)
+    empty = await _at(bench, 0, sizes.engine_transfers)
     longer = [await _at(bench, length, sizes.engine_transfers) for length in sizes.log_transfers]
-    after = await _at(bench, 0, sizes.engine_transfers)
-    empty = Point(0, (before.per_second + after.per_second) / 2, after.latency)
+    if longer:
+        after = await _at(bench, 0, sizes.engine_transfers)
+        empty = Point(0, (empty.per_second + after.per_second) / 2, after.latency)
     title = f"Engine, batches of {BATCH}, by the length of the log"
     return Sweep("log", title, "transfers in the log", [empty, *longer])
 
@@ -45,7 +46,7 @@ def rows(sweep: Sweep) -> list[Row]:
         name="engine, appended and projected",
         figure=empty.per_second,
         latency=empty.latency,
-        note=f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch; before and after",
+        note=f"batches of {BATCH}, {ACCOUNTS:,} accounts; latency of a batch",
     )
     return [
         first,
