@@ -1,4 +1,8 @@
-"""Projection lag: from the moment a position is seen committed to the moment it is readable."""
+"""Projection lag: from the moment a position was committed to the moment it is readable.
+
+Both are sampled. A commit counts from the last sample that had not seen it, so a lag may be shown
+longer than it was, by as long as a sample takes (10 ms and a query), and never shorter.
+"""
 
 import asyncio
 import time
@@ -14,16 +18,19 @@ SAMPLE_S = 0.01
 
 
 class Lags:
-    """Positions seen committed and not yet readable, and how long the others took."""
+    """Positions committed and not yet readable, and how long the others took."""
 
     def __init__(self) -> None:
         self._committed: deque[tuple[float, int]] = deque()
         self._seconds: list[float] = []
+        self._asked_before: float | None = None
+        self._head = 0
 
-    def seen(self, now: float, head: int, checkpoint: int) -> None:
-        """Take one sample of both positions."""
-        if not self._committed or head > self._committed[-1][1]:
-            self._committed.append((now, head))
+    def seen(self, asked: float, now: float, head: int, checkpoint: int) -> None:
+        """Take a sample of both positions, asked for at `asked` and answered `now`."""
+        if head > self._head and self._asked_before is not None:
+            self._committed.append((self._asked_before, head))
+        self._asked_before, self._head = asked, head
         while self._committed and self._committed[0][1] <= checkpoint:
             at, _ = self._committed.popleft()
             self._seconds.append(now - at)
@@ -41,9 +48,10 @@ async def watching(database_url: str) -> AsyncIterator[Lags]:
 
     async def sample() -> None:
         while True:
+            asked = time.perf_counter()
             row = await connection.fetchrow(SQL["positions"])
             assert row is not None
-            lags.seen(time.perf_counter(), row["head"], row["projected"])
+            lags.seen(asked, time.perf_counter(), row["head"], row["projected"])
             await asyncio.sleep(SAMPLE_S)
 
     task = asyncio.create_task(sample())

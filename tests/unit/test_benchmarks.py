@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.latency import Latency, latency
+from benchmarks.measures.lag import Lags
 from benchmarks.ratios import ratios
 from benchmarks.result import QUICK, Row, Run
 from benchmarks.spent import Usage
@@ -74,3 +75,16 @@ def test_ratios_are_of_what_was_measured() -> None:
         ("singles", "tpcb"): 1.5,
         ("engine", "tpcb"): 4.5,
     }
+
+
+def test_a_lag_is_never_shown_shorter_than_it_was() -> None:
+    """A commit counts from the last sample without it; several at once count as one."""
+    lags = Lags()
+    lags.seen(0.0, 0.1, head=5, checkpoint=0)  # When 5 was committed nobody saw.
+    lags.seen(1.0, 1.1, head=7, checkpoint=5)
+    lags.seen(2.0, 2.1, head=9, checkpoint=6)
+    lags.seen(3.0, 3.1, head=9, checkpoint=7)
+    lags.seen(4.0, 4.1, head=9, checkpoint=9)
+    seen = lags.summary()
+    assert seen.samples == 2
+    assert (seen.p50_ms, seen.max_ms) == pytest.approx((3_100, 3_100))
