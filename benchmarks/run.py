@@ -150,11 +150,11 @@ class Measuring:
 
     async def _swept(self, bench: Bench) -> None:
         for name, sweep in (
-            ("batch size", sweeps.by_batch_size(bench, self._sizes)),
-            ("connections", sweeps.by_connections(bench, self._sizes)),
-            ("accounts", sweeps.by_accounts(bench, self._sizes)),
+            ("batch size", sweeps.by_batch_size),
+            ("connections", sweeps.by_connections),
+            ("accounts", sweeps.by_accounts),
         ):
-            self.run.sweeps.append(await self._step(f"by {name}", sweep))
+            self.run.sweeps.append(await self._step(f"by {name}", sweep(bench, self._sizes)))
 
     async def _audited(self) -> None:
         async with service.running(audited=True) as bench:
