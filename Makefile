@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PORT   ?= 3000
 ARGS   ?=
+BENCH  ?= .bench
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -59,16 +60,24 @@ test-long: $(VENV)/.dev ## Run all tests, the long ones too
 	@$(PYTEST) $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.runtime ## Measure against pgbench TPC-B on this machine
-	@$(PY) -m benchmarks $(ARGS)
+bench: $(VENV)/.bench ## Measure beside peers on this machine, a quarter of an hour; JSON and plots in .bench/
+	@$(PY) -m benchmarks --json $(BENCH)/run.json --plots $(BENCH) $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(VENV)/.runtime ## The same in a minute, to see that it runs; the numbers are rough
+bench-quick: $(VENV)/.bench ## The same in a minute, without long logs, to see that it runs; the numbers are rough
 	@$(PY) -m benchmarks --quick $(ARGS)
 
+.PHONY: bench-length
+bench-length: $(VENV)/.bench ## The rate by the length of the log: ARGS="--sizes 1000000,10000000"
+	@$(PY) -m benchmarks --only length $(ARGS)
+
 .PHONY: bench-audit
-bench-audit: $(VENV)/.runtime ## What auditing costs, by the length of the log: ARGS="--sizes 5000000"
-	@$(PY) -m benchmarks --audit $(ARGS)
+bench-audit: $(VENV)/.bench ## What auditing costs, by the length of the log: ARGS="--sizes 5000000"
+	@$(PY) -m benchmarks --only audit $(ARGS)
+
+.PHONY: bench-cost
+bench-cost: $(VENV)/.bench ## Dollars for a million transfers on AWS, from the last `make bench`
+	@$(PY) -m benchmarks.cost $(BENCH)/run.json $(ARGS)
 
 ##
 ## Keep it
@@ -89,9 +98,11 @@ check: $(VENV)/.dev ## What CI checks before the tests: style, types, directions
 	$(PY) -m compose_lint check --quiet docker-compose.yml
 	@$(CHECK_LOCKS)
 
+LOCKS := requirements.lock requirements-dev.lock requirements-bench.lock
+
 # A lock names packages, versions and hashes, and leaves the index to the machine that installs.
 define CHECK_LOCKS
-if grep -nE '://|^ *-|@ |file:|\.(org|com|net|io|dev)( |$$|/)' requirements.lock requirements-dev.lock \
+if grep -nE '://|^ *-|@ |file:|\.(org|com|net|io|dev)( |$$|/)' $(LOCKS) \
 	| grep -vE ':[0-9]+: +--hash=sha256:[0-9a-f]{64}( \\)?$$'; then \
 	echo 'A lock may hold no URL, host, path or option: run `make lock`.'; exit 1; fi
 endef
@@ -106,10 +117,11 @@ COMPILE = env -u PIP_FIND_LINKS $(PY) -m uv pip compile pyproject.toml --quiet -
 	--no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
-lock: $(VENV)/.created ## Resolve pyproject.toml anew into the two locks (needs a package index)
+lock: $(VENV)/.created ## Resolve pyproject.toml anew into the three locks (needs a package index)
 	$(PY) -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group bench --constraints requirements.lock --output-file requirements-bench.lock
 	@$(CHECK_LOCKS)
 
 .PHONY: clean
@@ -142,4 +154,10 @@ $(VENV)/.runtime: requirements.lock $(VENV)/.created
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.created
 	@echo 'Installing what Daybook and its tests need (once; a minute or three) ...'
 	@$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $(VENV)/.runtime $@
+
+# So does the lock of the benchmarks.
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.created
+	@echo 'Installing what the benchmarks need (once; a minute or two) ...'
+	@$(PIP_INSTALL) -r requirements-bench.lock
 	@touch $(VENV)/.runtime $@

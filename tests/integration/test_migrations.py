@@ -14,8 +14,8 @@ from runtime.migrate import MigrationError, migrate
 from runtime.sql import ROOT, queries
 from tests.integration import given
 
-ROOMS = ("command_side", "events", "projections", "query_side", "runtime")
-PRODUCT = (*ROOMS, "daybook")
+ROOMS = ("benchmarks", "command_side", "events", "projections", "query_side", "runtime")
+PARTS = (*ROOMS, "daybook")
 NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
 WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = (
     f"daybook_{name}" for name in NAMES
@@ -28,6 +28,7 @@ EXTERNAL = ROOT / "projections/sql/external.sql"
 FOUR_WAY = ROOT / "projections/sql/fourway.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
+    "benchmarks": (None,),
     "command_side": (WRITER,),
     "events": (WRITER,),
     "projections": (PROJECTOR,),
@@ -244,7 +245,7 @@ async def test_every_named_query_fits_the_schema_and_its_roles_rights(
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_named_query_is_called(room: str) -> None:
     """A query that no module names is dead."""
-    python = "\n".join(path.read_text() for part in PRODUCT for path in (ROOT / part).rglob("*.py"))
+    python = "\n".join(path.read_text() for part in PARTS for path in (ROOT / part).rglob("*.py"))
     called = set(re.findall(r'"(\w+)"', python))
     assert set(queries(room)) <= called
 

@@ -7,7 +7,7 @@ One PostgreSQL with fsync on; for each size a database of its own, dropped after
 goes to where the projector is, so that is brought to the log's end first. Each step is a process
 of its own, so that its memory is its own.
 
-    python -m benchmarks.auditing STEP EVENTS DATABASE_URL FOLDER  →  JSON
+    python -m benchmarks.measures.auditing STEP EVENTS DATABASE_URL FOLDER  →  JSON
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 import uvloop
 
-from benchmarks import long_log
+from benchmarks.loads import long_log
+from benchmarks.service import SQL
 from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
@@ -249,7 +250,7 @@ async def _of_size(server_url: str, size: int, shown: Callable[[str], object]) -
 
 async def _alone(*arguments: str) -> Cost:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.auditing", *arguments), stdout=subprocess.PIPE
+        *(sys.executable, "-m", "benchmarks.measures.auditing", *arguments), stdout=subprocess.PIPE
     )
     out, _ = await process.communicate()
     assert process.returncode == 0, f"{arguments[0]} failed"
@@ -278,7 +279,7 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _measured(step: str, events: int, url: str, folder: Path) -> Cost:
     connection = await database.connect(url)
-    backend: int = await connection.fetchval("SELECT pg_backend_pid()")
+    backend: int = await connection.fetchval(SQL["backend"])
     server = int(_stat(backend)[1])
     began_s, python_s, postgres_s = time.perf_counter(), time.process_time(), _server_cpu_s(server)
     done, part_s = await STEPS[step](url, events, folder)

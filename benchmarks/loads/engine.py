@@ -1,7 +1,7 @@
 """The engine without HTTP: append in batches in one process, project in another, at the same time.
 
-python -m benchmarks.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
-python -m benchmarks.engine project DATABASE_URL UNTIL_POSITION
+python -m benchmarks.loads.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
+python -m benchmarks.loads.engine project DATABASE_URL UNTIL_POSITION
 """
 
 import asyncio
@@ -10,9 +10,10 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import uvloop
 
-from benchmarks.lag import percentiles
+from benchmarks.latency import latency
 from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
@@ -54,7 +55,7 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         )
         latencies_s.append(time.perf_counter() - began)
     await connection.close()
-    print(*(f"{second * 1000}" for second in percentiles(latencies_s)))
+    print(msgspec.json.encode(latency(latencies_s)).decode())
 
 
 async def project(url: str, until: int) -> None:

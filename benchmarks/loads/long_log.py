@@ -3,7 +3,7 @@
 Only the deciding is left out: the accounts may go below zero, so every transfer is accepted. The
 events go through the log's own append; the accounts' counters are stored at the end.
 
-    python -m benchmarks.long_log DATABASE_URL TRANSFERS
+    python -m benchmarks.loads.long_log DATABASE_URL TRANSFERS
 """
 
 import random

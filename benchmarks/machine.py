@@ -1,0 +1,33 @@
+"""What kind of a machine a run was made on."""
+
+import platform
+from pathlib import Path
+
+import psutil
+
+from benchmarks.children import output
+from benchmarks.service import pgbench
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+async def described() -> dict[str, str]:
+    """Return what a reader needs to place the figures, and nothing that names the machine."""
+    return {
+        "cores": str(psutil.cpu_count()),
+        "model": _model(),
+        "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+        "postgresql": (await output(pgbench(), "--version")).split()[-1],
+        "fsync": "on",
+        "load before": f"{psutil.getloadavg()[0]:.1f}",
+    }
+
+
+def _model() -> str:
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

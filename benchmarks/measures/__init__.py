@@ -1,0 +1,1 @@
+"""One module a measure: each starts its load, and returns what was seen."""

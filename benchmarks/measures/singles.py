@@ -1,0 +1,101 @@
+"""HTTP, a transfer a request: durable before each 202, everything on."""
+
+import itertools
+
+from benchmarks.children import told
+from benchmarks.loads.singles import Asked
+from benchmarks.loads.tally import Outcome
+from benchmarks.measures.lag import watching
+from benchmarks.result import Row, Run, Sizes
+from benchmarks.service import Bench
+
+KEY = "singles"
+CONNECTIONS = 64
+MANY_CONNECTIONS = 512
+ACCOUNTS = 10_000
+# Of the peak: what a well-run service is asked to bear.
+STEADY_SHARE = 0.7
+LOAD = "benchmarks.loads.singles"
+# A key is used once.
+PREFIXES = itertools.count(1)
+
+
+def asked(
+    bench: Bench,
+    seconds: float,
+    warm_up_s: float,
+    *,
+    connections: int = CONNECTIONS,
+    accounts: int = ACCOUNTS,
+    rate: float | None = None,
+) -> Asked:
+    """Return what to ask of the load: a closed loop, or an open one at `rate` a second."""
+    return Asked(
+        targets=bench.api_urls,
+        token=bench.service.token,
+        prefix=f"single-{next(PREFIXES)}",
+        connections=connections,
+        seconds=seconds,
+        warm_up_s=warm_up_s,
+        accounts=accounts,
+        rate=rate,
+    )
+
+
+async def measure(bench: Bench, sizes: Sizes) -> list[Row]:
+    """Return the closed loop's row, between 10,000 accounts, and its projection lag."""
+    async with watching(bench.service.database_url) as lags:
+        asking = asked(bench, sizes.seconds, sizes.warm_up_s)
+        outcome = await told(LOAD, asking, Outcome)
+    name = f"HTTP, a transfer a request, {CONNECTIONS} connections"
+    lag = Row(
+        key="singles-lag",
+        name="  its projection lag, commit → readable",
+        unit="",
+        latency=lags.summary(),
+    )
+    return [_row(KEY, name, outcome), lag]
+
+
+async def many(bench: Bench, sizes: Sizes) -> Row:
+    """Return the same over so many connections that more would only wait longer."""
+    asking = asked(bench, sizes.seconds / 2, 1, connections=MANY_CONNECTIONS)
+    outcome = await told(LOAD, asking, Outcome)
+    return _row("singles-many", f"  over {MANY_CONNECTIONS} connections", outcome)
+
+
+def peak(run: Run) -> float:
+    """Return the highest rate of both closed loops: what is more than that is overload."""
+    rows = (run.row(key) for key in (KEY, "singles-many"))
+    rate = max(row.figure or 0.0 for row in rows if row)
+    assert rate, "no transfer was accepted; the notes of the rows say what was answered instead"
+    return rate
+
+
+async def hot(bench: Bench, sizes: Sizes) -> Row:
+    """Return the same between 2 accounts."""
+    outcome = await told(LOAD, asked(bench, sizes.seconds / 2, 1, accounts=1), Outcome)
+    return _row("singles-hot", "  between 2 accounts", outcome)
+
+
+async def steady(bench: Bench, sizes: Sizes, peak_rate: float) -> list[Row]:
+    """Return the open loop's row at 70 % of the peak, and its projection lag."""
+    rate = STEADY_SHARE * peak_rate
+    async with watching(bench.service.database_url) as lags:
+        asking = asked(bench, sizes.seconds, 1, connections=MANY_CONNECTIONS, rate=rate)
+        outcome = await told(LOAD, asking, Outcome)
+    name = f"  open loop at {STEADY_SHARE:.0%} of the peak, {rate:,.0f}/s due"
+    lag = Row(
+        key="steady-lag",
+        name="  its projection lag, commit → readable",
+        unit="",
+        latency=lags.summary(),
+        note="goal: p99 ≤ 250 ms",
+    )
+    return [_row("steady", name, outcome), lag]
+
+
+def _row(key: str, name: str, outcome: Outcome) -> Row:
+    failed = sum(outcome.failures.values()) + outcome.shed + outcome.unsent
+    note = f"{failed} of {outcome.due:,} failed; the load took {outcome.cpu_share:.0%} of a core"
+    return Row(key=key, name=name, figure=outcome.per_second, latency=outcome.latency, note=note)

@@ -1,0 +1,58 @@
+"""One thing varied at a time, for the plots: batch size, connections, accounts, API processes."""
+
+from benchmarks import service
+from benchmarks.children import told
+from benchmarks.loads.tally import Outcome
+from benchmarks.measures import batches, singles
+from benchmarks.result import Point, Sizes, Sweep
+from benchmarks.service import Bench
+
+BATCH_SIZES = (1, 10, 50, 100, 500, 1_000, 5_000)
+CONNECTIONS = (1, 4, 16, 64, 256)
+ACCOUNTS = (1, 100, 10_000, 100_000)
+PROCESSES = (1, 2, 3)
+# A point of single transfers in batches takes long enough with fewer of them.
+SMALL_BATCH_SHARE = 5
+WARM_UP_S = 1
+
+
+async def by_batch_size(bench: Bench, sizes: Sizes) -> Sweep:
+    """Transfers a second and the latency of a request, by the transfers in it."""
+    points = []
+    for size in BATCH_SIZES:
+        few = sizes.batch_transfers // (4 if size >= 50 else 4 * SMALL_BATCH_SHARE)
+        row = await batches.measure(bench, "", "", transfers=max(few, size), size=size)
+        assert row.figure is not None
+        points.append(Point(size, row.figure, row.latency))
+    title = f"HTTP batches, {batches.CONNECTIONS} connections, until readable"
+    return Sweep("batch", title, "transfers a request", points)
+
+
+async def by_connections(bench: Bench, sizes: Sizes) -> Sweep:
+    """Single transfers by the number of connections."""
+    points = [await _single(bench, sizes, count, connections=count) for count in CONNECTIONS]
+    return Sweep("connections", "HTTP, a transfer a request", "connections", points)
+
+
+async def by_accounts(bench: Bench, sizes: Sizes) -> Sweep:
+    """Single transfers by the number of accounts on each side."""
+    points = [await _single(bench, sizes, count, accounts=count) for count in ACCOUNTS]
+    title = f"HTTP, a transfer a request, {singles.CONNECTIONS} connections"
+    return Sweep("accounts", title, "accounts on each side", points)
+
+
+async def by_processes(sizes: Sizes) -> Sweep:
+    """Single transfers by the number of API processes, each time on servers of their own."""
+    points = []
+    for count in PROCESSES:
+        async with service.running(apis=count) as bench:
+            await batches.open_accounts(bench)
+            points.append(await _single(bench, sizes, count))
+    title = f"HTTP, a transfer a request, {singles.CONNECTIONS} connections"
+    return Sweep("processes", title, "API processes", points)
+
+
+async def _single(bench: Bench, sizes: Sizes, x: int, **varied: int) -> Point:
+    asking = singles.asked(bench, sizes.point_s, WARM_UP_S, **varied)
+    outcome = await told(singles.LOAD, asking, Outcome)
+    return Point(x, outcome.per_second, outcome.latency)

@@ -1,0 +1,1 @@
+"""What Daybook is measured against, on the same machine in the same run."""

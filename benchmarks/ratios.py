@@ -1,0 +1,41 @@
+"""The ratios within one run that the project's goals are about. Nothing is asserted."""
+
+import msgspec
+
+from benchmarks.result import Run
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """A row's figure over another's, and what is hoped for."""
+
+    name: str
+    over: str
+    under: str
+    goal: float
+
+
+RATIOS = (
+    Ratio("HTTP singles ÷ TPC-B", "singles", "tpcb", 1.2),
+    Ratio("HTTP singles ÷ pgledger's singles", "singles", "pgledger", 2),
+    Ratio("HTTP batches of 5,000 ÷ TPC-B", "batch-5000", "tpcb", 5),
+    Ratio("HTTP batches of 5,000 ÷ pgledger's singles", "batch-5000", "pgledger", 10),
+    Ratio("HTTP batches of 5,000 ÷ pgledger's arrays", "batch-5000", "pgledger-array", 3),
+    Ratio("engine ÷ TPC-B", "engine", "tpcb", 8),
+    Ratio("engine ÷ eventsourcing's recorder", "engine", "recorder", 30),
+    Ratio("HTTP singles, 2 accounts ÷ 10,000", "singles-hot", "singles", 0.9),
+    Ratio("HTTP batches of 500, 2 accounts ÷ 10,000", "batch-500-hot", "batch-500", 0.9),
+    Ratio("HTTP batches of 500, audited and sealed ÷ not", "batch-500-audited", "batch-500", 0),
+    Ratio("engine at the longest log ÷ at an empty one", "engine-long", "engine", 0.9),
+    Ratio("overload: accepted ÷ the closed loop's", "overload", "singles-many", 0.9),
+)
+
+
+def ratios(run: Run) -> list[tuple[Ratio, float]]:
+    """Return those of which both figures were measured."""
+    figures = {row.key: row.figure for row in run.rows}
+    found = []
+    for ratio in RATIOS:
+        over, under = figures.get(ratio.over), figures.get(ratio.under)
+        if over is not None and under:
+            found.append((ratio, over / under))
+    return found

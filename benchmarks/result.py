@@ -1,0 +1,96 @@
+"""What a run measured, as its JSON holds it and its table shows it."""
+
+from datetime import datetime
+
+import msgspec
+
+from benchmarks.latency import Latency
+from benchmarks.spent import Usage
+
+PER_SECOND = "/s"
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how much; `log_transfers` are the lengths of log whose rates are compared."""
+
+    seconds: int
+    warm_up_s: int
+    batch_transfers: int
+    engine_transfers: int
+    log_transfers: list[int]
+    idle_s: int
+    overload_s: int
+    peer_s: int
+    point_s: int
+    audited_transfers: list[int]
+
+
+FULL = Sizes(
+    seconds=20,
+    warm_up_s=5,
+    batch_transfers=100_000,
+    engine_transfers=100_000,
+    log_transfers=[1_000_000],
+    idle_s=20,
+    overload_s=10,
+    peer_s=10,
+    point_s=5,
+    audited_transfers=[100_000],
+)
+QUICK = Sizes(
+    seconds=2,
+    warm_up_s=1,
+    batch_transfers=10_000,
+    engine_transfers=10_000,
+    log_transfers=[],
+    idle_s=2,
+    overload_s=2,
+    peer_s=1,
+    point_s=1,
+    audited_transfers=[],
+)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: a figure in its unit; `key` finds it."""
+
+    key: str
+    name: str
+    figure: float | None = None
+    unit: str = PER_SECOND
+    latency: Latency = Latency()
+    note: str = ""
+
+
+class Point(msgspec.Struct, frozen=True):
+    """What was measured at one value of what is varied; `per_second` is of transfers."""
+
+    x: int
+    per_second: float
+    latency: Latency
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """One thing varied, everything else as in the table."""
+
+    key: str
+    title: str
+    varied: str
+    points: list[Point]
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """A whole run. `usage` is what a load took of everything, by the key of its row."""
+
+    machine: dict[str, str]
+    started_at: datetime
+    seconds: float
+    sizes: Sizes
+    rows: list[Row] = []
+    usage: dict[str, Usage] = {}
+    sweeps: list[Sweep] = []
+    audit: dict[int, dict[str, float]] = {}
+
+    def row(self, key: str) -> Row | None:
+        """Return the row of this key, if it was measured."""
+        return next((row for row in self.rows if row.key == key), None)

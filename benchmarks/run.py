@@ -1,0 +1,198 @@
+"""The order of a run, and what is kept of each measure.
+
+    peers    pgbench TPC-B (before and after everything: machines drift), the eventsourcing
+             library's recorder and runner, pgledger if its SQL was given
+    singles  closed loop over 64 connections between 10,000 accounts and between 2, and over 512;
+             an open loop at 70 % of the best of these, the peak
+    batches  5,000 and 500 a request, the latter between 2 accounts, too, and audited and sealed
+    engine   appended and projected without HTTP, by the length of the log
+    idle     some seconds of nothing, after all that
+    overload four times the peak
+
+What the singles and the batches of 500 took of everything else is counted around them.
+"""
+
+import time
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from rich.console import Console
+
+from benchmarks import machine, service
+from benchmarks.measures import (
+    auditing,
+    batches,
+    by_wrk,
+    engine,
+    idle,
+    overload,
+    singles,
+    sweeps,
+    taken,
+)
+from benchmarks.peers import pgbench, pgledger, recorder, tpcb
+from benchmarks.result import Row, Run, Sizes
+from benchmarks.service import Bench
+from benchmarks.spent import Usage, usage
+
+T = TypeVar("T")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run does besides: peers and a generator of the user's, and sweeps for the plots."""
+
+    sizes: Sizes
+    pgledger: Sequence[Path] = ()
+    wrk: str | None = None
+    sweeps: bool = False
+
+
+class Measuring:
+    """A run under way: what it has, and what it says on standard error meanwhile."""
+
+    def __init__(self, options: Options, described: dict[str, str]) -> None:
+        self._options = options
+        self._sizes = options.sizes
+        self._console = Console(stderr=True)
+        self._began = time.perf_counter()
+        self.run = Run(
+            machine=described, started_at=datetime.now(UTC), seconds=0.0, sizes=options.sizes
+        )
+
+    async def everything(self) -> Run:
+        """Measure all rows, in the order of the table."""
+        async with service.running() as bench:
+            await self._step("preparing", tpcb.prepare(bench))
+            before = await self._step("pgbench TPC-B", tpcb.measure(bench, self._sizes))
+            self.run.rows.append(before)
+            await self._peers(bench)
+            await self._step("opening accounts", batches.open_accounts(bench))
+            await self._singles(bench)
+            await self._batches(bench)
+            await self._length(bench)
+            await self._idle(bench)
+            peak = singles.peak(self.run)
+            await self._rows("overload", overload.measure(bench, self._sizes, peak))
+            if self._options.sweeps:
+                await self._swept(bench)
+            after = await self._step("pgbench TPC-B again", tpcb.measure(bench, self._sizes))
+            self.run.rows[0] = _mean(before, after)
+        if self._options.sweeps:
+            self.run.sweeps.append(
+                await self._step("by API processes", sweeps.by_processes(self._sizes))
+            )
+        if self._sizes.audited_transfers:
+            await self._audited()
+        self.run.seconds = time.perf_counter() - self._began
+        return self.run
+
+    async def audit(self) -> Run:
+        """Measure only what auditing costs, by the length of the log."""
+        with self._console.status("auditing …") as status:
+            costs = await auditing.measure(
+                self._sizes.audited_transfers, lambda step: status.update(f"auditing: {step} …")
+            )
+        self.run.audit = {size: auditing.figures(of_size) for size, of_size in costs.items()}
+        return self.run
+
+    async def lengths(self) -> Run:
+        """Measure only the engine's rate by the length of the log."""
+        async with service.running() as bench:
+            await self._length(bench)
+        self.run.seconds = time.perf_counter() - self._began
+        return self.run
+
+    async def _peers(self, bench: Bench) -> None:
+        await self._rows("eventsourcing", recorder.measure(bench, self._sizes))
+        if self._options.pgledger:
+            peer = pgledger.measure(bench, self._options.pgledger, self._sizes)
+            await self._rows("pgledger", peer)
+
+    async def _singles(self, bench: Bench) -> None:
+        before = await usage(bench)
+        await self._rows("singles", singles.measure(bench, self._sizes))
+        used = await self._used(bench, singles.KEY, before)
+        if self._options.wrk is not None:
+            pressing = by_wrk.measure(bench, self._options.wrk, self._sizes)
+            await self._rows("singles, by wrk", pressing)
+        await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
+        await self._rows("singles, many connections", singles.many(bench, self._sizes))
+        steady = singles.steady(bench, self._sizes, singles.peak(self.run))
+        await self._rows("singles, 70 % of the peak", steady)
+        self.run.rows += taken.rows(singles.KEY, "HTTP, a transfer a request", used)
+
+    async def _batches(self, bench: Bench) -> None:
+        transfers = self._sizes.batch_transfers
+        name = "HTTP, 5,000 a request"
+        large = batches.measure(bench, "batch-5000", name, transfers=transfers, size=batches.LARGE)
+        await self._rows(name, large)
+        before, name = await usage(bench), "HTTP, 500 a request"
+        await self._rows(name, batches.measure(bench, batches.KEY, name, transfers=transfers))
+        used = await self._used(bench, batches.KEY, before)
+        hot = batches.measure(
+            bench, "batch-500-hot", "  between 2 accounts", transfers=transfers, accounts=1
+        )
+        await self._rows("batches, 2 accounts", hot)
+        self.run.rows += taken.rows(batches.KEY, name, used)
+        self.run.rows += taken.disk(used, transfers)
+
+    async def _length(self, bench: Bench) -> None:
+        sweep = await self._step("engine, by the log", engine.by_length(bench, self._sizes))
+        self.run.sweeps.append(sweep)
+        self.run.rows += engine.rows(sweep)
+
+    async def _idle(self, bench: Bench) -> None:
+        self.run.usage["idle"], rows = await self._step("idle", idle.measure(bench, self._sizes))
+        self.run.rows += rows
+
+    async def _swept(self, bench: Bench) -> None:
+        for name, sweep in (
+            ("batch size", sweeps.by_batch_size),
+            ("connections", sweeps.by_connections),
+            ("accounts", sweeps.by_accounts),
+        ):
+            self.run.sweeps.append(await self._step(f"by {name}", sweep(bench, self._sizes)))
+
+    async def _audited(self) -> None:
+        async with service.running(audited=True) as bench:
+            await self._step("opening accounts", batches.open_accounts(bench))
+            name = "HTTP, 500 a request, audited and sealed, too"
+            transfers = self._sizes.batch_transfers
+            pressing = batches.measure(bench, "batch-500-audited", name, transfers=transfers)
+            await self._rows("batches, audited", pressing)
+        await self.audit()
+
+    async def _used(self, bench: Bench, key: str, before: Usage) -> Usage:
+        """Return and keep what a load took, until everybody has read what it wrote."""
+        await service.everybody_at_the_head(bench)
+        self.run.usage[key] = (await usage(bench)).since(before)
+        return self.run.usage[key]
+
+    async def _rows(self, name: str, work: Awaitable[Row | list[Row]]) -> None:
+        rows = await self._step(name, work)
+        self.run.rows += rows if isinstance(rows, list) else [rows]
+
+    async def _step(self, name: str, work: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        with self._console.status(f"measuring: {name} …"):
+            done = await work
+        now = time.perf_counter()
+        self._console.print(f"{now - self._began:5.0f} s  {name} ({now - began:.0f} s)")
+        return done
+
+
+async def begun(options: Options) -> Measuring:
+    """Return a run that has looked at its machine, and at nothing else yet."""
+    return Measuring(options, await machine.described())
+
+
+def _mean(before: Row, after: Row) -> Row:
+    """Return one row for both runs of TPC-B."""
+    assert before.figure is not None
+    assert after.figure is not None
+    note = f"{pgbench.CLIENTS} clients; {before.figure:,.0f} before, {after.figure:,.0f} after"
+    mean = (before.figure + after.figure) / 2
+    return msgspec.structs.replace(before, figure=mean, note=note)

@@ -1,0 +1,90 @@
+"""What the benchmarks compute from what they counted."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks.latency import Latency, latency
+from benchmarks.measures.lag import Lags
+from benchmarks.ratios import ratios
+from benchmarks.result import QUICK, Row, Run
+from benchmarks.spent import Usage
+
+
+@pytest.mark.parametrize(
+    "seconds, p50_ms, p99_ms, max_ms",
+    [
+        ([0.002], 2, 2, 2),
+        ([0.003, 0.001], 1, 3, 3),
+        ([number / 1000 for number in range(1, 101)], 50, 99, 100),
+        ([number / 1000 for number in range(200, 0, -1)], 100, 198, 200),
+    ],
+)
+def test_a_percentile_is_a_sample_that_was_seen(
+    seconds: list[float], p50_ms: float, p99_ms: float, max_ms: float
+) -> None:
+    """By nearest rank, in any order."""
+    seen = latency(seconds)
+    assert (seen.p50_ms, seen.p99_ms, seen.max_ms) == pytest.approx((p50_ms, p99_ms, max_ms))
+    assert seen.samples == len(seconds)
+
+
+def test_nothing_has_no_percentiles() -> None:
+    """A load that got no answer says so, and not zero milliseconds."""
+    assert latency([]) == Latency(samples=0, p50_ms=None, p99_ms=None, max_ms=None)
+
+
+def counted(**changed: object) -> Usage:
+    """Return what 2,000 events took, with changes."""
+    usage = {
+        "seconds": 10.0,
+        "events": 2_000,
+        "wal_bytes": 4_000_000,
+        "relations": {"events.daybook_events": 1_000_000, "read.entries": 1_000_000},
+        "cpu_s": {"api": 3.6, "relay": 0.9, "postgres": 1.8, "valkey": 9.0, "sqs": 9.0},
+        "memory_mb": {"api": 400.0, "relay": 100.0, "postgres": 900.0},
+        "sqs": {
+            "SendMessage": {"requests": 10.0, "billed": 40.0, "bytes": 2_000_000.0},
+            "DeleteMessageBatch": {"requests": 10.0, "billed": 10.0},
+        },
+        "cache": {"commands": 2_000.0, "bytes in": 1_024_000.0, "bytes out": 1_024_000.0},
+    }
+    return Usage(**(usage | changed))  # type: ignore[arg-type]
+
+
+def test_usage_since_a_moment_is_what_came_after_it() -> None:
+    """Counts are differences; memory is what it is now; what is new counts from nothing."""
+    before = counted(sqs={}, relations={"events.daybook_events": 400_000}, memory_mb={"api": 1.0})
+    since = counted(events=2_500, seconds=12.0).since(before)
+    assert (since.events, since.seconds) == (500, 2.0)
+    assert since.relations == {"events.daybook_events": 600_000, "read.entries": 1_000_000}
+    assert since.sqs_total("requests") == 20
+    assert since.memory_mb["api"] == 400
+
+
+def test_ratios_are_of_what_was_measured() -> None:
+    """A peer that did not run has no ratio; neither has one that did nothing."""
+    rows = [
+        Row(key="tpcb", name="", figure=2_000.0),
+        Row(key="singles", name="", figure=3_000.0),
+        Row(key="recorder", name="", figure=0.0),
+        Row(key="engine", name="", figure=9_000.0),
+    ]
+    run = Run(machine={}, started_at=datetime.now(UTC), seconds=0, sizes=QUICK, rows=rows)
+    assert {(ratio.over, ratio.under): value for ratio, value in ratios(run)} == {
+        ("singles", "tpcb"): 1.5,
+        ("engine", "tpcb"): 4.5,
+    }
+
+
+def test_a_lag_is_never_shown_shorter_than_it_was() -> None:
+    """A commit counts from the last sample without it; several at once count as one."""
+    lags = Lags()
+    lags.seen(0.0, 0.1, head=5, checkpoint=0)  # When 5 was committed nobody saw.
+    lags.seen(1.0, 1.1, head=7, checkpoint=5)
+    lags.seen(2.0, 2.1, head=9, checkpoint=6)
+    lags.seen(3.0, 3.1, head=9, checkpoint=7)
+    lags.seen(4.0, 4.1, head=9, checkpoint=9)
+    seen = lags.summary()
+    assert seen.samples == 2
+    assert (seen.p50_ms, seen.max_ms) == pytest.approx((3_100, 3_100))
