@@ -308,6 +308,13 @@ async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) ->
         ),
         pytest.param(
             "UPDATE events.daybook_events SET state = convert_to(replace(convert_from(state,"
+            " 'UTF8'), '\"tier\":\"b\"', '\"tier\":\"c\"'), 'UTF8')"
+            " WHERE topic = 'account.changed'",
+            "log_contradicted",
+            id="policy edited",
+        ),
+        pytest.param(
+            "UPDATE events.daybook_events SET state = convert_to(replace(convert_from(state,"
             " 'UTF8'), 'fund-alice', 'fund-malice'), 'UTF8') WHERE originator_id ="
             f" '{transaction_id('demo', 'fund-alice')}'",
             "event_misplaced",
