@@ -36,7 +36,6 @@ class Admission:
             return NOBODY
         try:
             ledger = access.of(principal, named, "write").ledger
-            self._writer.check_room(ledger, self._turns.waiting(ledger))
         except Problem as problem:
             return problem
-        return ledger
+        return self._writer.no_room(ledger, self._turns.waiting(ledger)) or ledger

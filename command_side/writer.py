@@ -44,6 +44,7 @@ ROLE = "daybook_writer"
 ATTEMPTS_MAX = 3
 ATTEMPT_PAUSE_S = 0.1
 
+SHED = {shed: SHED_REQUESTS.labels(shed) for shed in Shed}
 NO_ROOM = {
     Shed.LINE_FULL: "Too many commands are waiting.",
     Shed.LEDGER_FULL: "Too many commands of this ledger are waiting.",
@@ -78,11 +79,14 @@ class Writer:
         self._memory = Memory[Account]()
         self._done: list[tuple[Keyed, Recorded]] = []
 
-    def check_room(self, ledger: str, unread: int = 0) -> None:
-        """Raise Unavailable if a request of `ledger` should not come in now; before it is read.
+    def check_room(self, ledger: str) -> None:
+        """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
+        problem = self.no_room(ledger, 0)
+        if problem is not None:
+            raise problem
 
-        `unread` is how many of the ledger came in and were not read yet.
-        """
+    def no_room(self, ledger: str, unread: int) -> Unavailable | None:
+        """Return why a request of `ledger`, of which `unread` wait already, is not let in."""
         shed = self._line.full(ledger)
         if shed is None and unread >= self._settings.tenant_unread_requests_max:
             shed = Shed.LEDGER_UNREAD
@@ -90,8 +94,7 @@ class Writer:
             now_s = asyncio.get_running_loop().time()
             wait_s = self._pace.wait_s(self._line.before(ledger) + unread, now_s)
             shed = Shed.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
-        if shed is not None:
-            raise self._turned_away(shed, ledger)
+        return None if shed is None else self._turned_away(shed, ledger)
 
     async def submit(self, command: Command, gone: Callable[[], bool] | None = None) -> Done:
         """Return what became of `command`, once it is durable. Raises a Problem.
@@ -179,7 +182,7 @@ class Writer:
 
     def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
         """Return the answer, with the seconds in which what waits now will have been decided."""
-        SHED_REQUESTS.labels(shed).inc()
+        SHED[shed].inc()
         before, now_s = self._line.before(ledger), asyncio.get_running_loop().time()
         retry_after_s = self._pace.retry_after_s(before, now_s)
         headers = {"Retry-After": str(retry_after_s)}
