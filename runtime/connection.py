@@ -1,12 +1,13 @@
 """HTTP connections as uvicorn's, that leave the loop free under a flood.
 
-    head ─┬─▶ turned away (503)
-          └─▶ its tenant's turn ─▶ the application, a few requests a turn of the loop
+    bytes ─▶ read, a few a turn ─┬─▶ turned away at the head (503)
+                                 └─▶ its tenant's turn ─▶ begun, a few a turn ─▶ the application
 
-Without turns one turn of the loop lasts as long as it takes to begin what two thousand connections
-ask for, and whoever talks to PostgreSQL waits for that after every round trip. They go round the
-tenants, so nobody's requests wait behind somebody's flood. To turn a request away at its head is
-cheap: no task, no routing, and its body is dropped as it comes.
+Without turns one turn of the loop lasts as long as it takes to read and to begin what two thousand
+connections ask for, and whoever talks to PostgreSQL waits for that after every round trip. Requests
+are begun going round the tenants, so nobody's wait behind somebody's flood. To turn one away at its
+head is cheap (no task, no routing, and its body is dropped as it comes), but not free: so that
+a flood leaves time for what was let in, no more are read in a turn than twice what is begun.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ from runtime.problems import Problem
 # Few, so that a turn is about a millisecond: it is also what every new connection waits for, since
 # uvloop accepts one a turn. With 16, commits and new connections took longer, and fewer were done.
 BEGUN_A_TURN = 4
+# Without this bound, 12,000 submissions/s were turned away so busily that almost none was decided.
+READ_A_TURN = 8
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 # From method, target and headers (names in lower case) to whose request it is, as far as that can
@@ -38,43 +41,78 @@ Doorkeeper = Callable[[bytes, bytes, RawHeaders], str | Problem]
 
 
 class Turns:
-    """Requests of one server that wait to be begun: a tenant's in order, the tenants in turn."""
+    """What one server's connections have received, and which requests wait to be begun.
+
+    What was received is read in order; of the requests a tenant's are begun in order, and the
+    tenants' in turn.
+    """
 
     def __init__(self) -> None:
+        self._unread: deque[tuple[Connection, bytes]] = deque()
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
         self._order: deque[str] = deque()
+        self._read = 0
         self._begun = 0
 
     def waiting(self, tenant: str) -> int:
-        """Return how many requests of `tenant` wait."""
+        """Return how many requests of `tenant` wait to be begun."""
         return len(self._waiting.get(tenant, ()))
+
+    def receive(self, connection: "Connection", data: bytes) -> None:
+        """Have `data` read: at once, while this turn of the loop has room, or in its turn."""
+        if self._read < READ_A_TURN and not self._unread:
+            self._take_turn()
+            self._read += 1
+            connection.read(data)
+            return
+        connection.unread += 1
+        if connection.unread > 1:
+            connection.transport.pause_reading()
+        self._unread.append((connection, data))
 
     def begin(self, tenant: str, request: Callable[[], None]) -> None:
         """Call `request` at once, while this turn of the loop has room, or in its turn."""
         if self._begun < BEGUN_A_TURN and not self._order:
-            self._begin(request)
+            self._take_turn()
+            self._begun += 1
+            request()
             return
         if tenant not in self._waiting:
             self._waiting[tenant] = deque()
             self._order.append(tenant)
         self._waiting[tenant].append(request)
 
-    def _next(self) -> None:
-        self._begun = 0
-        while self._order and self._begun < BEGUN_A_TURN:
-            tenant = self._order.popleft()
-            requests = self._waiting[tenant]
-            self._begin(requests.popleft())
-            if requests:
-                self._order.append(tenant)
-            else:
-                del self._waiting[tenant]
-
-    def _begin(self, request: Callable[[], None]) -> None:
-        if self._begun == 0:
+    def _take_turn(self) -> None:
+        if self._read == self._begun == 0:
             asyncio.get_running_loop().call_soon(self._next)
-        self._begun += 1
+
+    def _next(self) -> None:
+        self._read = self._begun = 0
+        if self._order or self._unread:
+            self._take_turn()
+        while self._order and self._begun < BEGUN_A_TURN:
+            self._begun += 1
+            self._begin_next()
+        while self._unread and self._read < READ_A_TURN:
+            self._read += 1
+            self._read_next()
+
+    def _begin_next(self) -> None:
+        tenant = self._order.popleft()
+        requests = self._waiting[tenant]
+        request = requests.popleft()
+        if requests:
+            self._order.append(tenant)
+        else:
+            del self._waiting[tenant]
         request()
+
+    def _read_next(self) -> None:
+        connection, data = self._unread.popleft()
+        if connection.unread > 1 and not connection.transport.is_closing():
+            connection.transport.resume_reading()
+        connection.unread -= 1
+        connection.read(data)
 
 
 class Connection(HttpToolsProtocol):
@@ -93,10 +131,20 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         app: Any = config.app
+        self.unread = 0
         self._turns: Turns = app.state.turns
         self._doorkeeper: Doorkeeper | None = app.state.get("doorkeeper")
         self._tenant = ""
         self._turned_away = False
+
+    def data_received(self, data: bytes) -> None:
+        """Have it read in its turn."""
+        self._turns.receive(self, data)
+
+    def read(self, data: bytes) -> None:
+        """Read it, unless the client has gone meanwhile."""
+        if not self.transport.is_closing():
+            super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """Turn the request away, or go on with it."""

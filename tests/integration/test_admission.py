@@ -201,6 +201,7 @@ async def test_requests_in_pieces_are_answered_in_order(
 ) -> None:
     """However many connections wait for their turn to be read."""
     monkeypatch.setattr(connection, "BEGUN_A_TURN", 2)
+    monkeypatch.setattr(connection, "READ_A_TURN", 2)
     async with serving(database_url, cache_url) as served:
         clients = [await served.connect() for _ in range(30)]
         gone = await served.connect()
