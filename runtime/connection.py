@@ -4,10 +4,11 @@
                                  └─▶ its tenant's turn ─▶ begun, a few a turn ─▶ the application
 
 Without turns one turn of the loop lasts as long as it takes to read and to begin what two thousand
-connections ask for, and whoever talks to PostgreSQL waits for that after every round trip. Requests
-are begun going round the tenants, so nobody's wait behind somebody's flood. To turn one away at its
-head is cheap (no task, no routing, and its body is dropped as it comes), but not free: so that
-a flood leaves time for what was let in, no more are read in a turn than twice what is begun.
+connections ask for, and whoever talks to PostgreSQL waits for that after every round trip. What was
+read is begun going round the tenants, so nobody's requests wait there behind somebody's flood. To
+turn one away at its head is cheap (no task, no routing, and its body is dropped as it comes), but
+not free: so that a flood leaves time for what was let in, a turn reads at most twice what it
+begins.
 """
 
 import asyncio
