@@ -35,7 +35,7 @@ from command_side.requests.shapes import (
 from events import access, freshness, log
 from events.schema import Schema
 from events.vocabulary import TransactionEvent, TransferRejected
-from runtime.http import HttpRequest, decode, read_body
+from runtime.http import HttpRequest, decode, gone, read_body
 from runtime.problems import Invalid, Problem
 
 Body = TypeVar("Body", FollowUpBody, EndBody)
@@ -57,10 +57,10 @@ async def submit(request: HttpRequest) -> ASGIApp:
     202 once it is durable; with `Prefer: wait=S`, 200 once it is readable.
     """
     side: CommandSide = request.app.state.command_side
-    caller = await access.caller(request.headers, side.tokens, "write")
+    ledger = await _admitted(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _SUBMIT)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    command = movements.movement(caller.ledger, key, body.transaction, side.schema)
+    command = movements.movement(ledger, key, body.transaction, side.schema)
     return await _submitted(request, side, command)
 
 
@@ -71,9 +71,9 @@ async def submit_batch(request: HttpRequest) -> ASGIApp:
     202 once they are durable; with `Prefer: wait=S`, 200 once they are readable.
     """
     side: CommandSide = request.app.state.command_side
-    caller = await access.caller(request.headers, side.tokens, "write")
+    ledger = await _admitted(request, side)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
-    asked = batches.Batch(request, caller.ledger, side.schema, side.settings)
+    asked = batches.Batch(request, ledger, side.schema, side.settings)
     if is_rehearsal(request):
         if asked.atomic:
             return await _rehearsed(side, await asked.together())
@@ -114,9 +114,9 @@ async def cancel(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp
 async def open_account(request: HttpRequest) -> ASGIApp:
     """Open an account: 201; 200 if it is there already with the same policy."""
     side: CommandSide = request.app.state.command_side
-    caller = await access.caller(request.headers, side.tokens, "write")
+    ledger = await _admitted(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _OPEN)
-    command = accounts.open_account(caller.ledger, body, side.schema)
+    command = accounts.open_account(ledger, body, side.schema)
     return await _decided(request, side, command, 201)
 
 
@@ -124,9 +124,9 @@ async def open_account(request: HttpRequest) -> ASGIApp:
 async def change_account(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Freeze, open again, close (at zero), or give another overdraft limit or metadata."""
     side: CommandSide = request.app.state.command_side
-    caller = await access.caller(request.headers, side.tokens, "write")
+    ledger = await _admitted(request, side)
     body = decode(await read_body(request, side.settings.body_bytes_max), _CHANGE)
-    command = accounts.change_account(caller.ledger, account_id, body, side.schema)
+    command = accounts.change_account(ledger, account_id, body, side.schema)
     return await _decided(request, side, command, 200)
 
 
@@ -134,9 +134,9 @@ async def change_account(request: HttpRequest, account_id: FromPath[str]) -> ASG
 async def close_books(request: HttpRequest) -> ASGIApp:
     """Let nothing be dated before a moment that has passed, from here on."""
     side: CommandSide = request.app.state.command_side
-    caller = await access.caller(request.headers, side.tokens, "admin")
+    ledger = await _admitted(request, side, "admin")
     body = decode(await read_body(request, side.settings.body_bytes_max), _CLOSE)
-    return await _decided(request, side, accounts.close_books(caller.ledger, body), 200)
+    return await _decided(request, side, accounts.close_books(ledger, body), 200)
 
 
 ROUTES = [
@@ -150,6 +150,17 @@ ROUTES = [
     change_account,
     close_books,
 ]
+
+
+async def _admitted(request: HttpRequest, side: CommandSide, scope: str = "write") -> str:
+    """Return the ledger that the request is about, before any of its body is read.
+
+    Raises Unidentified, NotAllowed, Invalid; Unavailable if the ledger would have to wait for room.
+    """
+    caller = await access.caller(request.headers, side.tokens, scope)
+    if not is_rehearsal(request):
+        side.writer.check_room(caller.ledger)
+    return caller.ledger
 
 
 async def _amend(request: HttpRequest, text: str, build: Amend) -> ASGIApp:
@@ -172,18 +183,18 @@ async def _keyed(
     request: HttpRequest, side: CommandSide, decoder: msgspec.json.Decoder[Body]
 ) -> tuple[str, str, Body]:
     """Return the ledger, the idempotency key and the body; an empty one is `{}`."""
-    caller = await access.caller(request.headers, side.tokens, "write")
+    ledger = await _admitted(request, side)
     raw = await read_body(request, side.settings.body_bytes_max)
     body = decode(raw or b"{}", decoder)
     key = check_key(body.idempotencyKey, request.headers.get("idempotency-key"))
-    return caller.ledger, key, body
+    return ledger, key, body
 
 
 async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) -> ASGIApp:
     if is_rehearsal(request):
         return await _rehearsed(side, command)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
-    done = await side.writer.submit(command)
+    done = await side.writer.submit(command, gone(request))
     assert done.recorded is not None
     if isinstance(done.recorded.event, TransferRejected):
         raise answers.refused(done, done.recorded)
@@ -197,7 +208,7 @@ async def _decided(
 ) -> ASGIApp:
     if is_rehearsal(request):
         return await _rehearsed(side, command)
-    done = await side.writer.submit(command)
+    done = await side.writer.submit(command, gone(request))
     status = 200 if done.recorded is None else changed
     if isinstance(command, CloseBooks):
         return answers.books(done, command, status)

@@ -1,35 +1,42 @@
 """Group commit: one writer per process drains the waiting commands, a bounded batch at a time.
 
     submit ─▶ line ─▶ claim (Valkey) ─▶ append_batch (PostgreSQL) ─▶ answer each waiter
-                         ▲                                              │
-                         └──────── results of the batch before ◀────────┘
+      │        │         ▲                                              │
+     503      503        └──────── results of the batch before ◀────────┘
+     full   too late
 
 While one batch is being committed the next one gathers, so under load batches grow and the cost of
 a command falls. (Claiming the next one meanwhile was tried: it gathers less, and a command costs
 almost twice as much.) A submitter is answered only after COMMIT. A lost connection repeats the
-batch: what was committed after all is found by its key, so nothing happens twice.
+batch: what was committed after all is found by its key, so nothing happens twice. What is turned
+away is neither claimed nor decided.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import msgspec
-
 from command_side.accounts import Account
 from command_side.batch import Done, Outcome, append_batch
-from command_side.commands import Command, Keyed, weight
+from command_side.commands import Command, Keyed
 from command_side.idempotency import Claim, Idempotency
+from command_side.line import Line, Shed, Waiting
+from command_side.pace import Pace
 from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import Recorded
 from runtime import database
 from runtime.problems import Conflict, Problem, Unavailable
 from runtime.settings import Settings
-from runtime.telemetry import BATCH_COMMANDS, BATCH_SECONDS, WAITING_COMMANDS
+from runtime.telemetry import (
+    BATCH_COMMANDS,
+    BATCH_SECONDS,
+    SHED_REQUESTS,
+    WAITING_COMMANDS,
+    WAITING_TENANTS,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,66 +44,13 @@ ROLE = "daybook_writer"
 ATTEMPTS_MAX = 3
 ATTEMPT_PAUSE_S = 0.1
 
-
-class Waiting(msgspec.Struct):
-    """Commands of one request, and who waits for their outcomes."""
-
-    commands: Sequence[Command]
-    outcomes: asyncio.Future[list[Outcome]]
-
-    @property
-    def claimed(self) -> Keyed | None:
-        """Return the command that Valkey is asked about: that of a request for one.
-
-        Many at once are looked up in the log anyway, all with one query.
-        """
-        first = self.commands[0]
-        return first if len(self.commands) == 1 and isinstance(first, Keyed) else None
-
-    @property
-    def weight(self) -> int:
-        """Return how many transactions they may make."""
-        return sum(weight(command) for command in self.commands)
-
-
-class Line:
-    """Commands that wait to be decided."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Waiting] = deque()
-        self._weight = 0
-        self._some = asyncio.Event()
-
-    def __len__(self) -> int:
-        """Return how many transactions wait."""
-        return self._weight
-
-    def add(self, waiting: Waiting) -> None:
-        """Let one more wait, behind the others."""
-        self._waiting.append(waiting)
-        self._weight += waiting.weight
-        self._some.set()
-
-    async def take(self, most: int) -> list[Waiting]:
-        """Return all that wait, at least one and at most `most` transactions (or one command).
-
-        As long as each turn of the event loop brings another one, they are waited for: no timer,
-        and nothing is idle meanwhile. At 64 connections batches grow from 32 to 57 commands.
-        """
-        await self._some.wait()
-        gathered = 0
-        while gathered < len(self._waiting) < most:
-            gathered = len(self._waiting)
-            await asyncio.sleep(0)
-        batch = [self._waiting.popleft()]
-        taken = batch[0].weight
-        while self._waiting and taken + self._waiting[0].weight <= most:
-            batch.append(self._waiting.popleft())
-            taken += batch[-1].weight
-        self._weight -= taken
-        if not self._waiting:
-            self._some.clear()
-        return batch
+SHED = {shed: SHED_REQUESTS.labels(shed) for shed in Shed}
+NO_ROOM = {
+    Shed.LINE_FULL: "Too many commands are waiting.",
+    Shed.LEDGER_FULL: "Too many commands of this ledger are waiting.",
+    Shed.LEDGER_UNREAD: "Too many requests of this ledger are waiting to be read.",
+    Shed.TOO_SLOW: "More commands of this ledger are waiting than can be decided soon.",
+}
 
 
 class Writer:
@@ -113,31 +67,64 @@ class Writer:
         self._schema = schema
         self._idempotency = idempotency
         self._now = now
-        self._line = Line()
+        self._line = Line(
+            settings.batch_commands_max,
+            settings.waiting_commands_max,
+            settings.tenant_waiting_commands_max,
+        )
+        self._some = asyncio.Event()
+        self._pace = Pace(settings.batch_commands_max)
         self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
         self._connection: database.Connection | None = None
         self._memory = Memory[Account]()
         self._done: list[tuple[Keyed, Recorded]] = []
 
-    async def submit(self, command: Command) -> Done:
-        """Return what became of `command`, once it is durable. Raises a Problem."""
-        (outcome,) = await self.submit_each([command])
+    def check_room(self, ledger: str) -> None:
+        """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
+        problem = self.no_room(ledger, 0)
+        if problem is not None:
+            raise problem
+
+    def no_room(self, ledger: str, unread: int) -> Unavailable | None:
+        """Return why a request of `ledger`, of which `unread` wait already, is not let in."""
+        shed = self._line.full(ledger)
+        if shed is None and unread >= self._settings.tenant_unread_requests_max:
+            shed = Shed.LEDGER_UNREAD
+        if shed is None:
+            now_s = asyncio.get_running_loop().time()
+            wait_s = self._pace.wait_s(self._line.before(ledger) + unread, now_s)
+            shed = Shed.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
+        return None if shed is None else self._turned_away(shed, ledger)
+
+    async def submit(self, command: Command, gone: Callable[[], bool] | None = None) -> Done:
+        """Return what became of `command`, once it is durable. Raises a Problem.
+
+        If its client has `gone` when its turn comes, it is not decided.
+        """
+        (outcome,) = await self.submit_each([command], gone)
         if isinstance(outcome, Problem):
             raise outcome
         return outcome
 
-    async def submit_each(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Return what became of each of `commands`, once all are durable."""
+    async def submit_each(
+        self, commands: Sequence[Command], gone: Callable[[], bool] | None = None
+    ) -> list[Outcome]:
+        """Return what became of each of `commands`, which are of one ledger, once all are durable.
+
+        They wait, and are turned away, together.
+        """
         if not commands:
             return []
-        if len(self._line) >= self._settings.waiting_commands_max:
-            detail = "Too many commands are waiting. Try again with the same key."
-            return [Unavailable("too_many_waiting", detail)] * len(commands)
-        outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._unanswered.add(outcomes)
-        outcomes.add_done_callback(self._unanswered.discard)
-        self._line.add(Waiting(commands, outcomes))
-        return await outcomes
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(commands, loop.create_future(), loop.time(), gone)
+        shed = self._line.full(waiting.ledger)
+        if shed is not None:
+            return [self._turned_away(shed, waiting.ledger)] * len(commands)
+        self._unanswered.add(waiting.outcomes)
+        waiting.outcomes.add_done_callback(self._unanswered.discard)
+        self._line.add(waiting)
+        self._some.set()
+        return await waiting.outcomes
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Writer"]:
@@ -154,16 +141,56 @@ class Writer:
                 await self._connection.close(timeout=database.CLOSE_TIMEOUT_S)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            batch = await self._line.take(self._settings.batch_commands_max)
-            WAITING_COMMANDS.set(len(self._line))
-            BATCH_COMMANDS.observe(sum(waiting.weight for waiting in batch))
+            await self._gather()
+            self._pace.begin(loop.time())
+            batch = self._take(loop.time())
             with BATCH_SECONDS.time():
                 ours = await self._claim(batch)
                 if ours:
                     await self._append(ours)
+            self._pace.end(loop.time())
             if not self._line:
                 await self._remember()
+
+    async def _gather(self) -> None:
+        """Wait until somebody waits.
+
+        As long as each turn of the event loop brings another one, they are waited for: no timer,
+        and nothing is idle meanwhile. At 64 connections batches grow from 32 to 57 commands.
+        """
+        if not self._line:
+            self._some.clear()
+            await self._some.wait()
+        gathered = 0
+        while gathered < len(self._line) < self._settings.batch_commands_max:
+            gathered = len(self._line)
+            await asyncio.sleep(0)
+
+    def _take(self, now_s: float) -> list[Waiting]:
+        """Return what is to be decided; tell those who waited for too long."""
+        taken = self._line.take(now_s - self._settings.waiting_s_max)
+        WAITING_COMMANDS.set(len(self._line))
+        WAITING_TENANTS.set(self._line.ledgers)
+        BATCH_COMMANDS.observe(sum(waiting.weight for waiting in taken.batch))
+        for shed, several in ((Shed.TOO_LATE, taken.late), (Shed.CLIENT_GONE, taken.gone)):
+            for waiting in several:
+                problem = self._turned_away(shed, waiting.ledger)
+                _answer(waiting, [problem] * len(waiting.commands))
+        return taken.batch
+
+    def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
+        """Return the answer, with the seconds in which what waits now will have been decided."""
+        SHED[shed].inc()
+        before, now_s = self._line.before(ledger), asyncio.get_running_loop().time()
+        retry_after_s = self._pace.retry_after_s(before, now_s)
+        headers = {"Retry-After": str(retry_after_s)}
+        again = f"Nothing was appended: try again in {retry_after_s} s, with the same key."
+        if shed in (Shed.TOO_LATE, Shed.CLIENT_GONE):
+            what = "The command waited for too long, or its client has gone: it was not decided."
+            return Unavailable("waited_too_long", f"{what} {again}", headers=headers)
+        return Unavailable("too_many_waiting", f"{NO_ROOM[shed]} {again}", headers=headers)
 
     async def _claim(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer what Valkey already knows; return what is ours to decide."""

@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     statement_bytes_max: Count = 16_777_216
     batch_commands_max: Count = 500
     waiting_commands_max: Count = 10_000
+    tenant_waiting_commands_max: Count = 5_000
+    tenant_unread_requests_max: Count = 500
+    expected_wait_s_max: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    waiting_s_max: Annotated[float, msgspec.Meta(gt=0)] = 2.0
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     read_connections_max: Count = 8
     streams_max: Count = 200

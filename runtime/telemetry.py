@@ -11,6 +11,10 @@ import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
 WAITING_COMMANDS = Gauge("daybook_waiting_commands", "Commands that wait for the writer.")
+WAITING_TENANTS = Gauge("daybook_waiting_tenants", "Tenants whose commands wait for the writer.")
+SHED_REQUESTS = Counter(
+    "daybook_shed_requests", "Requests not decided for want of room.", ["reason"]
+)
 BATCH_COMMANDS = Histogram(
     "daybook_batch_commands",
     "Commands in one commit.",

@@ -31,7 +31,7 @@ AMOUNT = _codes(
 )
 METADATA = _codes("metadata_too_large", "metadata_reserved", "control_character")
 ATTACHED = METADATA | _codes("description_too_long", "reference_invalid", "metadata_required")
-WRITER = _codes("too_many_waiting", "stopping")
+WRITER = _codes("too_many_waiting", "waited_too_long", "stopping")
 KEYED_WRITER = WRITER | _codes("still_running", "idempotency_key_reused", "prefer_invalid")
 REHEARSED = _codes("dry_run_invalid")
 
@@ -268,6 +268,7 @@ _STATUS = {
     500: _codes("internal_error"),
     503: _codes(
         "too_many_waiting",
+        "waited_too_long",
         "stopping",
         "database_unavailable",
         "position_not_reached",

@@ -3,6 +3,7 @@
 Everything is seeded: the same arguments give the same commands, so two databases can be compared.
 """
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -56,6 +57,13 @@ READ_MODELS = (
     "SELECT * FROM read.moments ORDER BY recorded_at",
     "SELECT * FROM read.books ORDER BY ledger",
 )
+
+
+WRITER_WAITS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'daybook_writer' AND datname = current_database()
+    AND wait_event_type = 'Lock'
+"""
 
 
 def settings(
@@ -312,6 +320,21 @@ async def connected(
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def held_head(database_url: str) -> AsyncIterator[None]:
+    """Hold the log's head, so that no writer gets on."""
+    async with connected(database_url) as connection, connection.transaction():
+        await connection.execute("SELECT * FROM events.head FOR UPDATE")
+        yield
+
+
+async def kept_waiting(database_url: str) -> None:
+    """Wait until a writer waits for the head, with its batch in hand."""
+    async with connected(database_url) as connection, asyncio.timeout(10):
+        while not await connection.fetchval(WRITER_WAITS):  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

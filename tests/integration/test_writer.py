@@ -286,30 +286,103 @@ async def test_a_command_that_postgresql_refuses_fails_alone(
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
 
 
-async def test_a_full_queue_refuses_at_once(database_url: str, cache_url: str) -> None:
+@pytest.mark.parametrize("bound", ["waiting_commands_max", "tenant_waiting_commands_max"])
+async def test_a_full_line_refuses_at_once(database_url: str, cache_url: str, bound: str) -> None:
     """Beyond the bound a submitter is told to come again, and those inside are served."""
-    settings = given.settings(database_url, cache_url, waiting_commands_max=3)
+    settings = msgspec.structs.replace(given.settings(database_url, cache_url), **{bound: 3})
     async with given.writing(settings) as writer:
-        async with _held_head(database_url):
+        async with given.held_head(database_url):
             first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
-            await asyncio.sleep(0.2)
+            await given.kept_waiting(database_url)
             waiting = [
                 asyncio.create_task(writer.submit(given.transfer(f"k{n}"))) for n in range(3)
             ]
             await asyncio.sleep(0)
-            with pytest.raises(Unavailable) as refusal:
-                await writer.submit(given.transfer("too-many"))
-            assert refusal.value.code == "too_many_waiting"
+            for turned_away in (writer.submit(given.transfer("more")), _asked(writer, "demo")):
+                with pytest.raises(Unavailable) as refusal:
+                    await turned_away
+                assert refusal.value.code == "too_many_waiting"
+                assert refusal.value.headers == {"Retry-After": "1"}
         await asyncio.gather(first, *waiting)
     assert await _effects(database_url) == {"in-hand": 1, "k0": 1, "k1": 1, "k2": 1}
 
 
-async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url: str) -> None:
-    """Its command stands or not, the others are answered, and its key can be asked again."""
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
-        async with _held_head(database_url):
-            gone = asyncio.create_task(writer.submit(given.transfer("gone")))
+async def test_a_quiet_ledger_gets_through_while_another_floods(
+    database_url: str, cache_url: str
+) -> None:
+    """It is let in when the other is full, and decided in the next commit; nothing is lost."""
+    settings = given.settings(
+        database_url, cache_url, batch_commands_max=10, tenant_waiting_commands_max=100
+    )
+    flood = [given.transfer(f"k{n}", ledger="flood") for n in range(130)]
+    async with given.writing(settings) as writer:
+        async with given.held_head(database_url):
+            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
+            await given.kept_waiting(database_url)
+            flooding = [asyncio.create_task(_outcome(writer, command)) for command in flood]
+            await asyncio.sleep(0)
+            quiet = asyncio.create_task(writer.submit(given.transfer("quiet")))
+            await asyncio.sleep(0)
+        position = (await quiet).position
+        outcomes = await asyncio.gather(*flooding)
+        await first
+    done = [outcome.position for outcome in outcomes if isinstance(outcome, Done)]
+    assert len(done) == 100
+    # Behind what was in hand there is one commit at most.
+    assert sum(other < position for other in done) < 10
+    effects = {f"k{n}": 1 for n in range(100)} | {"in-hand": 1, "quiet": 1}
+    assert await _effects(database_url) == effects
+
+
+async def test_what_waited_for_too_long_is_neither_claimed_nor_decided(
+    database_url: str, cache_url: str
+) -> None:
+    """It is answered, and may be asked again at once, anywhere."""
+    settings = given.settings(database_url, cache_url, waiting_s_max=0.05)
+    late = given.transfer("late")
+    async with given.writing(settings) as one, given.writing(settings) as two:
+        async with given.held_head(database_url):
+            first = asyncio.create_task(one.submit(given.transfer("in-hand")))
+            await given.kept_waiting(database_url)
+            waiting = asyncio.create_task(_outcome(one, late))
             await asyncio.sleep(0.1)
+        outcome = await waiting
+        assert isinstance(outcome, Unavailable)
+        assert outcome.code == "waited_too_long"
+        assert int(outcome.headers["Retry-After"]) >= 1
+        assert not (await first).replayed
+        assert not (await two.submit(late)).replayed
+    assert await _effects(database_url) == {"in-hand": 1, "late": 1}
+
+
+async def test_who_would_wait_for_too_long_is_not_let_in(database_url: str, cache_url: str) -> None:
+    """A request is turned away at the door; what was let in earlier goes on, in parts too."""
+    settings = given.settings(
+        database_url, cache_url, batch_commands_max=2, expected_wait_s_max=1e-6
+    )
+    async with given.writing(settings) as writer:
+        writer.check_room("demo")
+        async with given.held_head(database_url):
+            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
+            await given.kept_waiting(database_url)
+            writer.check_room("demo")
+            second = asyncio.create_task(writer.submit(given.transfer("second")))
+            await asyncio.sleep(0)
+            with pytest.raises(Unavailable) as refusal:
+                writer.check_room("demo")
+            assert refusal.value.code == "too_many_waiting"
+            writer.check_room("quiet")
+            third = asyncio.create_task(writer.submit(given.transfer("third")))
+        await asyncio.gather(first, second, third)
+    assert await _effects(database_url) == {"in-hand": 1, "second": 1, "third": 1}
+
+
+async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url: str) -> None:
+    """In hand, its command stands or not; in the line, it is dropped. Both can be asked again."""
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        async with given.held_head(database_url):
+            gone = asyncio.create_task(writer.submit(given.transfer("gone")))
+            await given.kept_waiting(database_url)
             queued = asyncio.create_task(writer.submit(given.transfer("gone-queued")))
             stays = asyncio.create_task(writer.submit(given.transfer("stays")))
             await asyncio.sleep(0)
@@ -317,8 +390,8 @@ async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url
             queued.cancel()
             await asyncio.gather(gone, queued, return_exceptions=True)
         assert not (await stays).replayed
-        for key in ("gone", "gone-queued"):
-            assert isinstance(await writer.submit(given.transfer(key)), Done)
+        assert isinstance(await writer.submit(given.transfer("gone")), Done)
+        assert not (await writer.submit(given.transfer("gone-queued"))).replayed
     assert await _effects(database_url) == {"gone": 1, "gone-queued": 1, "stays": 1}
 
 
@@ -328,7 +401,7 @@ async def test_a_writer_that_stops_tells_everybody(database_url: str, cache_url:
     commands = [given.transfer(f"k{n}") for n in range(6)]
     async with contextlib.AsyncExitStack() as stack:
         writer = await stack.enter_async_context(given.writing(settings))
-        async with _held_head(database_url):
+        async with given.held_head(database_url):
             tasks = [asyncio.create_task(writer.submit(command)) for command in commands]
             await asyncio.sleep(0.2)
             await stack.aclose()
@@ -453,12 +526,14 @@ async def _terminations(database_url: str) -> int:
         return killed
 
 
-@contextlib.asynccontextmanager
-async def _held_head(database_url: str) -> Any:  # noqa: ANN401
-    """Hold the log's head, so that no writer gets on."""
-    async with given.connected(database_url) as connection, connection.transaction():
-        await connection.execute("SELECT * FROM events.head FOR UPDATE")
-        yield
+async def _outcome(writer: Writer, command: Command) -> Outcome:
+    """Return what became of a command, if it is only a problem."""
+    (outcome,) = await writer.submit_each([command])
+    return outcome
+
+
+async def _asked(writer: Writer, ledger: str) -> None:
+    writer.check_room(ledger)
 
 
 async def _effects(database_url: str) -> dict[str, int]:

@@ -1,0 +1,218 @@
+"""Under a flood, over HTTP: who is turned away, when, and how; and that nobody else is.
+
+Connections are raw, to send half a request and to see what comes back of it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from daybook import servers
+from daybook.serve import Side, application
+from runtime import auth, connection, health
+from runtime.problems import Unavailable
+from tests.integration import given
+
+LEDGERS = ("flood", "quiet")
+SUBMIT = "POST /api/v1/transactions"
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Answered(NamedTuple):
+    """An answer, as it came; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        """Send these bytes."""
+        self.writer.write(data)
+
+    async def answer(self) -> Answered:
+        """Return the next answer."""
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+        status, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): text for name, text in (line.split(": ") for line in lines)}
+        body = await self._reader.readexactly(int(headers["content-length"]))
+        return Answered(int(status.split()[1]), headers, json.loads(body))
+
+
+Connect = Callable[[], Any]
+
+
+class Serving(NamedTuple):
+    """A command side that is being served."""
+
+    connect: Connect
+    state: Any
+
+
+@asynccontextmanager
+async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIterator[Serving]:  # noqa: ANN401
+    """Serve the command side, to tokens named as their ledgers."""
+    async with given.connected(database_url) as database:
+        for ledger in LEDGERS:
+            await auth.add_token(database, ledger, {ledger}, ["write"], ledger)
+    port = servers.free_port()
+    app = application(given.settings(database_url, cache_url, **changes), Side.COMMAND)
+    async with health.served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
+        async with asyncio.timeout(10):
+            while not await answers(port):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+
+        async def connect() -> Client:
+            client = Client(*await asyncio.open_connection(servers.LOOPBACK, port))
+            stack.callback(client.writer.close)
+            return client
+
+        yield Serving(connect, app.state)
+
+
+async def answers(port: int) -> bool:
+    """Return whether somebody listens there already."""
+    try:
+        _, writer = await asyncio.open_connection(servers.LOOPBACK, port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
+def submission(ledger: str, key: str, what: str = SUBMIT, more: str = "") -> tuple[bytes, bytes]:
+    """Return the head and the body of a transfer."""
+    transfer = {"source_account_id": "world", "destination_account_id": "alice", "amount": "1.00"}
+    body = json.dumps({"transaction": {**transfer, "currency": "USD"}, "idempotencyKey": key})
+    head = (
+        f"{what} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ledger}\r\n{more}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode(), body.encode()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that is about to be so."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - what is asked tells nobody when it changes
+            await asyncio.sleep(0.01)
+
+
+def has_room(serving: Serving, ledger: str) -> bool:
+    """Return whether the writer lets a request of `ledger` in."""
+    try:
+        serving.state.command_side.writer.check_room(ledger)
+    except Unavailable:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "what",
+    [SUBMIT, f"{SUBMIT}?dry_run=false", f"{SUBMIT}/batch", "POST /api/v1/accounts"],
+)
+async def test_a_flooding_ledger_is_turned_away_before_its_body_is_read(
+    database_url: str, cache_url: str, what: str
+) -> None:
+    """On its head alone, while another ledger's transfer is let in and done; then it may again."""
+    async with serving(database_url, cache_url, tenant_waiting_commands_max=1) as served:
+        in_hand, waits, refused, quiet = [await served.connect() for _ in range(4)]
+        warming_up = await served.connect()
+        warming_up.send(b"".join(submission("flood", "k0")))
+        assert (await warming_up.answer()).status == 202
+        async with given.held_head(database_url):
+            in_hand.send(b"".join(submission("flood", "k1")))
+            await given.kept_waiting(database_url)
+            waits.send(b"".join(submission("flood", "k2")))
+            await until(lambda: not has_room(served, "flood"))
+            head, body = submission("flood", "k3", what)
+            refused.send(head)
+            answer = await refused.answer()
+            assert (answer.status, answer.body["code"]) == (503, "too_many_waiting")
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert 1 <= int(answer.headers["retry-after"]) <= 30
+            # The body that comes after all is dropped, and the connection is good for more.
+            refused.send(body + HEALTH)
+            assert (await refused.answer()).body["status"] == "OK"
+            assert has_room(served, "quiet")
+            quiet.send(b"".join(submission("quiet", "k1")))
+        answers = [await client.answer() for client in (in_hand, waits, quiet)]
+        assert [each.status for each in answers] == [202] * 3
+        refused.send(b"".join(submission("flood", "k3")))
+        assert (await refused.answer()).status == 202
+
+
+async def test_a_flood_changes_nothing_about_who_is_asked_first(
+    database_url: str, cache_url: str
+) -> None:
+    """A stranger is a stranger, and who only asks what would be decided needs no room."""
+    async with serving(database_url, cache_url, waiting_commands_max=1) as served:
+        clients = [await served.connect() for _ in range(3)]
+        async with given.held_head(database_url):
+            clients[0].send(b"".join(submission("flood", "k0")))
+            await given.kept_waiting(database_url)
+            clients[1].send(b"".join(submission("flood", "k1")))
+            await until(lambda: not has_room(served, "quiet"))
+            asked = clients[2]
+            asked.send(b"".join(submission("nobody", "k2")))
+            assert (await asked.answer()).body["code"] == "token_unknown"
+            asked.send(b"".join(submission("flood", "k2", f"{SUBMIT}?dry_run=true")))
+            assert (await asked.answer()).status == 200
+            asked.send(b"".join(submission("flood", "k2", more="Connection: close\r\n")))
+            assert (await asked.answer()).body["code"] == "too_many_waiting"
+
+
+async def test_a_client_that_goes_away_is_dropped_from_the_line(
+    database_url: str, cache_url: str
+) -> None:
+    """Over HTTP, too: its command is not decided, and may be sent again."""
+    async with serving(database_url, cache_url, tenant_waiting_commands_max=2) as served:
+        in_hand, goes, stays, beside = [await served.connect() for _ in range(4)]
+        async with given.held_head(database_url):
+            in_hand.send(b"".join(submission("flood", "k0")))
+            await given.kept_waiting(database_url)
+            goes.send(b"".join(submission("flood", "k1")))
+            stays.send(b"".join(submission("flood", "k2")))
+            await until(lambda: not has_room(served, "flood"))
+            goes.writer.transport.abort()
+            for _ in range(3):
+                beside.send(HEALTH)
+                assert (await beside.answer()).status == 200
+        assert [(await client.answer()).status for client in (in_hand, stays)] == [202, 202]
+        stays.send(b"".join(submission("flood", "k1")))
+        again = await stays.answer()
+        assert again.status == 202
+        assert "idempotent-replayed" not in again.headers
+
+
+async def test_requests_in_pieces_are_answered_in_order(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many connections wait for their turn to be read."""
+    monkeypatch.setattr(connection, "BEGUN_A_TURN", 2)
+    monkeypatch.setattr(connection, "READ_A_TURN", 2)
+    async with serving(database_url, cache_url) as served:
+        clients = [await served.connect() for _ in range(30)]
+        gone = await served.connect()
+        requests = [b"".join(submission("quiet", f"k{n}")) for n in range(3)]
+        sent = requests[0] + HEALTH + requests[1] + HEALTH + requests[2]
+        for start in range(0, len(sent), 97):
+            for client in clients:
+                client.send(sent[start : start + 97])
+            await asyncio.sleep(0)
+        gone.send(sent)
+        gone.writer.transport.abort()
+        for client in clients:
+            answers = [await client.answer() for _ in range(5)]
+            assert [each.status for each in answers] == [202, 200, 202, 200, 202]

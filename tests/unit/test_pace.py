@@ -1,0 +1,52 @@
+"""The pace of the line: what a client is told follows what commits take, and keeps its bounds."""
+
+import pytest
+
+from command_side.pace import RETRY_AFTER_S_MAX, Pace
+
+COMMIT = 100
+
+
+def paced(*seconds: float) -> Pace:
+    """Return the pace after commits that took so long, at time 0."""
+    pace = Pace(COMMIT)
+    for each in seconds:
+        pace.begin(-each)
+        pace.end(0)
+    return pace
+
+
+@pytest.mark.parametrize(
+    "seconds, before, wait_s, retry_after_s",
+    [
+        ((), 1_000, 0.0, 1),
+        ((0.5,), 0, 0.0, 1),
+        ((0.5,), 100, 0.5, 1),
+        ((0.5, 0.5), 1_000, 5.0, 5),
+        ((0.5,), 1_001, 5.005, 6),
+        ((0.5,), 1_000_000, 5_000.0, RETRY_AFTER_S_MAX),
+    ],
+)
+def test_who_waits_is_told_how_long_full_commits_take(
+    seconds: tuple[float, ...], before: int, wait_s: float, retry_after_s: int
+) -> None:
+    """In whole seconds, at least one, and never more than half a minute."""
+    pace = paced(*seconds)
+    assert pace.wait_s(before, 0) == pytest.approx(wait_s)
+    assert pace.retry_after_s(before, 0) == retry_after_s
+
+
+def test_what_has_changed_is_soon_forgotten() -> None:
+    """A dozen quick commits after a slow one, and the slow one hardly counts."""
+    pace = paced(10.0, *[0.1] * 12)
+    assert pace.wait_s(COMMIT, 0) < 0.3
+
+
+def test_a_commit_that_does_not_end_counts_at_once() -> None:
+    """It is not over before it is over; a quick one under way changes nothing."""
+    pace = paced(0.1)
+    pace.begin(0)
+    assert pace.wait_s(COMMIT, 0.05) == pytest.approx(0.1)
+    assert pace.wait_s(COMMIT, 7) == pytest.approx(7)
+    pace.end(7)
+    assert pace.wait_s(COMMIT, 7) > 1
