@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from litestar import Litestar
 
-from command_side.admission import Admission
 from command_side.idempotency import PREFIX, Idempotency
 from command_side.sweeper import Sweeper
 from command_side.writer import ROLE, Writer
@@ -59,5 +58,4 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open command side where the routes find it."""
     async with open_command_side(app.state.settings) as side:
         app.state.command_side = side
-        app.state.doorkeeper = Admission(side.tokens, side.writer, app.state.turns).ask
         yield

@@ -16,7 +16,7 @@ Nothing here has a clock or answers anybody. What is kept is bounded by who wait
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from heapq import heappop, heappush
 
@@ -34,23 +34,20 @@ class Shed(StrEnum):
 
     LINE_FULL = "line_full"
     LEDGER_FULL = "ledger_full"
-    LEDGER_UNREAD = "ledger_unread"
     TOO_SLOW = "too_slow"
     TOO_LATE = "too_late"
-    CLIENT_GONE = "client_gone"
 
 
 class Waiting(msgspec.Struct):
     """Commands of one request, all of one ledger, and who waits for their outcomes.
 
-    `since_s` is when they came, by a clock that only goes forward; `gone` tells whether their
-    client has gone; `weight` is how many transactions they may make.
+    `since_s` is when they came, by a clock that only goes forward; `weight` is how many
+    transactions they may make.
     """
 
     commands: Sequence[Command]
     outcomes: asyncio.Future[list[Outcome]]
     since_s: float
-    gone: Callable[[], bool] | None = None
     ledger: str = ""
     weight: int = 0
 
@@ -59,11 +56,6 @@ class Waiting(msgspec.Struct):
         first = self.commands[0]
         self.ledger = SWEEPER if isinstance(first, Settle) else first.ledger
         self.weight = sum(weight(command) for command in self.commands)
-
-    @property
-    def in_vain(self) -> bool:
-        """Return whether nobody waits for the outcomes any more."""
-        return self.outcomes.done() or (self.gone is not None and self.gone())
 
     @property
     def claimed(self) -> Keyed | None:
@@ -87,11 +79,10 @@ class _Queue:
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """One commit's worth, and what came out of the line undecided."""
+    """One commit's worth, and what came out of the line undecided: too late, or for nobody."""
 
     batch: list[Waiting]
     late: list[Waiting]
-    gone: list[Waiting]
 
 
 class Line:
@@ -152,7 +143,7 @@ class Line:
         What came earlier than `came_after_s`, or is waited for no more, comes out beside it, and
         takes nobody's turn.
         """
-        taken = Taken([], [], [])
+        taken = Taken([], [])
         count = 0
         while self._turns and count < self._commit_max:
             _, _, ledger = heappop(self._turns)
@@ -160,9 +151,7 @@ class Line:
             waiting = queue.waiting.popleft()
             queue.weight -= waiting.weight
             self._weight -= waiting.weight
-            if waiting.in_vain:
-                taken.gone.append(waiting)
-            elif waiting.since_s < came_after_s:
+            if waiting.outcomes.done() or waiting.since_s < came_after_s:
                 taken.late.append(waiting)
             else:
                 taken.batch.append(waiting)

@@ -35,7 +35,7 @@ from command_side.requests.shapes import (
 from events import access, freshness, log
 from events.schema import Schema
 from events.vocabulary import TransactionEvent, TransferRejected
-from runtime.http import HttpRequest, decode, gone, read_body
+from runtime.http import HttpRequest, decode, read_body
 from runtime.problems import Invalid, Problem
 
 Body = TypeVar("Body", FollowUpBody, EndBody)
@@ -194,7 +194,7 @@ async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) ->
     if is_rehearsal(request):
         return await _rehearsed(side, command)
     wait_s = freshness.preferred_wait_s(request.headers, side.settings.wait_s_max)
-    done = await side.writer.submit(command, gone(request))
+    done = await side.writer.submit(command)
     assert done.recorded is not None
     if isinstance(done.recorded.event, TransferRejected):
         raise answers.refused(done, done.recorded)
@@ -208,7 +208,7 @@ async def _decided(
 ) -> ASGIApp:
     if is_rehearsal(request):
         return await _rehearsed(side, command)
-    done = await side.writer.submit(command, gone(request))
+    done = await side.writer.submit(command)
     status = 200 if done.recorded is None else changed
     if isinstance(command, CloseBooks):
         return answers.books(done, command, status)

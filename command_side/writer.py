@@ -48,7 +48,6 @@ SHED = {shed: SHED_REQUESTS.labels(shed) for shed in Shed}
 NO_ROOM = {
     Shed.LINE_FULL: "Too many commands are waiting.",
     Shed.LEDGER_FULL: "Too many commands of this ledger are waiting.",
-    Shed.LEDGER_UNREAD: "Too many requests of this ledger are waiting to be read.",
     Shed.TOO_SLOW: "More commands of this ledger are waiting than can be decided soon.",
 }
 
@@ -81,34 +80,22 @@ class Writer:
 
     def check_room(self, ledger: str) -> None:
         """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
-        problem = self.no_room(ledger, 0)
-        if problem is not None:
-            raise problem
-
-    def no_room(self, ledger: str, unread: int) -> Unavailable | None:
-        """Return why a request of `ledger`, of which `unread` wait already, is not let in."""
         shed = self._line.full(ledger)
-        if shed is None and unread >= self._settings.tenant_unread_requests_max:
-            shed = Shed.LEDGER_UNREAD
         if shed is None:
             now_s = asyncio.get_running_loop().time()
-            wait_s = self._pace.wait_s(self._line.before(ledger) + unread, now_s)
+            wait_s = self._pace.wait_s(self._line.before(ledger), now_s)
             shed = Shed.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
-        return None if shed is None else self._turned_away(shed, ledger)
+        if shed is not None:
+            raise self._turned_away(shed, ledger)
 
-    async def submit(self, command: Command, gone: Callable[[], bool] | None = None) -> Done:
-        """Return what became of `command`, once it is durable. Raises a Problem.
-
-        If its client has `gone` when its turn comes, it is not decided.
-        """
-        (outcome,) = await self.submit_each([command], gone)
+    async def submit(self, command: Command) -> Done:
+        """Return what became of `command`, once it is durable. Raises a Problem."""
+        (outcome,) = await self.submit_each([command])
         if isinstance(outcome, Problem):
             raise outcome
         return outcome
 
-    async def submit_each(
-        self, commands: Sequence[Command], gone: Callable[[], bool] | None = None
-    ) -> list[Outcome]:
+    async def submit_each(self, commands: Sequence[Command]) -> list[Outcome]:
         """Return what became of each of `commands`, which are of one ledger, once all are durable.
 
         They wait, and are turned away, together.
@@ -116,7 +103,7 @@ class Writer:
         if not commands:
             return []
         loop = asyncio.get_running_loop()
-        waiting = Waiting(commands, loop.create_future(), loop.time(), gone)
+        waiting = Waiting(commands, loop.create_future(), loop.time())
         shed = self._line.full(waiting.ledger)
         if shed is not None:
             return [self._turned_away(shed, waiting.ledger)] * len(commands)
@@ -174,10 +161,9 @@ class Writer:
         WAITING_COMMANDS.set(len(self._line))
         WAITING_TENANTS.set(self._line.ledgers)
         BATCH_COMMANDS.observe(sum(waiting.weight for waiting in taken.batch))
-        for shed, several in ((Shed.TOO_LATE, taken.late), (Shed.CLIENT_GONE, taken.gone)):
-            for waiting in several:
-                problem = self._turned_away(shed, waiting.ledger)
-                _answer(waiting, [problem] * len(waiting.commands))
+        for waiting in taken.late:
+            problem = self._turned_away(Shed.TOO_LATE, waiting.ledger)
+            _answer(waiting, [problem] * len(waiting.commands))
         return taken.batch
 
     def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
@@ -187,8 +173,8 @@ class Writer:
         retry_after_s = self._pace.retry_after_s(before, now_s)
         headers = {"Retry-After": str(retry_after_s)}
         again = f"Nothing was appended: try again in {retry_after_s} s, with the same key."
-        if shed in (Shed.TOO_LATE, Shed.CLIENT_GONE):
-            what = "The command waited for too long, or its client has gone: it was not decided."
+        if shed is Shed.TOO_LATE:
+            what = "The command waited for too long: it was not decided."
             return Unavailable("waited_too_long", f"{what} {again}", headers=headers)
         return Unavailable("too_many_waiting", f"{NO_ROOM[shed]} {again}", headers=headers)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from runtime.auth import Principal, Tokens
+from runtime.auth import Tokens
 from runtime.problems import Invalid, NotAllowed
 
 LEDGER = "daybook-ledger"
@@ -28,11 +28,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:
     """Return who sent these headers. Raises Unidentified, NotAllowed, Invalid."""
-    return of(await tokens.principal(headers.get("authorization")), headers, scope)
-
-
-def of(principal: Principal, headers: Mapping[str, str], scope: str) -> Caller:
-    """Return what `principal` asks about. Raises NotAllowed, Invalid."""
+    principal = await tokens.principal(headers.get("authorization"))
     ledgers = principal.require(scope).tenants
     named = headers.get(LEDGER)
     if named is None:

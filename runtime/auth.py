@@ -54,9 +54,10 @@ class Tokens:
 
     async def principal(self, authorization: str | None) -> Principal:
         """Return who sent this `Authorization` header. Raises Unidentified."""
-        known = self.remembered(authorization)
-        if known is not None:
-            return known
+        if authorization is not None:
+            known = self._remembered.get(authorization)
+            if known is not None and known[0] > time.monotonic():
+                return known[1]
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unidentified("token_missing", "Send the header `Authorization: Bearer <token>`.")
@@ -65,11 +66,6 @@ class Tokens:
             self._remembered.clear()
         self._remembered[authorization or ""] = (time.monotonic() + REMEMBERED_S, principal)
         return principal
-
-    def remembered(self, authorization: str | None) -> Principal | None:
-        """Return who sent this `Authorization` header, if this process has seen it lately."""
-        known = self._remembered.get(authorization or "")
-        return known[1] if known is not None and known[0] > time.monotonic() else None
 
     async def _look_up(self, token: str) -> Principal:
         row = await self._pool.fetchrow(SQL["principal"], digest(token))

@@ -15,7 +15,6 @@ from litestar import Litestar, get
 from litestar.types import ASGIApp
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.connection import Connection, Turns
 from runtime.http import ENCODER, EXCEPTION_HANDLERS, Answer, HttpRequest
 
 log = logging.getLogger(__name__)
@@ -86,14 +85,13 @@ class Server(uvicorn.Server):
 
 def server(app: Litestar, host: str, port: int) -> uvicorn.Server:
     """Return an HTTP server for `app`, to run in the caller's loop."""
-    app.state.turns = Turns()
     return Server(
         uvicorn.Config(
             app,
             host,
             port,
             loop="none",
-            http=Connection,
+            http="httptools",
             ws="none",
             lifespan="on",
             access_log=False,

@@ -6,7 +6,7 @@ on, that serves almost twice the requests of handlers with injected bodies and `
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 Shape = TypeVar("Shape")
 HttpRequest = Request[Any, Any, Any]
-# Where the server puts what tells, in a request's state, whether its client has gone.
-GONE = "gone"
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -105,12 +103,6 @@ def _encoded(value: object) -> str:
 
 # Decimals go out as exact JSON numbers: 100.00, whatever the number of digits.
 ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=_encoded)
-
-
-def gone(request: HttpRequest) -> Callable[[], bool]:
-    """Return what tells whether the client has gone, if the server can tell."""
-    tells: Callable[[], bool] = request.scope["state"].get(GONE, lambda: False)
-    return tells
 
 
 async def read_body(request: HttpRequest, bytes_max: int) -> bytes:

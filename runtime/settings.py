@@ -34,7 +34,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_commands_max: Count = 500
     waiting_commands_max: Count = 10_000
     tenant_waiting_commands_max: Count = 5_000
-    tenant_unread_requests_max: Count = 500
     expected_wait_s_max: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     waiting_s_max: Annotated[float, msgspec.Meta(gt=0)] = 2.0
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from daybook import servers
-from daybook.serve import Side, application
-from runtime import auth, connection, health
+from daybook.serve import application
+from daybook.side import Side
+from runtime import auth, health
 from runtime.problems import Unavailable
 from tests.integration import given
 
@@ -171,48 +172,3 @@ async def test_a_flood_changes_nothing_about_who_is_asked_first(
             assert (await asked.answer()).status == 200
             asked.send(b"".join(submission("flood", "k2", more="Connection: close\r\n")))
             assert (await asked.answer()).body["code"] == "too_many_waiting"
-
-
-async def test_a_client_that_goes_away_is_dropped_from_the_line(
-    database_url: str, cache_url: str
-) -> None:
-    """Over HTTP, too: its command is not decided, and may be sent again."""
-    async with serving(database_url, cache_url, tenant_waiting_commands_max=2) as served:
-        in_hand, goes, stays, beside = [await served.connect() for _ in range(4)]
-        async with given.held_head(database_url):
-            in_hand.send(b"".join(submission("flood", "k0")))
-            await given.kept_waiting(database_url)
-            goes.send(b"".join(submission("flood", "k1")))
-            stays.send(b"".join(submission("flood", "k2")))
-            await until(lambda: not has_room(served, "flood"))
-            goes.writer.transport.abort()
-            for _ in range(3):
-                beside.send(HEALTH)
-                assert (await beside.answer()).status == 200
-        assert [(await client.answer()).status for client in (in_hand, stays)] == [202, 202]
-        stays.send(b"".join(submission("flood", "k1")))
-        again = await stays.answer()
-        assert again.status == 202
-        assert "idempotent-replayed" not in again.headers
-
-
-async def test_requests_in_pieces_are_answered_in_order(
-    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many connections wait for their turn to be read."""
-    monkeypatch.setattr(connection, "BEGUN_A_TURN", 2)
-    monkeypatch.setattr(connection, "READ_A_TURN", 2)
-    async with serving(database_url, cache_url) as served:
-        clients = [await served.connect() for _ in range(30)]
-        gone = await served.connect()
-        requests = [b"".join(submission("quiet", f"k{n}")) for n in range(3)]
-        sent = requests[0] + HEALTH + requests[1] + HEALTH + requests[2]
-        for start in range(0, len(sent), 97):
-            for client in clients:
-                client.send(sent[start : start + 97])
-            await asyncio.sleep(0)
-        gone.send(sent)
-        gone.writer.transport.abort()
-        for client in clients:
-            answers = [await client.answer() for _ in range(5)]
-            assert [each.status for each in answers] == [202, 200, 202, 200, 202]
