@@ -6,8 +6,8 @@ when PostgreSQL stalls, who comes behind others is turned away, and for longer.
 
 from math import ceil
 
-# What a commit still counts when the next one has ended: the last handful decide.
-KEPT = 0.8
+# A commit counts for one in so many: the last handful decide.
+COMMITS_COUNTED = 3
 RETRY_AFTER_S_MIN = 1
 RETRY_AFTER_S_MAX = 30
 
@@ -17,8 +17,7 @@ class Pace:
 
     def __init__(self, commit_max: int) -> None:
         self._commit_max = commit_max
-        self._seconds = 0.0
-        self._commits = 0.0
+        self._usual_s: float | None = None
         self._began_s: float | None = None
 
     def begin(self, now_s: float) -> None:
@@ -28,15 +27,16 @@ class Pace:
     def end(self, now_s: float) -> None:
         """See it end."""
         assert self._began_s is not None
-        self._seconds = self._seconds * KEPT + now_s - self._began_s
-        self._commits = self._commits * KEPT + 1
+        took_s = now_s - self._began_s
+        usual_s = took_s if self._usual_s is None else self._usual_s
+        self._usual_s = usual_s + (took_s - usual_s) / COMMITS_COUNTED
         self._began_s = None
 
     def wait_s(self, before: int, now_s: float) -> float:
         """Return how long `before` transactions will take: full commits, for they would be."""
-        usual_s = self._seconds / self._commits if self._commits else 0.0
-        under_way_s = 0.0 if self._began_s is None else now_s - self._began_s
-        return before / self._commit_max * max(usual_s, under_way_s)
+        under_way_s = 0 if self._began_s is None else now_s - self._began_s
+        transaction_s = max(self._usual_s or 0, under_way_s) / self._commit_max
+        return before * transaction_s
 
     def retry_after_s(self, before: int, now_s: float) -> int:
         """Return the same in whole seconds that a client may be told."""

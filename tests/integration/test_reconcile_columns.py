@@ -19,7 +19,7 @@ from tests.integration.columns import STILL_DUE, VIEWS, Column, changed_row, col
 # Their rows are no view of the log, but what was found and done, and where an auditor stands.
 NO_VIEW = {
     *("read.reconciliations", "read.discrepancies", "read.places"),
-    *("read.repairs", "read.repair_checks", "read.rebuilds"),
+    *("read.repairs", "read.repair_checks", "read.rebuilds", "read.four_ways"),
 }
 
 

@@ -232,6 +232,7 @@ def _is_duration(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
             case (
                 ast.arg(arg=name)
                 | ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)])
+                | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name))
                 | ast.FunctionDef(name=name)
             ):
                 return name.lower().endswith(("_s", "_s_max", "_at"))
@@ -263,7 +264,9 @@ def test_no_float_comes_near_money(path: Path) -> None:
         ("def amount() -> float: ...", 1),
         ("def wait_s() -> float: return 0.5", 1),
         ("def wait_s(wait_s_max: float) -> float | None: ...", 0),
+        ("amount: float", 1),
         ("timeout_s = 1.5", 0),
+        ("since_s: float", 0),
         ("path = 'a/b'", 0),
         ("amount = minor // 100", 0),
     ],
