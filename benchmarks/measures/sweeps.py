@@ -35,7 +35,7 @@ async def by_connections(bench: Bench, sizes: Sizes) -> Sweep:
 
 
 async def by_accounts(bench: Bench, sizes: Sizes) -> Sweep:
-    """Single transfers by the number of accounts on each side."""
+    """Single transfers by the number of accounts on each side; the load opens what is not open."""
     points = [await _single(bench, sizes, count, accounts=count) for count in ACCOUNTS]
     title = f"HTTP, a transfer a request, {singles.CONNECTIONS} connections"
     return Sweep("accounts", title, "accounts on each side", points)
