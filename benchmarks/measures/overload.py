@@ -19,7 +19,7 @@ from daybook.seed import LEDGER
 from events.vocabulary import transaction_id
 
 TIMES = 4
-CONNECTIONS = 2_000
+CONNECTIONS = 4_000
 WARM_UP_S = 1
 # Another ledger, which asks for little meanwhile, and should not notice.
 QUIET = "quiet"
