@@ -74,8 +74,7 @@ class Measuring:
             await self._batches(bench)
             await self._length(bench)
             await self._idle(bench)
-            peak = singles.peak(self.run)
-            await self._rows("overload", overload.measure(bench, self._sizes, peak))
+            await self._overload(bench)
             if self._options.sweeps:
                 await self._swept(bench)
             after = await self._step("pgbench TPC-B again", tpcb.measure(bench, self._sizes))
@@ -147,6 +146,12 @@ class Measuring:
     async def _idle(self, bench: Bench) -> None:
         self.run.usage["idle"], rows = await self._step("idle", idle.measure(bench, self._sizes))
         self.run.rows += rows
+
+    async def _overload(self, bench: Bench) -> None:
+        peak = singles.peak(self.run)
+        for count in overload.CONNECTIONS:
+            pressing = overload.measure(bench, self._sizes, peak, count)
+            await self._rows(f"overload over {count:,} connections", pressing)
 
     async def _swept(self, bench: Bench) -> None:
         for name, sweep in (

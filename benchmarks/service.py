@@ -16,7 +16,7 @@ from runtime.sql import queries
 SQL = queries("benchmarks")
 PAUSE_S = 0.005
 CAUGHT_UP_S = 120
-# What a run's 2,000 connections need of every process; a common default is 1,024.
+# What a run's 4,000 connections need of every process; a common default is 1,024.
 FILES_MAX = 10_000
 # What SQS is spoken by, and is therefore counted.
 COUNTED = ("relay", "project")

@@ -19,17 +19,18 @@ from daybook.seed import LEDGER
 from events.vocabulary import transaction_id
 
 TIMES = 4
-CONNECTIONS = 2_000
+# Fewer than a process lets wait for its commits, and more than that.
+CONNECTIONS = (2_000, 4_000)
 WARM_UP_S = 1
 # Another ledger, which asks for little meanwhile, and should not notice.
 QUIET = "quiet"
 QUIET_RATE = 20.0
-QUIET_CONNECTIONS = 32
+QUIET_CONNECTIONS = 256
 
 
-async def measure(bench: Bench, sizes: Sizes, peak: float) -> list[Row]:
+async def measure(bench: Bench, sizes: Sizes, peak: float, connections: int) -> list[Row]:
     """Offer four times the peak in an open loop, and look up every accepted key in the log."""
-    flood = asked(bench, sizes.overload_s, WARM_UP_S, connections=CONNECTIONS, rate=TIMES * peak)
+    flood = asked(bench, sizes.overload_s, WARM_UP_S, connections=connections, rate=TIMES * peak)
     little = asked(
         bench, sizes.overload_s, WARM_UP_S, connections=QUIET_CONNECTIONS, rate=QUIET_RATE
     )
@@ -44,52 +45,57 @@ async def measure(bench: Bench, sizes: Sizes, peak: float) -> list[Row]:
     ids = [transaction_id(LEDGER, f"{flood.prefix}-{number}") for number in numbers]
     missing = await service.missing(bench, ids)
     await service.everybody_at_the_head(bench)
-    return [*_rows(outcome, peak, len(ids), missing), _quiet_row(quiet)]
-
-
-def _quiet_row(quiet: Outcome) -> Row:
-    failed = quiet.shed + quiet.unsent + sum(quiet.failures.values())
-    return Row(
-        key="overload-quiet",
-        name=f"  another ledger meanwhile, {QUIET_RATE:.0f}/s due",
-        figure=quiet.per_second,
-        latency=quiet.latency,
-        note=f"{failed} of {quiet.due} failed, {quiet.shed} of them by 503 with Retry-After",
-    )
-
-
-def _rows(outcome: Outcome, peak: float, accepted: int, missing: int) -> list[Row]:
-    due = max(outcome.due, 1)
-    other = ", ".join(f"{count:,} × {status}" for status, count in outcome.failures.items())
     return [
+        *_rows(f"overload-{connections}", connections, outcome, peak),
         Row(
-            key="overload",
-            name=f"overload: {TIMES} × the peak offered, accepted",
-            figure=outcome.per_second,
-            latency=outcome.latency,
-            note=f"{outcome.per_second / peak:.2f} × the peak; {TIMES * peak:,.0f}/s due over "
-            f"{CONNECTIONS:,} connections; the load took {outcome.cpu_share:.0%} of a core",
+            key=f"overload-{connections}-lost",
+            name="  accepted and not in the log",
+            figure=missing,
+            unit="transfers",
+            note=f"of {len(ids):,} accepted keys, looked up in SQL",
         ),
         Row(
-            key="overload-service",
+            key=f"overload-{connections}-quiet",
+            name=f"  another ledger meanwhile, {QUIET_RATE:.0f}/s due",
+            figure=quiet.per_second,
+            latency=quiet.latency,
+            note=_shares(quiet),
+        ),
+    ]
+
+
+def _rows(key: str, connections: int, outcome: Outcome, peak: float) -> list[Row]:
+    return [
+        Row(
+            key=key,
+            name=f"overload over {connections:,} connections, accepted",
+            figure=outcome.per_second,
+            latency=outcome.latency,
+            note=f"{outcome.per_second / peak:.2f} × the peak; {TIMES * peak:,.0f}/s due; "
+            f"the load took {outcome.cpu_share:.0%} of a core",
+        ),
+        Row(
+            key=f"{key}-service",
             name="  the same, from when they were sent",
             unit="",
             latency=outcome.service,
         ),
         Row(
-            key="overload-shed",
+            key=f"{key}-shed",
             name="  503 with Retry-After",
-            figure=100 * outcome.shed / due,
+            figure=100 * outcome.shed / max(outcome.due, 1),
             unit="% of those due",
             latency=outcome.shed_latency,
-            note=f"accepted {100 * outcome.accepted / due:.1f} %; no connection within a second "
-            f"{100 * outcome.unsent / due:.1f} %; anything else: {other or 'none'}",
-        ),
-        Row(
-            key="overload-lost",
-            name="  accepted and not in the log",
-            figure=missing,
-            unit="transfers",
-            note=f"of {accepted:,} accepted keys, looked up in SQL",
+            note=_shares(outcome),
         ),
     ]
+
+
+def _shares(outcome: Outcome) -> str:
+    """Say what became of all that was due."""
+    due = max(outcome.due, 1)
+    other = ", ".join(f"{count:,} × {status}" for status, count in outcome.failures.items())
+    return (
+        f"of {outcome.due:,}: {outcome.accepted / due:.1%} accepted, {outcome.shed / due:.1%} 503, "
+        f"{outcome.unsent / due:.1%} no connection within a second; else: {other or 'none'}"
+    )

@@ -11,8 +11,8 @@ BATCH_SIZES = (1, 10, 50, 100, 500, 1_000, 5_000)
 CONNECTIONS = (1, 4, 16, 64, 256)
 ACCOUNTS = (1, 100, 10_000, 100_000)
 PROCESSES = (1, 2, 3)
-# A point of single transfers in batches takes long enough with fewer of them.
-SMALL_BATCH_SHARE = 5
+# A point takes a part of a row's transfers, and a smaller one where a request carries few.
+POINT_PART, SMALL_POINT_PART, SMALL_BATCH_MAX = 4, 20, 10
 WARM_UP_S = 1
 
 
@@ -20,8 +20,9 @@ async def by_batch_size(bench: Bench, sizes: Sizes) -> Sweep:
     """Transfers a second and the latency of a request, by the transfers in it."""
     points = []
     for size in BATCH_SIZES:
-        few = sizes.batch_transfers // (4 if size >= 50 else 4 * SMALL_BATCH_SHARE)
-        row = await batches.measure(bench, "", "", transfers=max(few, size), size=size)
+        part = SMALL_POINT_PART if size <= SMALL_BATCH_MAX else POINT_PART
+        transfers = max(size, sizes.batch_transfers // part)
+        row = await batches.measure(bench, "", "", transfers=transfers, size=size)
         assert row.figure is not None
         points.append(Point(size, row.figure, row.latency))
     title = f"HTTP batches, {batches.CONNECTIONS} connections, until readable"
@@ -35,7 +36,7 @@ async def by_connections(bench: Bench, sizes: Sizes) -> Sweep:
 
 
 async def by_accounts(bench: Bench, sizes: Sizes) -> Sweep:
-    """Single transfers by the number of accounts on each side."""
+    """Single transfers by the number of accounts on each side; the load opens what is not open."""
     points = [await _single(bench, sizes, count, accounts=count) for count in ACCOUNTS]
     title = f"HTTP, a transfer a request, {singles.CONNECTIONS} connections"
     return Sweep("accounts", title, "accounts on each side", points)
