@@ -1,5 +1,6 @@
 """HTTP ↔ command. Shapes are checked before the writer sees them; `?dry_run=true` only decides."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -36,7 +37,7 @@ from events import access, freshness, log
 from events.schema import Schema
 from events.vocabulary import TransactionEvent, TransferRejected
 from runtime.http import HttpRequest, decode, read_body
-from runtime.problems import Invalid, Problem
+from runtime.problems import Invalid, Problem, Unavailable
 
 Body = TypeVar("Body", FollowUpBody, EndBody)
 Amend = Callable[[str, str, UUID, TransactionEvent | None, FollowUpBody, Schema], FollowUp]
@@ -156,10 +157,16 @@ async def _admitted(request: HttpRequest, side: CommandSide, scope: str = "write
     """Return the ledger that the request is about, before any of its body is read.
 
     Raises Unidentified, NotAllowed, Invalid; Unavailable if the ledger would have to wait for room.
+    That answer is held back: from whoever asks again at once, refusals alone would take all the
+    time of the event loop, and commits would stand still.
     """
     caller = await access.caller(request.headers, side.tokens, scope)
     if not is_rehearsal(request):
-        side.writer.check_room(caller.ledger)
+        try:
+            side.writer.check_room(caller.ledger)
+        except Unavailable:
+            await asyncio.sleep(side.settings.refusal_held_s)
+            raise
     return caller.ledger
 
 

@@ -68,7 +68,8 @@ async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIte
         for ledger in LEDGERS:
             await auth.add_token(database, ledger, {ledger}, ["write"], ledger)
     port = servers.free_port()
-    app = application(given.settings(database_url, cache_url, **changes), Side.COMMAND)
+    settings = given.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
+    app = application(settings, Side.COMMAND)
     async with health.served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
         async with asyncio.timeout(10):
             while not await answers(port):  # noqa: ASYNC110 - nobody tells us
