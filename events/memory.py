@@ -24,19 +24,23 @@ class Memory(Generic[Row]):
         self._rows: dict[Key, Row] = {}
 
     def recall(self, mark: int, wanted: Collection[Key]) -> dict[Key, Row]:
-        """Return what is known of `wanted` if `mark` is the last one kept.
+        """Return what is known of `wanted` if `mark` is the last one kept."""
+        known = self.lend(mark)
+        return {key: known[key] for key in wanted if key in known}
+
+    def lend(self, mark: int) -> dict[Key, Row]:
+        """Return all that is known if `mark` is the last one kept: it may be changed, then kept.
 
         Nothing is known any more until `keep`: a transaction that fails may have changed the rows.
         """
         if mark != self._mark:
-            self._rows.clear()
+            self._rows = {}
         self._mark = UNMARKED
-        known = self._rows
-        return {key: known[key] for key in wanted if key in known}
+        return self._rows
 
     def keep(self, mark: int, rows: dict[Key, Row]) -> None:
         """Remember `rows`, which were committed together with the guarding row's `mark`."""
-        if len(self._rows) + len(rows) > ROWS_MAX:
-            self._rows.clear()
         self._rows.update(rows)
+        if len(self._rows) > ROWS_MAX:
+            self._rows = {}
         self._mark = mark

@@ -15,19 +15,20 @@ nothing: a message only says that there is something to read.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from events import checkpoints, log
 from events.memory import Memory
-from events.vocabulary import AccountType, Recorded, Side, Stage, Status
+from events.vocabulary import AccountType, Side, Stage, Status
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Account, Page
 from projections.folds.standings import Standing
 from runtime import database, telemetry
 from runtime.database import Executor
-from runtime.sql import as_rows, queries
+from runtime.sql import as_records, as_rows, queries
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +66,18 @@ async def _apply_page(connection: Executor, events_max: int, memory: Memory[Bala
         events = await log.read_after(connection, checkpoint.position, events_max)
         if not events:
             return 0
-        page = await _known(connection, events, memory, checkpoint.mark)
-        there = set(page.balances)
+        changed = pages.changed(events)
+        balances = memory.lend(checkpoint.mark)
+        unknown = changed.balances.difference(balances)
+        found = await _balances(connection, unknown)
+        balances |= found
+        page = Page(
+            await _accounts(connection, changed.accounts),
+            balances,
+            await _standings(connection, changed.standings),
+        )
         pages.fold(events, page)
-        await _write(connection, page, there)
+        await _write(connection, page, changed.balances, unknown.difference(found))
         mark = await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
     assert mark is not None, "the locked checkpoint went backwards"
     memory.keep(mark, page.balances)
@@ -76,18 +85,6 @@ async def _apply_page(connection: Executor, events_max: int, memory: Memory[Bala
     telemetry.APPLIED_EVENTS.inc(len(events))
     telemetry.CHECKPOINT.labels(checkpoints.PROJECTOR).set(events[-1].position)
     return len(events)
-
-
-async def _known(
-    connection: Executor, events: Sequence[Recorded], memory: Memory[Balance], mark: int
-) -> Page:
-    moved = pages.moved_accounts(events)
-    balances = memory.recall(mark, moved)
-    return Page(
-        await _accounts(connection, pages.changed_accounts(events)),
-        balances | await _balances(connection, moved - balances.keys()),
-        await _standings(connection, pages.changed_transactions(events)),
-    )
 
 
 async def _accounts(connection: Executor, wanted: set[AccountKey]) -> dict[AccountKey, Account]:
@@ -120,12 +117,12 @@ async def _balances(connection: Executor, wanted: set[AccountKey]) -> dict[Accou
         (row["ledger"], row["account_id"]): Balance(
             row["ledger"],
             row["account_id"],
-            row["position"],
-            row["as_of"],
             row["debits_posted"],
             row["credits_posted"],
             row["debits_pending"],
             row["credits_pending"],
+            row["position"],
+            row["as_of"],
         )
         for row in rows
     }
@@ -149,24 +146,29 @@ async def _standings(connection: Executor, wanted: set[UUID]) -> dict[UUID, Stan
     }
 
 
-async def _write(connection: Executor, page: Page, there: set[AccountKey]) -> None:
-    """Write a page; the balances of accounts that are `there` already are moved, others added."""
-    # In the order of their keys, as everywhere.
-    balances = sorted(page.balances.items())
-    for query, rows in (
-        (SQL["put_accounts"], [account for _, account in sorted(page.accounts.items())]),
-        (SQL["move_balances"], [balance for key, balance in balances if key in there]),
-        (SQL["put_standings"], [standing for _, standing in sorted(page.standings.items())]),
-        (SQL["put_books"], [books for _, books in sorted(page.books.items())]),
-        (SQL["put_moments"], list(page.moments.values())),
+async def _write(
+    connection: Executor, page: Page, changed: set[AccountKey], new: set[AccountKey]
+) -> None:
+    """Write a page. Of the `changed` balances those that are `new` are added, the others moved."""
+    for query, rows, as_parameter in (
+        (SQL["put_accounts"], _in_order(page.accounts), as_rows),
+        (SQL["move_balances"], _in_order(page.balances, changed - new), as_records),
+        (SQL["put_standings"], _in_order(page.standings), as_rows),
+        (SQL["put_books"], _in_order(page.books), as_rows),
+        (SQL["put_moments"], list(page.moments.values()), as_rows),
     ):
         if rows:
-            await connection.execute(query, as_rows(rows))
+            await connection.execute(query, as_parameter(rows))
     for table, added in (
-        ("balances", [balance for key, balance in balances if key not in there]),
+        ("balances", _in_order(page.balances, new)),
         ("entries", page.entries),
         ("transactions", page.transactions),
         ("mentions", page.mentions),
     ):
         if added:
             await database.copy(connection, "read", table, added)
+
+
+def _in_order(rows: dict[Any, Any], keys: Iterable[Any] | None = None) -> list[Any]:
+    """Return the rows of `keys`, or all, in the order of their keys, as everywhere."""
+    return [rows[key] for key in sorted(rows if keys is None else keys)]

@@ -42,9 +42,28 @@ def as_csv(structs: Sequence[msgspec.Struct]) -> bytes:
     JSON's arrays are nearly that already: a quoted text is quoted, `null` is not. What is left are
     the brackets, and the characters that JSON names and CSV takes as they are.
     """
-    lines = _ENCODER.encode_lines([msgspec.structs.astuple(struct) for struct in structs])
-    rows = lines[1:-2].replace(b"]\n[", b"\n")
-    return _ESCAPED.sub(_unescaped, rows) if b"\\" in rows else rows
+    return _plain(b"\n".join(_arrays(structs)))
+
+
+def as_records(structs: Sequence[msgspec.Struct]) -> list[str]:
+    """Return rows as one parameter, for `unnest($1::text[]::table[])`: fields in columns' order.
+
+    No field may be None. PostgreSQL reads its records as it reads CSV. Against `as_rows` that
+    spares it the names: a quarter of its time for an UPDATE (measured with 3,640 rows).
+    """
+    return [f"({_plain(row).decode()})" for row in _arrays(structs)]
+
+
+def _arrays(structs: Sequence[msgspec.Struct]) -> list[bytes]:
+    """Return each as a JSON array without its brackets; an `array_like` struct is one already."""
+    array_like = structs[0].__struct_config__.array_like
+    rows = structs if array_like else [msgspec.structs.astuple(struct) for struct in structs]
+    return [line[1:-1] for line in _ENCODER.encode_lines(rows).splitlines()]
+
+
+def _plain(text: bytes) -> bytes:
+    """Return what is inside of JSON's arrays with its control characters as they are."""
+    return _ESCAPED.sub(_unescaped, text) if b"\\" in text else text
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

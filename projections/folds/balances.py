@@ -4,28 +4,20 @@ from datetime import datetime
 
 import msgspec
 
-from events.vocabulary import Side
-
 AccountKey = tuple[str, str]
 
 
-class Balance(msgspec.Struct):
-    """One account's counters, in minor units, as of `position`. Changed in place: folds are hot."""
+class Balance(msgspec.Struct, array_like=True, gc=False):
+    """A row of `read.balances`, column by column: counters in minor units, as of `position`.
+
+    Changed in place: folds are hot.
+    """
 
     ledger: str
     account_id: str
+    debits_posted: int
+    credits_posted: int
+    debits_pending: int
+    credits_pending: int
     position: int
     as_of: datetime
-    debits_posted: int = 0
-    credits_posted: int = 0
-    debits_pending: int = 0
-    credits_pending: int = 0
-
-    def move(self, side: Side, posted: int, pending: int) -> None:
-        """Add to the counters of `side`; what is released is a negative `pending`."""
-        if side is Side.DEBIT:
-            self.debits_posted += posted
-            self.debits_pending += pending
-        else:
-            self.credits_posted += posted
-            self.credits_pending += pending

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -27,10 +28,26 @@ class Movement(StrEnum):
     RELEASED = "released"
 
 
+class Effect(NamedTuple):
+    """What a kind of event does to its amounts; the signs of what is posted and of what is held."""
+
+    kind: Movement
+    posts: int
+    holds: int
+
+
+POSTED = Effect(Movement.POSTED, 1, 0)
+CAPTURED = Effect(Movement.POSTED, 1, -1)
+HELD = Effect(Movement.HELD, 0, 1)
+RELEASED = Effect(Movement.RELEASED, 0, -1)
+# Looked up once: a member of an enumeration costs more than anything else that is done to a line.
+DEBIT, CREDIT = Side.DEBIT, Side.CREDIT
+CAPTURE = Kind.CAPTURE
+
 Moving = TransferPosted | HoldPlaced | HoldVoided | HoldExpired
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One side of a posting in an account's ledger; a row of `read.entries`, field by column.
 
     Amounts in minor units; `amount` is the posting's own text. The counters are the account's after
@@ -61,25 +78,47 @@ def fold(recorded: Recorded, balances: Mapping[AccountKey, Balance]) -> list[Ent
     out of the hold.
     """
     event = recorded.event
-    if not isinstance(event, Moving):
-        return []
-    kind, posts, holds = _effect(event)
-    effective_at = event.effective_at if isinstance(event, TransferPosted) else None
-    made = []
-    line = 0
+    match event:
+        case TransferPosted():
+            effect = CAPTURED if event.kind is CAPTURE else POSTED
+            return _lines(recorded, event, effect, balances, event.effective_at)
+        case HoldPlaced():
+            return _lines(recorded, event, HELD, balances)
+        case HoldVoided() | HoldExpired():
+            return _lines(recorded, event, RELEASED, balances)
+        case _:
+            return []
+
+
+def _lines(
+    recorded: Recorded,
+    event: Moving,
+    effect: Effect,
+    balances: Mapping[AccountKey, Balance],
+    effective_at: datetime | None = None,
+) -> list[Entry]:
+    ledger, recorded_at, position = event.ledger, event.recorded_at, recorded.position
+    kind, posts, holds = effect
+    made: list[Entry] = []
     for posting in event.postings:
         amount = posting.amount_minor
-        for side, account_id in ((Side.DEBIT, posting.debit), (Side.CREDIT, posting.credit)):
-            balance = balances[event.ledger, account_id]
-            balance.move(side, posts * amount, holds * amount)
-            balance.position = recorded.position
-            balance.as_of = event.recorded_at
+        posted, pending = posts * amount, holds * amount
+        for side, account_id in ((DEBIT, posting.debit), (CREDIT, posting.credit)):
+            balance = balances[ledger, account_id]
+            if side is DEBIT:
+                balance.debits_posted += posted
+                balance.debits_pending += pending
+            else:
+                balance.credits_posted += posted
+                balance.credits_pending += pending
+            balance.position = position
+            balance.as_of = recorded_at
             made.append(
                 Entry(
-                    event.ledger,
+                    ledger,
                     account_id,
-                    recorded.position,
-                    line,
+                    position,
+                    len(made),
                     recorded.originator_id,
                     kind,
                     side,
@@ -89,20 +128,8 @@ def fold(recorded: Recorded, balances: Mapping[AccountKey, Balance]) -> list[Ent
                     balance.credits_posted,
                     balance.debits_pending,
                     balance.credits_pending,
-                    event.recorded_at,
+                    recorded_at,
                     effective_at,
                 )
             )
-            line += 1
     return made
-
-
-def _effect(event: Moving) -> tuple[Movement, int, int]:
-    """Return the movement, and the signs of what is posted and of what is held."""
-    match event:
-        case TransferPosted():
-            return Movement.POSTED, 1, -1 if event.kind is Kind.CAPTURE else 0
-        case HoldPlaced():
-            return Movement.HELD, 0, 1
-        case HoldVoided() | HoldExpired():
-            return Movement.RELEASED, 0, -1

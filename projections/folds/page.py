@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import zip_longest
 from uuid import UUID
 
 import msgspec
@@ -12,11 +13,14 @@ from events.vocabulary import (
     AccountType,
     BooksClosed,
     HoldExpired,
+    HoldPlaced,
+    HoldVoided,
     Recorded,
     Side,
     Status,
     TransactionEvent,
     TransferCancelled,
+    TransferPosted,
     TransferRejected,
     TransferScheduled,
     accounts_of,
@@ -46,7 +50,7 @@ class Account(msgspec.Struct):
     version: int = 1
 
 
-class Mention(msgspec.Struct, frozen=True):
+class Mention(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A row of `read.mentions`, field by column: an account that an event names, not moves."""
 
     ledger: str
@@ -83,48 +87,61 @@ class Page(msgspec.Struct):
     mentions: list[Mention] = msgspec.field(default_factory=list)
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """The keys of the rows that some events put, in each table where there may be a former row."""
+
+    accounts: set[AccountKey]
+    balances: set[AccountKey]
+    standings: set[UUID]
+    books: set[str]
+
+
 def fold(events: Sequence[Recorded], page: Page) -> None:
     """Apply `events` to `page`, which holds everything known that they concern."""
     for recorded in events:
         _fold_one(page, recorded)
+    for recorded, following in zip_longest(events, events[1:]):
+        recorded_at = recorded.event.recorded_at
+        if following is None or following.event.recorded_at != recorded_at:
+            page.moments[recorded_at] = Moment(recorded_at, recorded.position)
 
 
-def moved_accounts(events: Sequence[Recorded]) -> set[AccountKey]:
-    """Return the accounts whose counters `events` move."""
-    return {
-        (event.ledger, account_id)
-        for event in (recorded.event for recorded in events)
-        if isinstance(event, entries.Moving)
-        for account_id in accounts_of(event.postings)
-    }
-
-
-def changed_accounts(events: Sequence[Recorded]) -> set[AccountKey]:
-    """Return the accounts whose policy `events` change."""
-    return {
-        (recorded.event.ledger, recorded.event.account_id)
-        for recorded in events
-        if isinstance(recorded.event, AccountChanged)
-    }
-
-
-def changed_transactions(events: Sequence[Recorded]) -> set[UUID]:
-    """Return the earlier transactions whose standing `events` change."""
-    changed = (standings.changed_by(recorded) for recorded in events)
-    return {transaction_id for transaction_id in changed if transaction_id is not None}
+def changed(events: Sequence[Recorded]) -> Changed:
+    """Return what `events` change, so that it can be read before they are folded."""
+    found = Changed(set(), set(), set(), set())
+    for recorded in events:
+        event = recorded.event
+        match event:
+            case TransferPosted() | HoldPlaced() | HoldVoided() | HoldExpired():
+                for posting in event.postings:
+                    found.balances.add((event.ledger, posting.debit))
+                    found.balances.add((event.ledger, posting.credit))
+            case AccountOpened():
+                found.accounts.add((event.ledger, event.account_id))
+                found.balances.add((event.ledger, event.account_id))
+            case AccountChanged():
+                found.accounts.add((event.ledger, event.account_id))
+            case BooksClosed():
+                found.books.add(event.ledger)
+            case TransferRejected() | TransferScheduled() | TransferCancelled():
+                pass
+        transaction_id = standings.changed_by(recorded)
+        if transaction_id is not None:
+            found.standings.add(transaction_id)
+    return found
 
 
 def _fold_one(page: Page, recorded: Recorded) -> None:
     event = recorded.event
-    page.moments[event.recorded_at] = Moment(event.recorded_at, recorded.position)
     match event:
         case TransactionEvent() | HoldExpired():
-            page.entries += entries.fold(recorded, page.balances)
+            moved = entries.fold(recorded, page.balances)
+            page.entries += moved
             standings.fold(page.standings, recorded)
             transaction = transactions.fold(recorded)
             if transaction is not None:
                 page.transactions.append(transaction)
-            if isinstance(event, TransferRejected | TransferScheduled | TransferCancelled):
+            if not moved:
                 page.mentions += [
                     Mention(event.ledger, account_id, recorded.position)
                     for account_id in accounts_of(event.postings)
@@ -156,9 +173,7 @@ def _open(page: Page, recorded: Recorded, event: AccountOpened) -> None:
         _metadata(event),
         event.recorded_at,
     )
-    page.balances[key] = Balance(
-        event.ledger, event.account_id, recorded.position, event.recorded_at
-    )
+    page.balances[key] = Balance(*key, 0, 0, 0, 0, recorded.position, event.recorded_at)
 
 
 def _limit(event: AccountOpened | AccountChanged) -> int | None:

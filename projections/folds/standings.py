@@ -44,14 +44,15 @@ class Standing(msgspec.Struct):
 def changed_by(recorded: Recorded) -> UUID | None:
     """Return the transaction whose standing the event changes, if any."""
     event = recorded.event
+    later = None if recorded.version == FIRST_VERSION else recorded.originator_id
     match event:
-        case TransferPosted() if event.about is not None:
-            return event.about
+        case TransferPosted():
+            return event.about or later
         case HoldVoided() | TransferCancelled():
             return event.about
+        case TransferRejected():
+            return later
         case HoldExpired():
-            return recorded.originator_id
-        case TransferPosted() | TransferRejected() if recorded.version != FIRST_VERSION:
             return recorded.originator_id
         case _:
             return None

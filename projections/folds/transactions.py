@@ -21,7 +21,7 @@ from events.vocabulary import (
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class Transaction(msgspec.Struct, frozen=True, gc=False):
+class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A row of `read.transactions`, field by column; `amount` is text of minor units.
 
     Source and destination are there if all postings share them; the amount is that of all postings
@@ -60,7 +60,6 @@ def fold(recorded: Recorded) -> Transaction | None:
     if not isinstance(event, TransactionEvent) or recorded.version != FIRST_VERSION:
         return None
     refused = event if isinstance(event, TransferRejected) else None
-    summary = summary_of(event.postings)
     return Transaction(
         recorded.originator_id,
         event.ledger,
@@ -70,7 +69,7 @@ def fold(recorded: Recorded) -> Transaction | None:
         event.stage,
         None if refused is None else refused.code,
         None if refused is None else refused.detail,
-        *summary,
+        *summary_of(event.postings),
         _beyond_summary(event.postings),
         event.description,
         event.reference,
@@ -85,9 +84,9 @@ def fold(recorded: Recorded) -> Transaction | None:
 
 def _beyond_summary(postings: Sequence[Posting]) -> str | None:
     """Return postings that the summary does not say it all of: several, or one of a later line."""
-    if len(postings) > 1 or any(posting.line for posting in postings):
-        return _text(postings)
-    return None
+    if len(postings) == 1 and postings[0].line == 0:
+        return None
+    return _text(postings) if postings else None
 
 
 def _text(value: object) -> str:

@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from events import codec, log
-from events.vocabulary import AccountOpened, BooksClosed, Recorded
+from events.vocabulary import Recorded
 from projections.folds import page as pages
-from projections.folds.page import Page
+from projections.folds.page import Changed, Page
 from projections.rebuilding import tables
 from projections.rebuilding.rows import lines
 from projections.rebuilding.tables import JOURNALS, REBUILT, REGISTERS
@@ -122,7 +122,7 @@ async def load(
         detail = f"The log ends at position {folded.position}, and the read models at {until}."
         raise Rejected("log_unsound", detail)
     page = folded.page
-    for name, rows in _registers(page, None).items():
+    for name, rows in _registers(page, page).items():
         await tables.copy(reader, name, _once(lines(rows)))
     await tables.copy(reader, "moments", _once(lines(list(page.moments.values()))))
 
@@ -133,7 +133,7 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
     To be called in a transaction: if it is undone, the tables must be made anew.
     """
     async for events in log.pages(connection, folded.position, until):
-        changed = _changed(events)
+        changed = pages.changed(events)
         folded.take(events)
         page = folded.page
         replaced = {**_registers(page, changed), "moments": list(page.moments.values())}
@@ -152,28 +152,10 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
         folded.journals()
 
 
-def _changed(events: Sequence[Recorded]) -> dict[str, set[Any]]:
-    """Return the keys of the registers' rows that `events` make or change."""
-    opened = {
-        (recorded.event.ledger, recorded.event.account_id)
-        for recorded in events
-        if isinstance(recorded.event, AccountOpened)
-    }
-    return {
-        "accounts": pages.changed_accounts(events) | opened,
-        "balances": pages.moved_accounts(events) | opened,
-        "standings": pages.changed_transactions(events),
-        "books": {e.event.ledger for e in events if isinstance(e.event, BooksClosed)},
-    }
-
-
-def _registers(page: Page, keys: dict[str, set[Any]] | None) -> dict[str, list[Any]]:
-    """Return the registers' rows in the order of their keys: all, or those of `keys`."""
+def _registers(page: Page, keys: Page | Changed) -> dict[str, list[Any]]:
+    """Return the registers' rows of `keys`, in their order."""
     kept: dict[str, dict[Any, Any]] = {name: getattr(page, name) for name in REGISTERS}
-    return {
-        name: [rows[key] for key in sorted(rows if keys is None else keys[name])]
-        for name, rows in kept.items()
-    }
+    return {name: [rows[key] for key in sorted(getattr(keys, name))] for name, rows in kept.items()}
 
 
 @asynccontextmanager

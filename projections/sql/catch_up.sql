@@ -47,12 +47,7 @@ UPDATE read.balances AS b SET
     credits_pending = n.credits_pending,
     position = n.position,
     as_of = n.as_of
-FROM
-    json_to_recordset($1::json)
-        AS n (
-            ledger text, account_id text, debits_posted numeric, credits_posted numeric,
-            debits_pending numeric, credits_pending numeric, position bigint, as_of timestamptz
-        )
+FROM unnest($1::text[]::read.balances[]) AS n
 WHERE b.ledger = n.ledger AND b.account_id = n.account_id;
 
 -- name: put_standings

@@ -113,11 +113,11 @@ class Tables:
 
     def apply(self, events: Sequence[Recorded]) -> None:
         """Fold one page on top of what is known of what it changes, and put its rows."""
-        rows = self.rows
+        rows, changed = self.rows, pages.changed(events)
         page = Page(
-            _known(rows.accounts, pages.changed_accounts(events)),
-            _known(rows.balances, pages.moved_accounts(events)),
-            _known(rows.standings, pages.changed_transactions(events)),
+            _known(rows.accounts, changed.accounts),
+            _known(rows.balances, changed.balances),
+            _known(rows.standings, changed.standings),
         )
         pages.fold(events, page)
         for table in ("accounts", "balances", "standings", "books", "moments"):
