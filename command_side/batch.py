@@ -281,7 +281,7 @@ def _check_balanced(changed: Sequence[Account], state: State) -> None:
         pending[account.currency] += account.debits_pending - account.credits_pending
         before = state.accounts.get((account.ledger, account.account_id))
         if before is not None:
-            posted[account.currency] -= before.debits_posted - before.credits_posted
-            pending[account.currency] -= before.debits_pending - before.credits_pending
+            posted[before.currency] -= before.debits_posted - before.credits_posted
+            pending[before.currency] -= before.debits_pending - before.credits_pending
     assert not any(posted.values()), f"debits and credits posted differ: {dict(posted)}"
     assert not any(pending.values()), f"debits and credits pending differ: {dict(pending)}"

@@ -90,7 +90,7 @@ class Line:
 
     A commit is full at `commit_max` transactions, the last request in it taken whole. Requests are
     let in while fewer than `line_max` transactions wait, and fewer than `ledger_max` of their
-    ledger.
+    ledger; of one ledger no more than that counts for the others, however large its requests are.
     """
 
     def __init__(self, commit_max: int, line_max: int, ledger_max: int) -> None:
@@ -104,6 +104,7 @@ class Line:
         # Ledgers of which nobody waits, but that had more than the others lately.
         self._ahead: dict[str, int] = {}
         self._weight = 0
+        self._counted = 0
 
     def __len__(self) -> int:
         """Return how many transactions wait."""
@@ -119,7 +120,7 @@ class Line:
         queue = self._queues.get(ledger)
         if queue is not None and queue.weight >= self._ledger_max:
             return Shed.LEDGER_FULL
-        return Shed.LINE_FULL if self._weight >= self._line_max else None
+        return Shed.LINE_FULL if self._counted >= self._line_max else None
 
     def before(self, ledger: str) -> int:
         """Return about how many transactions are decided before one more of `ledger` would be."""
@@ -134,8 +135,7 @@ class Line:
             self._queues[waiting.ledger] = queue
             self._await_turn(waiting.ledger, queue.start, waiting)
         queue.waiting.append(waiting)
-        queue.weight += waiting.weight
-        self._weight += waiting.weight
+        self._weigh(queue, waiting.weight)
 
     def take(self, came_after_s: float) -> Taken:
         """Take one commit's worth out of the line, in turn.
@@ -149,8 +149,7 @@ class Line:
             _, _, ledger = heappop(self._turns)
             queue = self._queues[ledger]
             waiting = queue.waiting.popleft()
-            queue.weight -= waiting.weight
-            self._weight -= waiting.weight
+            self._weigh(queue, -waiting.weight)
             if waiting.outcomes.done() or waiting.since_s < came_after_s:
                 taken.late.append(waiting)
             else:
@@ -165,6 +164,13 @@ class Line:
                 self._ahead[ledger] = queue.start
         self._forget()
         return taken
+
+    def _weigh(self, queue: _Queue, change: int) -> None:
+        """Count what came or went; of one ledger no more than its bound counts against all."""
+        counted = min(queue.weight, self._ledger_max)
+        queue.weight += change
+        self._weight += change
+        self._counted += min(queue.weight, self._ledger_max) - counted
 
     def _await_turn(self, ledger: str, start: int, first: Waiting) -> None:
         self._turn += 1

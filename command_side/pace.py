@@ -24,13 +24,18 @@ class Pace:
         """See a commit begin."""
         self._began_s = now_s
 
-    def end(self, now_s: float) -> None:
-        """See it end."""
+    def end(self, now_s: float, transactions: int) -> None:
+        """See it end: how long so many took, as if there had been no more than usual.
+
+        With none, nothing was committed, and nothing is learnt.
+        """
         assert self._began_s is not None
-        took_s = now_s - self._began_s
+        took_s = (now_s - self._began_s) / max(1, transactions / self._commit_max)
+        self._began_s = None
+        if not transactions:
+            return
         usual_s = took_s if self._usual_s is None else self._usual_s
         self._usual_s = usual_s + (took_s - usual_s) / COMMITS_COUNTED
-        self._began_s = None
 
     def wait_s(self, before: int, now_s: float) -> float:
         """Return how long `before` transactions will take: full commits, for they would be."""

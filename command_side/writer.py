@@ -137,7 +137,7 @@ class Writer:
                 ours = await self._claim(batch)
                 if ours:
                     await self._append(ours)
-            self._pace.end(loop.time())
+            self._pace.end(loop.time(), sum(waiting.weight for waiting in ours))
             if not self._line:
                 await self._remember()
 
@@ -162,6 +162,8 @@ class Writer:
         WAITING_TENANTS.set(self._line.ledgers)
         BATCH_COMMANDS.observe(sum(waiting.weight for waiting in taken.batch))
         for waiting in taken.late:
+            if waiting.outcomes.done():
+                continue
             problem = self._turned_away(Shed.TOO_LATE, waiting.ledger)
             _answer(waiting, [problem] * len(waiting.commands))
         return taken.batch
@@ -169,7 +171,8 @@ class Writer:
     def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
         """Return the answer, with the seconds in which what waits now will have been decided."""
         SHED[shed].inc()
-        before, now_s = self._line.before(ledger), asyncio.get_running_loop().time()
+        full, now_s = shed is Shed.LINE_FULL, asyncio.get_running_loop().time()
+        before = len(self._line) if full else self._line.before(ledger)
         retry_after_s = self._pace.retry_after_s(before, now_s)
         headers = {"Retry-After": str(retry_after_s)}
         again = f"Nothing was appended: try again in {retry_after_s} s, with the same key."

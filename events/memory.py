@@ -17,7 +17,7 @@ Key = tuple[str, str]
 
 
 class Memory(Generic[Row]):
-    """What one process remembers. Bounded: when it would grow beyond ROWS_MAX it starts anew."""
+    """What one process remembers. Bounded: when it has grown beyond ROWS_MAX it starts anew."""
 
     def __init__(self) -> None:
         self._mark = UNMARKED

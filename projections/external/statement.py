@@ -94,7 +94,9 @@ def put_together(
     made = tuple(pages)
     booked = [line.booked_on for page in made for line in page.lines]
     ends_on = max([*booked, *([last] if last else [])], default=None)
-    starts_on = min([*booked, *([first] if first else [])], default=ends_on)
+    starts_on = min(
+        [*booked, *([first] if first else []), *([ends_on] if ends_on else [])], default=None
+    )
     for day in (starts_on, ends_on):
         if day is not None and day.year not in YEARS:
             raise unreadable(f"It is of {day}, which is no day of a statement.")

@@ -134,9 +134,11 @@ def changed(events: Sequence[Recorded]) -> Changed:
 def _fold_one(page: Page, recorded: Recorded) -> None:
     event = recorded.event
     match event:
-        case TransactionEvent() | HoldExpired():
+        # The most frequent class first, by name: to be of another class, or of a base, costs five
+        # times as much to find out.
+        case TransferPosted() | TransactionEvent() | HoldExpired():
             moved = entries.fold(recorded, page.balances)
-            page.entries += moved
+            page.entries.extend(moved)
             standings.fold(page.standings, recorded)
             transaction = transactions.fold(recorded)
             if transaction is not None:

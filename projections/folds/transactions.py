@@ -8,13 +8,16 @@ import msgspec
 
 from events.vocabulary import (
     FIRST_VERSION,
+    HoldPlaced,
+    HoldVoided,
     Kind,
     Posting,
     Recorded,
     Stage,
-    TransactionEvent,
+    TransferCancelled,
+    TransferPosted,
     TransferRejected,
-    due_at,
+    TransferScheduled,
     summary_of,
 )
 
@@ -57,9 +60,20 @@ def fold(recorded: Recorded) -> Transaction | None:
     A refusal that came before the accounts were known names no accounts and no amount.
     """
     event = recorded.event
-    if not isinstance(event, TransactionEvent) or recorded.version != FIRST_VERSION:
+    code = detail = due_at = None
+    match event:
+        case TransferPosted() | HoldVoided() | TransferCancelled():
+            pass
+        case TransferRejected():
+            code, detail = event.code, event.detail
+        case HoldPlaced():
+            due_at = event.expires_at
+        case TransferScheduled():
+            due_at = event.due_at
+        case _:
+            return None
+    if recorded.version != FIRST_VERSION:
         return None
-    refused = event if isinstance(event, TransferRejected) else None
     return Transaction(
         recorded.originator_id,
         event.ledger,
@@ -67,8 +81,8 @@ def fold(recorded: Recorded) -> Transaction | None:
         event.key,
         event.kind,
         event.stage,
-        None if refused is None else refused.code,
-        None if refused is None else refused.detail,
+        code,
+        detail,
         *summary_of(event.postings),
         _beyond_summary(event.postings),
         event.description,
@@ -76,7 +90,7 @@ def fold(recorded: Recorded) -> Transaction | None:
         None if event.metadata is None else _text(event.metadata),
         None if event.rate is None else _text(event.rate),
         event.about,
-        due_at(event),
+        due_at,
         event.effective_at,
         event.recorded_at,
     )

@@ -7,18 +7,21 @@ Whoever asks is told at once, and looks again. The last report stays until there
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from events.codec import UnreadableEventError
 from events.schema import Schema
 from projections.auditing.reconcile import Progress
 from projections.auditing.runs.kept import FAILURE_CHARACTERS_MAX
 from projections.fourway import sides, views
+from runtime import database
 from runtime.database import Executor
 from runtime.http import ENCODER
-from runtime.problems import Invalid, NotFound
+from runtime.problems import Invalid, NotFound, Unavailable
 from runtime.sql import Row, queries
+
+logger = logging.getLogger(__name__)
 
 SQL = queries("projections")
 MOVE_S = 1.0
@@ -57,8 +60,12 @@ async def work(
             async with _told(beside, ledger) as progress:
                 found = await sides.view(connection, ledger, lag_s_max, progress)
             report = views.shown(found, schema)
-        except (Invalid, UnreadableEventError) as problem:
-            said = problem.detail if isinstance(problem, Invalid) else str(problem)
+        except (*database.CONNECTION_ERRORS, Unavailable):
+            raise
+        except Exception as error:
+            # Whatever it is: the views of other ledgers wait behind this one.
+            logger.exception("the four-way view of ledger %s failed", ledger)
+            said = error.detail if isinstance(error, Invalid) else str(error)
             failure = said[:FAILURE_CHARACTERS_MAX]
             await connection.execute(SQL["end_four_way"], ledger, "failed", None, failure)
             return 1

@@ -215,7 +215,8 @@ class _Folded:
 
 async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Progress) -> FourWay:
     """Compare the four sides of a ledger, as of one snapshot. The role is the auditor's."""
-    statements = await _statements(connection, ledger)
+    # Of one moment: what is imported while the log is folded is for the next view.
+    statements, covered = await _statements(connection, ledger)
     folded = _Folded(ledger, statements)
     while True:
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
@@ -227,7 +228,7 @@ async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Pr
         head = (await log.head(connection)).position
         await folded.to(connection, checkpoint, progress, checkpoint)
         shown = await _read_models(connection, ledger)
-        external = await _external(connection, folded, statements)
+        external = await _external(connection, folded, statements, covered)
         published = await _published(connection, ledger, head, lag_s_max)
     sides = _sides(folded, shown, external)
     telling = [each for each in sides if each.external is not None or not each.projected]
@@ -281,17 +282,16 @@ def _totals(sides: Sequence[Side | None]) -> dict[str, Entries]:
     return totals
 
 
-async def _statements(connection: Executor, ledger: str) -> dict[str, Row]:
-    rows = await connection.fetch(SQL["last_statements"], ledger)
-    return {row["account_id"]: row for row in rows}
-
-
-async def _covered(connection: Executor, ledger: str) -> dict[str, list[Period]]:
-    """Return the days that each account's statements cover."""
+async def _statements(
+    connection: Executor, ledger: str
+) -> tuple[dict[str, Row], dict[str, list[Period]]]:
+    """Return each account's last statement, and the days that its statements cover."""
     days: dict[str, list[Period]] = {}
-    for row in await connection.fetch(SQL["covered_days"], ledger):
-        days.setdefault(row["account_id"], []).append((row["starts_on"], row["ends_on"]))
-    return days
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        last = await connection.fetch(SQL["last_statements"], ledger)
+        for row in await connection.fetch(SQL["covered_days"], ledger):
+            days.setdefault(row["account_id"], []).append((row["starts_on"], row["ends_on"]))
+    return {row["account_id"]: row for row in last}, days
 
 
 async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
@@ -314,11 +314,13 @@ async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
 
 
 async def _external(
-    connection: Executor, folded: _Folded, statements: Mapping[str, Row]
+    connection: Executor,
+    folded: _Folded,
+    statements: Mapping[str, Row],
+    covered: Mapping[str, list[Period]],
 ) -> dict[str, External]:
     found = {}
     lines = await summary.of_ledger(connection, folded.ledger)
-    covered = await _covered(connection, folded.ledger)
     for account_id, row in statements.items():
         # Of a log that has lost the account, nothing of it is left to be signed.
         tally = folded.tally(account_id) or Tally(row["currency"])

@@ -29,7 +29,10 @@ ORDER BY s.account_id ASC, s.ends_on DESC, s.statement_number DESC;
 -- Of each account, the days that its statements cover: periods with days between them.
 SELECT c.account_id, lower(period.days) AS starts_on, upper(period.days) - 1 AS ends_on
 FROM (
-    SELECT s.account_id, range_agg(daterange(s.starts_on, s.ends_on, '[]')) AS days
+    SELECT
+        s.account_id,
+        -- A statement without lines may be dated before its period.
+        range_agg(daterange(least(s.starts_on, s.ends_on), s.ends_on, '[]')) AS days
     FROM external.statements AS s
     WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
     GROUP BY s.account_id

@@ -209,6 +209,20 @@ async def test_days_between_statements_are_not_expected_to_be_stated(database_ur
     assert left in report["verdicts"]["external"]["explanation"]
 
 
+async def test_a_statement_that_ends_before_it_begins_covers_its_last_day(
+    database_url: str,
+) -> None:
+    """Some banks date a balance by its last movement; such a row may be there from before."""
+    await given.written(database_url, [given.transfer("in-1", source=BANK, amount=100)])
+    await given.project(database_url)
+    await imported(database_url, f"{DAY},1.00,in-1,one,1.00")
+    await given.execute(database_url, "UPDATE external.statements SET starts_on = ends_on + 1")
+    found, _ = await seen(database_url)
+    external = found.accounts[0].external
+    assert external is not None
+    assert (external.starts_on, external.ends_on, external.uncovered) == (DAY, DAY, 0)
+
+
 async def test_the_worst_accounts_are_listed_and_all_are_counted(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,3 +299,22 @@ async def test_a_view_that_cannot_be_made_fails_and_says_why(database_url: str) 
     await runner.close()
     assert (row["status"], row["report"]) == ("failed", kept)
     assert "9" in row["failure"]
+
+
+async def test_a_view_that_stumbles_keeps_no_other_waiting(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stopped it, it has failed, and the next one has its turn."""
+    runner = Runner(given.settings(database_url))
+
+    async def stumble(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(sides, "view", stumble)
+    async with given.connected(database_url, ROLE) as connection:
+        await asked.ask(connection, "demo")
+        await asked.ask(connection, "other")
+        assert await runner.run_once() + await runner.run_once() == 2
+        rows = [await asked.row_of(connection, ledger) for ledger in ("demo", "other")]
+    await runner.close()
+    assert [(row["status"], row["failure"]) for row in rows] == [("failed", "a bug")] * 2

@@ -369,6 +369,13 @@ def camt(entries: str, version: str = "02", balances: str = "", before: str = ""
     )
 
 
+def test_a_statement_that_closes_before_it_begins_is_of_its_last_day() -> None:
+    """Without lines, some banks date the balance by the last movement, before the period."""
+    text = camt("", balances=balance("CLBD", "10.00")).replace("2026-01-01T", "2026-02-01T")
+    found = read(text, Format.CAMT053)
+    assert found.starts_on == found.ends_on == date(2026, 1, 4)
+
+
 @pytest.mark.parametrize("version", [f"{number:02}" for number in range(2, 14)])
 def test_every_version_of_camt_is_read_by_its_local_names(version: str) -> None:
     """Parties and status are a level deeper from 08 on."""

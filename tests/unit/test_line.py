@@ -174,6 +174,16 @@ def test_a_full_ledger_leaves_room_for_others(asked: Asked) -> None:
     assert asked.line.full("flood") is None
 
 
+def test_a_request_larger_than_the_line_closes_it_for_its_own_ledger_alone(asked: Asked) -> None:
+    """Of one ledger no more counts for the others than its bound."""
+    asked.ask_atomic("large", 10 * LINE_MAX)
+    assert asked.line.full("large") is Shed.LEDGER_FULL
+    assert asked.line.full("quiet") is None
+    assert len(asked.take()) == 1
+    asked.ask("other", LEDGER_MAX)
+    assert asked.line.full("quiet") is None
+
+
 @pytest.mark.parametrize(
     "waiting, ledger, before",
     [

@@ -12,7 +12,7 @@ def paced(*seconds: float) -> Pace:
     pace = Pace(COMMIT)
     for each in seconds:
         pace.begin(-each)
-        pace.end(0)
+        pace.end(0, COMMIT)
     return pace
 
 
@@ -48,5 +48,21 @@ def test_a_commit_that_does_not_end_counts_at_once() -> None:
     pace.begin(0)
     assert pace.wait_s(COMMIT, 0.05) == pytest.approx(0.1)
     assert pace.wait_s(COMMIT, 7) == pytest.approx(7)
-    pace.end(7)
+    pace.end(7, COMMIT)
     assert pace.wait_s(COMMIT, 7) > 1
+
+
+def test_a_large_commit_counts_by_its_size() -> None:
+    """One atomic request of ten commits' size that took ten times as long changes nothing."""
+    pace = paced(0.1)
+    pace.begin(0)
+    pace.end(1, 10 * COMMIT)
+    assert pace.wait_s(COMMIT, 1) == pytest.approx(0.1)
+
+
+def test_nothing_is_learnt_where_nothing_was_committed() -> None:
+    """All too late, or answered by Valkey: that is quick, and says nothing of commits."""
+    pace = paced(2.0)
+    pace.begin(0)
+    pace.end(0.001, 0)
+    assert pace.wait_s(COMMIT, 1) == pytest.approx(2.0)
