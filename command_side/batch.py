@@ -11,8 +11,8 @@
     7   move the head       position, time, and the relays' wake-up call
     8   COMMIT              durable from here on
 
-A refused command fails alone; it never fails its batch. A rehearsal does 3 and 4 only, in a
-snapshot, and decides.
+A refused command fails alone; it never fails its batch. A rehearsal is decided among the others,
+and whatever it changed is put back.
 """
 
 from collections import defaultdict
@@ -31,8 +31,11 @@ from command_side.commands import (
     CloseBooks,
     Command,
     Keyed,
+    Rehearsal,
     Request,
     Settle,
+    Single,
+    singles,
 )
 from command_side.decide import decide
 from command_side.rejections import Code, Rejection
@@ -63,14 +66,16 @@ NewEvent = tuple[UUID, int, Event]
 class Done(msgspec.Struct, frozen=True):
     """What became of a command: its own event (None if nothing had to change), and its place.
 
-    Of an atomic command: what became of each of its `parts`.
+    Of an atomic command: what became of each of its `parts`. Of a rehearsal: what would, and the
+    accounts that it would change, as it would leave them.
     """
 
     position: int
     recorded: Recorded | None
     account: Account | None = None
     replayed: bool = False
-    parts: tuple["Done", ...] = ()
+    parts: tuple["Outcome", ...] = ()
+    changed: tuple[Account, ...] = ()
 
 
 Outcome = Done | Problem
@@ -98,20 +103,6 @@ async def append_batch(
     return decided.outcomes
 
 
-async def rehearse(
-    connection: Executor, commands: Sequence[Command], schema: Schema, now: datetime
-) -> tuple[list[Outcome], list[Account]]:
-    """Decide `commands` as if they came now: their outcomes, and the accounts they would change.
-
-    Nothing is locked and nothing is appended.
-    """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await log.head(connection)
-        decided = await _decided(connection, commands, schema, head, now, Memory())
-    changed = store.changes(decided.before, decided.state).accounts
-    return decided.outcomes, sorted(changed, key=lambda each: (each.ledger, each.account_id))
-
-
 async def _decided(
     connection: Executor,
     commands: Sequence[Command],
@@ -120,8 +111,9 @@ async def _decided(
     now: datetime,
     memory: Memory[Account],
 ) -> "_Decided":
-    known = await log.find(connection, _streams(commands))
-    state = await store.load(connection, commands, known, memory, head.mark)
+    each = list(singles(commands))
+    known = await log.find(connection, _streams(each))
+    state = await store.load(connection, each, known, memory, head.mark)
     decided = _Decided(state, known, head.position, schema, head.at(now))
     for command in commands:
         decided.take(command)
@@ -157,6 +149,8 @@ class _Decided:
             match command:
                 case Atomic():
                     return self._together(command)
+                case Rehearsal():
+                    return self._rehearsed(command)
                 case Settle():
                     return self._settled(command)
                 case Request():
@@ -182,21 +176,35 @@ class _Decided:
 
     def _together(self, command: Atomic) -> Outcome:
         """Take all, or put everything back as it was and name the first that was refused."""
-        state, known = self.state.copy(), dict(self.known)
-        position, count = self.position, len(self.events)
+        before = self._now()
         parts: list[Done] = []
         for index, inner in enumerate(command.commands):
             outcome = self._outcome(inner)
             problem = refusal(outcome)
             if problem is not None:
-                self.state, self.known, self.position = state, known, position
-                del self.events[count:]
+                self._back(before)
                 problem.extensions |= {"index": index, "idempotencyKey": inner.key}
                 return problem
             assert isinstance(outcome, Done)
             parts.append(outcome)
         last = max(part.position for part in parts)
         return Done(last, None, replayed=all(p.replayed for p in parts), parts=tuple(parts))
+
+    def _rehearsed(self, command: Rehearsal) -> Done:
+        """Take each, look at what that changes, and put everything back as it was."""
+        before = self._now()
+        outcomes = [self._outcome(inner) for inner in command.commands]
+        changed = store.changes(before.state, self.state).accounts
+        self._back(before)
+        changed.sort(key=lambda account: (account.ledger, account.account_id))
+        return Done(self.position, None, parts=tuple(outcomes), changed=tuple(changed))
+
+    def _now(self) -> "_Moment":
+        return _Moment(self.state.copy(), dict(self.known), self.position, len(self.events))
+
+    def _back(self, then: "_Moment") -> None:
+        self.state, self.known, self.position = then.state, then.known, then.position
+        del self.events[then.events :]
 
     def _settled(self, command: Settle) -> Outcome:
         decision = decide(command, self.state, self.schema, self.recorded_at)
@@ -239,15 +247,19 @@ class _Decided:
         return recorded
 
 
-def _streams(commands: Sequence[Command]) -> list[UUID]:
+class _Moment(msgspec.Struct, frozen=True):
+    """What a batch comes back to when what it did since is put back."""
+
+    state: State
+    known: dict[UUID, Recorded]
+    position: int
+    events: int
+
+
+def _streams(commands: Sequence[Single]) -> list[UUID]:
     """Return the streams to look up: the commands' own, and those that they are about."""
-    streams = store.about(commands)
-    for command in commands:
-        if isinstance(command, Atomic):
-            streams.update(inner.transaction_id for inner in command.commands)
-        elif isinstance(command, Keyed):
-            streams.add(command.transaction_id)
-    return list(streams)
+    own = {command.transaction_id for command in commands if isinstance(command, Request)}
+    return list(own | store.about(commands))
 
 
 def _replayed(existing: Recorded, command: Keyed) -> Outcome:

@@ -3,7 +3,7 @@
 A view of the log like any other, written in the transaction that appends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +12,12 @@ import msgspec
 from command_side import state as states
 from command_side.accounts import Account
 from command_side.commands import (
-    Atomic,
     Capture,
     CloseBooks,
-    Command,
     FollowUp,
     Refund,
     Settle,
+    Single,
     Transfer,
     accounts_of,
 )
@@ -34,7 +33,7 @@ SQL = queries("command_side")
 
 async def load(
     connection: Executor,
-    commands: Sequence[Command],
+    commands: Sequence[Single],
     known: dict[UUID, Recorded],
     memory: Memory[Account],
     mark: int,
@@ -97,13 +96,13 @@ async def put(connection: Executor, changed: Changes) -> None:
             await connection.execute(query, as_rows(rows))
 
 
-def about(commands: Sequence[Command]) -> set[UUID]:
+def about(commands: Iterable[Single]) -> set[UUID]:
     """Return the earlier transactions that `commands` are about."""
     return {command.about for command in commands if isinstance(command, FollowUp | Settle)}
 
 
 async def _earlier(
-    connection: Executor, commands: Sequence[Command], known: dict[UUID, Recorded]
+    connection: Executor, commands: Sequence[Single], known: dict[UUID, Recorded]
 ) -> dict[UUID, Earlier]:
     first = {}
     for transaction_id in about(commands):
@@ -122,9 +121,9 @@ async def _earlier(
     return first
 
 
-async def _books(connection: Executor, commands: Sequence[Command]) -> dict[str, Books]:
+async def _books(connection: Executor, commands: Sequence[Single]) -> dict[str, Books]:
     """Read closings only for those who ask for a date: nothing recorded now is in the past."""
-    ledgers = {ledger for command in commands for ledger in _dating(command)}
+    ledgers = dating(commands)
     if not ledgers:
         return {}
     rows = await connection.fetch(SQL["books"], list(ledgers))
@@ -133,16 +132,14 @@ async def _books(connection: Executor, commands: Sequence[Command]) -> dict[str,
     }
 
 
-def _dating(command: Command) -> set[str]:
-    match command:
-        case CloseBooks():
-            return {command.ledger}
-        case Transfer() | Refund() | Capture() if command.effective_at is not None:
-            return {command.ledger}
-        case Atomic():
-            return {ledger for inner in command.commands for ledger in _dating(inner)}
-        case _:
-            return set()
+def dating(commands: Iterable[Single]) -> set[str]:
+    """Return the ledgers of those `commands` that name a date of the books."""
+    return {
+        command.ledger
+        for command in commands
+        if isinstance(command, CloseBooks)
+        or (isinstance(command, Transfer | Refund | Capture) and command.effective_at is not None)
+    }
 
 
 def _changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
