@@ -54,7 +54,10 @@ async def catch_up(
     except Exception as error:
         if events_max > 1:
             logger.warning("a page cannot be applied whole (%s); going on event by event", error)
-            return await catch_up(connection, 1, memory)
+            applied = 0
+            while applied < events_max and await catch_up(connection, 1, memory):
+                applied += 1
+            return applied
         telemetry.POISONED.set(1)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR) + 1
         raise PoisonEventError(f"position {position} cannot be applied: {error!r}") from error

@@ -232,9 +232,9 @@ async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url:
         await catch_up(connection, PAGE_MAX, memory)
         await given.written(database_url, [given.transfer("two")])
         await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
-        assert await catch_up(connection, PAGE_MAX, memory) == 1
-        with pytest.raises(PoisonEventError):
-            await catch_up(connection, PAGE_MAX, memory)
+        for _ in range(2):
+            with pytest.raises(PoisonEventError):
+                await catch_up(connection, PAGE_MAX, memory)
     assert await _credits(database_url) == 200
 
 
