@@ -3,13 +3,15 @@
     #   round trip          why
     1   BEGIN
     2   lock events.head    from here on nobody else decides
-    3   known events        which commands were done before; what follow-ups are about
-    4   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
+    3   log since           only if others have appended, or at the start: what became of accounts
+    4   known events        which commands were done before; what follow-ups are about
+    5   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
                             transactions stand, and closed books
-    5   insert events       one statement
-    6   put what changed    one statement a table
+    6   insert events       one statement
     7   move the head       position, time, and the relays' wake-up call
-    8   COMMIT              durable from here on
+    8   put what changed    policies, standings and books at once; of the accounts that were only
+                            moved, those that have not been stored for the longest
+    9   COMMIT              durable from here on
 
 A refused command fails alone; it never fails its batch. A rehearsal is decided among the others,
 and whatever it changed is put back.
@@ -41,8 +43,8 @@ from command_side.decide import decide
 from command_side.rejections import Code, Rejection
 from command_side.rules.records import refused
 from command_side.state import State
+from command_side.working_set import WorkingSet
 from events import log
-from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import (
     FIRST_VERSION,
@@ -86,20 +88,24 @@ async def append_batch(
     commands: Sequence[Command],
     schema: Schema,
     now: datetime,
-    memory: Memory[Account] | None = None,
+    working: WorkingSet | None = None,
 ) -> list[Outcome]:
-    """Decide `commands` in order and append what they cause, in one transaction."""
-    memory = memory or Memory()
+    """Decide `commands` in order and append what they cause, in one transaction.
+
+    Without a working set, which is one process's, nothing is stored late.
+    """
+    working = working or WorkingSet(late_events_max=0)
     async with connection.transaction():
         head = await log.lock_head(connection)
-        mark = head.mark
-        decided = await _decided(connection, commands, schema, head, now, memory)
+        await working.catch_up(connection, head)
+        decided = await _decided(connection, commands, schema, head, now, working)
         if decided.events:
             changes = store.changes(decided.before, decided.state)
             _check_balanced(changes.accounts, decided.before)
-            mark = await log.append(connection, head, decided.events)
-            await store.put(connection, changes)
-    memory.keep(mark, decided.state.accounts)
+            due = working.take(changes.moved, changes.policies, decided.position)
+            await log.append(connection, head, decided.events, working.stored)
+            await store.put(connection, changes, due, decided.position)
+    working.keep(head)
     return decided.outcomes
 
 
@@ -109,11 +115,11 @@ async def _decided(
     schema: Schema,
     head: log.Head,
     now: datetime,
-    memory: Memory[Account],
+    working: WorkingSet,
 ) -> "_Decided":
     each = list(singles(commands))
     known = await log.find(connection, _streams(each))
-    state = await store.load(connection, each, known, memory, head.mark)
+    state = await store.load(connection, each, known, working)
     decided = _Decided(state, known, head.position, schema, head.at(now))
     for command in commands:
         decided.take(command)

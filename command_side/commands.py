@@ -200,10 +200,13 @@ Single = Keyed | AccountCommand | CloseBooks | Settle
 def singles(commands: Sequence[Command]) -> Iterator[Single]:
     """Yield the commands one by one, those inside of others, too."""
     for command in commands:
-        if isinstance(command, Atomic | Rehearsal):
-            yield from singles(command.commands)
-        else:
-            yield command
+        match command:
+            case Transfer():
+                yield command
+            case Atomic() | Rehearsal():
+                yield from singles(command.commands)
+            case _:
+                yield command
 
 
 def weight(command: Command) -> int:

@@ -239,6 +239,10 @@ async def _rehearsed_each(
 ) -> ASGIApp:
     """Answer what would become of each of many, in its place."""
     commands = tuple(item for item in items if not isinstance(item, Problem))
+    if not commands:
+        return answers.rehearsed(
+            [item for item in items if isinstance(item, Problem)], [], side.schema
+        )
     rehearsed = await side.writer.submit(Rehearsal(ledger=ledger, commands=commands))
     decided = iter(rehearsed.parts)
     each = [item if isinstance(item, Problem) else next(decided) for item in items]

@@ -20,12 +20,12 @@ from typing import Any
 from uuid import UUID
 
 from events import checkpoints, log
-from events.memory import Memory
 from events.vocabulary import AccountType, Side, Stage, Status
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Account, Page
 from projections.folds.standings import Standing
+from projections.memory import Memory
 from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.sql import as_records, as_rows, queries

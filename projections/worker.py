@@ -12,9 +12,9 @@ stops the line, loudly.
 import asyncio
 import logging
 
-from events.memory import Memory
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
+from projections.memory import Memory
 from runtime import database
 from runtime.problems import Unavailable
 from runtime.queue import LONG_POLL_S, Message, Queue

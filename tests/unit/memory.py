@@ -85,6 +85,7 @@ class Ledger:
             {key: self.accounts[key] for key in wanted if key in self.accounts},
             earlier,
             {name: self.books[name] for name in dating if name in self.books},
+            store.about(commands),
         )
 
     def _put(self, changes: store.Changes) -> None:
