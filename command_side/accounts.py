@@ -24,6 +24,7 @@ from events.vocabulary import (
     TransferPosted,
     TransferRejected,
     TransferScheduled,
+    accounts_of,
 )
 
 AccountKey = tuple[str, str]
@@ -98,6 +99,19 @@ def evolve(accounts: dict[AccountKey, Account], event: Event) -> None:
             )
         case TransferRejected() | TransferScheduled() | TransferCancelled() | BooksClosed():
             pass
+        case _:
+            assert_never(event)
+
+
+def moved_by(event: Event) -> list[AccountKey]:
+    """Return the accounts that `evolve` changes for `event`."""
+    match event:
+        case TransferPosted() | HoldPlaced() | HoldVoided() | HoldExpired():
+            return [(event.ledger, account_id) for account_id in accounts_of(event.postings)]
+        case AccountOpened() | AccountChanged():
+            return [(event.ledger, event.account_id)]
+        case TransferRejected() | TransferScheduled() | TransferCancelled() | BooksClosed():
+            return []
         case _:
             assert_never(event)
 

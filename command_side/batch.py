@@ -3,16 +3,18 @@
     #   round trip          why
     1   BEGIN
     2   lock events.head    from here on nobody else decides
-    3   known events        which commands were done before; what follow-ups are about
-    4   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
+    3   log since           only if others have appended, or at the start: what became of accounts
+    4   known events        which commands were done before; what follow-ups are about
+    5   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
                             transactions stand, and closed books
-    5   insert events       one statement
-    6   put what changed    one statement a table
+    6   insert events       one statement
     7   move the head       position, time, and the relays' wake-up call
-    8   COMMIT              durable from here on
+    8   put what changed    policies, standings and books at once; of the accounts that were only
+                            moved, those that have not been stored for the longest
+    9   COMMIT              durable from here on
 
-A refused command fails alone; it never fails its batch. A rehearsal does 3 and 4 only, in a
-snapshot, and decides.
+A refused command fails alone; it never fails its batch. A rehearsal is decided among the others,
+and whatever it changed is put back.
 """
 
 from collections import defaultdict
@@ -31,15 +33,18 @@ from command_side.commands import (
     CloseBooks,
     Command,
     Keyed,
+    Rehearsal,
     Request,
     Settle,
+    Single,
+    singles,
 )
 from command_side.decide import decide
 from command_side.rejections import Code, Rejection
 from command_side.rules.records import refused
 from command_side.state import State
+from command_side.working_set import WorkingSet
 from events import log
-from events.memory import Memory
 from events.schema import Schema
 from events.vocabulary import (
     FIRST_VERSION,
@@ -63,14 +68,16 @@ NewEvent = tuple[UUID, int, Event]
 class Done(msgspec.Struct, frozen=True):
     """What became of a command: its own event (None if nothing had to change), and its place.
 
-    Of an atomic command: what became of each of its `parts`.
+    Of an atomic command: what became of each of its `parts`. Of a rehearsal: what would, and the
+    accounts that it would change, as it would leave them.
     """
 
     position: int
     recorded: Recorded | None
     account: Account | None = None
     replayed: bool = False
-    parts: tuple["Done", ...] = ()
+    parts: tuple["Outcome", ...] = ()
+    changed: tuple[Account, ...] = ()
 
 
 Outcome = Done | Problem
@@ -81,35 +88,25 @@ async def append_batch(
     commands: Sequence[Command],
     schema: Schema,
     now: datetime,
-    memory: Memory[Account] | None = None,
+    working: WorkingSet | None = None,
 ) -> list[Outcome]:
-    """Decide `commands` in order and append what they cause, in one transaction."""
-    memory = memory or Memory()
+    """Decide `commands` in order and append what they cause, in one transaction.
+
+    Without a working set, which is one process's, nothing is stored late.
+    """
+    working = working or WorkingSet(late_events_max=0)
     async with connection.transaction():
         head = await log.lock_head(connection)
-        mark = head.mark
-        decided = await _decided(connection, commands, schema, head, now, memory)
+        await working.catch_up(connection, head)
+        decided = await _decided(connection, commands, schema, head, now, working)
         if decided.events:
             changes = store.changes(decided.before, decided.state)
             _check_balanced(changes.accounts, decided.before)
-            mark = await log.append(connection, head, decided.events)
-            await store.put(connection, changes)
-    memory.keep(mark, decided.state.accounts)
+            due = working.take(changes.moved, changes.policies, decided.position)
+            await log.append(connection, head, decided.events, working.stored)
+            await store.put(connection, changes, due, decided.position)
+    working.keep(head)
     return decided.outcomes
-
-
-async def rehearse(
-    connection: Executor, commands: Sequence[Command], schema: Schema, now: datetime
-) -> tuple[list[Outcome], list[Account]]:
-    """Decide `commands` as if they came now: their outcomes, and the accounts they would change.
-
-    Nothing is locked and nothing is appended.
-    """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await log.head(connection)
-        decided = await _decided(connection, commands, schema, head, now, Memory())
-    changed = store.changes(decided.before, decided.state).accounts
-    return decided.outcomes, sorted(changed, key=lambda each: (each.ledger, each.account_id))
 
 
 async def _decided(
@@ -118,10 +115,11 @@ async def _decided(
     schema: Schema,
     head: log.Head,
     now: datetime,
-    memory: Memory[Account],
+    working: WorkingSet,
 ) -> "_Decided":
-    known = await log.find(connection, _streams(commands))
-    state = await store.load(connection, commands, known, memory, head.mark)
+    each = list(singles(commands))
+    known = await log.find(connection, _streams(each))
+    state = await store.load(connection, each, known, working)
     decided = _Decided(state, known, head.position, schema, head.at(now))
     for command in commands:
         decided.take(command)
@@ -157,6 +155,8 @@ class _Decided:
             match command:
                 case Atomic():
                     return self._together(command)
+                case Rehearsal():
+                    return self._rehearsed(command)
                 case Settle():
                     return self._settled(command)
                 case Request():
@@ -182,21 +182,35 @@ class _Decided:
 
     def _together(self, command: Atomic) -> Outcome:
         """Take all, or put everything back as it was and name the first that was refused."""
-        state, known = self.state.copy(), dict(self.known)
-        position, count = self.position, len(self.events)
+        before = self._now()
         parts: list[Done] = []
         for index, inner in enumerate(command.commands):
             outcome = self._outcome(inner)
             problem = refusal(outcome)
             if problem is not None:
-                self.state, self.known, self.position = state, known, position
-                del self.events[count:]
+                self._back(before)
                 problem.extensions |= {"index": index, "idempotencyKey": inner.key}
                 return problem
             assert isinstance(outcome, Done)
             parts.append(outcome)
         last = max(part.position for part in parts)
         return Done(last, None, replayed=all(p.replayed for p in parts), parts=tuple(parts))
+
+    def _rehearsed(self, command: Rehearsal) -> Done:
+        """Take each, look at what that changes, and put everything back as it was."""
+        before = self._now()
+        outcomes = [self._outcome(inner) for inner in command.commands]
+        changed = store.changes(before.state, self.state).accounts
+        self._back(before)
+        changed.sort(key=lambda account: (account.ledger, account.account_id))
+        return Done(self.position, None, parts=tuple(outcomes), changed=tuple(changed))
+
+    def _now(self) -> "_Moment":
+        return _Moment(self.state.copy(), dict(self.known), self.position, len(self.events))
+
+    def _back(self, then: "_Moment") -> None:
+        self.state, self.known, self.position = then.state, then.known, then.position
+        del self.events[then.events :]
 
     def _settled(self, command: Settle) -> Outcome:
         decision = decide(command, self.state, self.schema, self.recorded_at)
@@ -239,15 +253,19 @@ class _Decided:
         return recorded
 
 
-def _streams(commands: Sequence[Command]) -> list[UUID]:
+class _Moment(msgspec.Struct, frozen=True):
+    """What a batch comes back to when what it did since is put back."""
+
+    state: State
+    known: dict[UUID, Recorded]
+    position: int
+    events: int
+
+
+def _streams(commands: Sequence[Single]) -> list[UUID]:
     """Return the streams to look up: the commands' own, and those that they are about."""
-    streams = store.about(commands)
-    for command in commands:
-        if isinstance(command, Atomic):
-            streams.update(inner.transaction_id for inner in command.commands)
-        elif isinstance(command, Keyed):
-            streams.add(command.transaction_id)
-    return list(streams)
+    own = {command.transaction_id for command in commands if isinstance(command, Request)}
+    return list(own | store.about(commands))
 
 
 def _replayed(existing: Recorded, command: Keyed) -> Outcome:

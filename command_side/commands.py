@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
@@ -180,19 +181,42 @@ class CloseBooks(msgspec.Struct, frozen=True, kw_only=True, tag="close_books"):
     closed_before: datetime
 
 
+class Rehearsal(msgspec.Struct, frozen=True, kw_only=True, tag="rehearsal"):
+    """Decide each of these, in order, as if it came now; then it is as if none had come."""
+
+    ledger: str
+    commands: tuple["Asked", ...]
+
+
 Movement = Transfer | Hold | Schedule
 FollowUp = Refund | Capture | Void | Cancel
 Keyed = Movement | FollowUp
 AccountCommand = OpenAccount | ChangeAccount
-Command = Keyed | Atomic | Settle | AccountCommand | CloseBooks
+Asked = Keyed | AccountCommand | CloseBooks | Atomic
+Command = Asked | Settle | Rehearsal
+Single = Keyed | AccountCommand | CloseBooks | Settle
+
+
+def singles(commands: Sequence[Command]) -> Iterator[Single]:
+    """Yield the commands one by one, those inside of others, too."""
+    for command in commands:
+        match command:
+            case Transfer():
+                yield command
+            case Atomic() | Rehearsal():
+                yield from singles(command.commands)
+            case _:
+                yield command
 
 
 def weight(command: Command) -> int:
-    """Return how many transactions `command` may make."""
+    """Return how many transactions are decided for `command`."""
+    if isinstance(command, Rehearsal):
+        return sum(map(weight, command.commands))
     return len(command.commands) if isinstance(command, Atomic) else 1
 
 
-def accounts_of(command: Command) -> list[tuple[str, str]]:
+def accounts_of(command: Single) -> list[tuple[str, str]]:
     """Return the (ledger, id) of the accounts that `command` itself names, some more than once."""
     match command:
         case Transfer() | Hold() | Schedule():
@@ -203,8 +227,6 @@ def accounts_of(command: Command) -> list[tuple[str, str]]:
             ]
         case OpenAccount() | ChangeAccount():
             return [(command.ledger, command.account_id)]
-        case Atomic():
-            return [key for inner in command.commands for key in accounts_of(inner)]
         case Refund() | Capture() | Void() | Cancel() | Settle() | CloseBooks():
             return []
 

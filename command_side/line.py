@@ -56,6 +56,7 @@ class Waiting(msgspec.Struct):
         first = self.commands[0]
         self.ledger = SWEEPER if isinstance(first, Settle) else first.ledger
         self.weight = sum(weight(command) for command in self.commands)
+        assert self.weight, "nothing to decide would wait for ever"
 
     @property
     def claimed(self) -> Keyed | None:

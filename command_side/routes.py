@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,16 +11,16 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from command_side import answers, batches
-from command_side.accounts import Account
 from command_side.app import CommandSide
-from command_side.batch import Done, Outcome, refusal, rehearse
+from command_side.batch import Done, refusal
 from command_side.commands import (
     AccountCommand,
+    Asked,
     CloseBooks,
-    Command,
     FollowUp,
     Keyed,
     Movement,
+    Rehearsal,
     check_key,
 )
 from command_side.requests import accounts, followups, movements
@@ -78,7 +77,7 @@ async def submit_batch(request: HttpRequest) -> ASGIApp:
     if is_rehearsal(request):
         if asked.atomic:
             return await _rehearsed(side, await asked.together())
-        return await _rehearsed_each(side, await asked.items())
+        return await _rehearsed_each(side, ledger, await asked.items())
     if asked.atomic:
         results = await batches.submit_together(asked, side.writer)
     else:
@@ -161,12 +160,12 @@ async def _admitted(request: HttpRequest, side: CommandSide, scope: str = "write
     time of the event loop, and commits would stand still.
     """
     caller = await access.caller(request.headers, side.tokens, scope)
-    if not is_rehearsal(request):
-        try:
-            side.writer.check_room(caller.ledger)
-        except Unavailable:
-            await asyncio.sleep(side.settings.refusal_held_s)
-            raise
+    is_rehearsal(request)
+    try:
+        side.writer.check_room(caller.ledger)
+    except Unavailable:
+        await asyncio.sleep(side.settings.refusal_held_s)
+        raise
     return caller.ledger
 
 
@@ -223,31 +222,31 @@ async def _decided(
     return answers.account_policy(done, done.account, side.schema, status)
 
 
-async def _rehearsed(side: CommandSide, command: Command) -> ASGIApp:
+async def _rehearsed(side: CommandSide, command: Asked) -> ASGIApp:
     """Answer what would become of one command, which may hold many. Raises its refusal."""
-    (outcome,), accounts = await _rehearse(side, [command])
+    rehearsed = await side.writer.submit(Rehearsal(ledger=command.ledger, commands=(command,)))
+    (outcome,) = rehearsed.parts
     problem = refusal(outcome)
     if problem is not None:
         problem.extensions["dryRun"] = True
         raise problem
     assert isinstance(outcome, Done)
-    return answers.rehearsed(outcome.parts or (outcome,), accounts, side.schema)
+    return answers.rehearsed(outcome.parts or (outcome,), rehearsed.changed, side.schema)
 
 
-async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
+async def _rehearsed_each(
+    side: CommandSide, ledger: str, items: Sequence[Movement | Problem]
+) -> ASGIApp:
     """Answer what would become of each of many, in its place."""
-    commands = [item for item in items if not isinstance(item, Problem)]
-    outcomes, accounts = await _rehearse(side, commands)
-    decided = iter(outcomes)
+    commands = tuple(item for item in items if not isinstance(item, Problem))
+    if not commands:
+        return answers.rehearsed(
+            [item for item in items if isinstance(item, Problem)], [], side.schema
+        )
+    rehearsed = await side.writer.submit(Rehearsal(ledger=ledger, commands=commands))
+    decided = iter(rehearsed.parts)
     each = [item if isinstance(item, Problem) else next(decided) for item in items]
-    return answers.rehearsed(each, accounts, side.schema)
-
-
-async def _rehearse(
-    side: CommandSide, commands: Sequence[Command]
-) -> tuple[list[Outcome], list[Account]]:
-    async with side.pool.acquire() as connection:
-        return await rehearse(connection, commands, side.schema, datetime.now(UTC))
+    return answers.rehearsed(each, rehearsed.changed, side.schema)
 
 
 def is_rehearsal(request: HttpRequest) -> bool:

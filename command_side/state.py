@@ -1,6 +1,6 @@
 """What deciding knows: accounts, earlier transactions and closed books, as of the head. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -64,15 +64,20 @@ class Books(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct):
-    """What a batch of decisions reads and, decision by decision, brings up to date."""
+    """What a batch of decisions reads and, decision by decision, brings up to date.
+
+    `followed` are the transactions that its commands are about: of others that are complete once
+    they are posted, nothing need be known.
+    """
 
     accounts: dict[AccountKey, Account]
     earlier: dict[UUID, Earlier] = msgspec.field(default_factory=dict)
     books: dict[str, Books] = msgspec.field(default_factory=dict)
+    followed: Collection[UUID] = ()
 
     def copy(self) -> "State":
         """Return what can be changed without changing this."""
-        return State(dict(self.accounts), dict(self.earlier), dict(self.books))
+        return State(dict(self.accounts), dict(self.earlier), dict(self.books), self.followed)
 
     def apply(self, recorded: Recorded) -> None:
         """Bring everything that the event concerns up to date."""
@@ -80,10 +85,12 @@ class State(msgspec.Struct):
         evolve(self.accounts, event)
         match event:
             case TransactionEvent():
-                if recorded.version == FIRST_VERSION:
-                    self.earlier[recorded.originator_id] = first(event)
-                else:
+                if recorded.version > FIRST_VERSION:
                     self._end(recorded.originator_id, event.stage)
+                elif (
+                    not isinstance(event, TransferPosted) or recorded.originator_id in self.followed
+                ):
+                    self.earlier[recorded.originator_id] = first(event)
                 if event.about is not None and event.stage is Stage.COMPLETED:
                     self._follow_up(event.about, event)
             case HoldExpired():

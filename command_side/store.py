@@ -1,55 +1,52 @@
 """What the database keeps for deciding: loaded before a batch, put back after it.
 
-A view of the log like any other, written in the transaction that appends.
+A view of the log like any other, written in transactions that append: standings and books in that
+of their event, accounts in that or a later one (`working_set.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from command_side import state as states
-from command_side.accounts import Account
+from command_side.accounts import Account, AccountKey
 from command_side.commands import (
-    Atomic,
     Capture,
     CloseBooks,
-    Command,
     FollowUp,
     Refund,
     Settle,
+    Single,
     Transfer,
     accounts_of,
 )
 from command_side.state import Books, Earlier, State
+from command_side.working_set import WorkingSet
 from events import vocabulary
-from events.memory import Memory
-from events.vocabulary import AccountType, Recorded, Side, Stage, Status, TransactionEvent
+from events.vocabulary import Recorded, Stage, TransactionEvent
 from runtime.database import Executor
-from runtime.sql import Row, as_rows, queries
+from runtime.sql import as_rows, queries
 
 SQL = queries("command_side")
 
 
 async def load(
     connection: Executor,
-    commands: Sequence[Command],
+    commands: Sequence[Single],
     known: dict[UUID, Recorded],
-    memory: Memory[Account],
-    mark: int,
+    working: WorkingSet,
 ) -> State:
-    """Return what deciding `commands` needs, as of the head's `mark`; `known`: streams found."""
-    earlier = await _earlier(connection, commands, known)
+    """Return what deciding `commands` needs, as of the head; `known`: streams found."""
+    followed = about(commands)
+    earlier = await _earlier(connection, followed, known)
     wanted = {key for command in commands for key in accounts_of(command)}
     for found in earlier.values():
         event = found.event
         wanted |= {(event.ledger, name) for name in vocabulary.accounts_of(event.postings)}
-    accounts = memory.recall(mark, wanted)
-    if forgotten := wanted - accounts.keys():
-        for row in await connection.fetch(SQL["accounts"], *zip(*forgotten, strict=True)):
-            accounts[row["ledger"], row["account_id"]] = _account(row)
-    return State(accounts, earlier, await _books(connection, commands))
+    accounts = await working.load(connection, wanted)
+    return State(accounts, earlier, await _books(connection, commands), followed)
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -58,55 +55,73 @@ class Changes(msgspec.Struct, frozen=True):
     Of most accounts it only `moved` the counters; the others are new, or their policy is.
     """
 
-    moved: list[Account]
-    policies: list[Account]
+    moved: dict[AccountKey, Account]
+    policies: dict[AccountKey, Account]
     standings: list[dict[str, Any]]
     books: list[Books]
 
     @property
     def accounts(self) -> list[Account]:
         """Return all that changed."""
-        return self.moved + self.policies
+        return [*self.moved.values(), *self.policies.values()]
 
 
 def changes(before: State, after: State) -> Changes:
-    """Return what is not as before, in the order of its keys: writers never wait in a circle."""
-    moved: list[Account] = []
-    policies: list[Account] = []
-    for account in _changed(before.accounts, after.accounts):
-        was = before.accounts.get((account.ledger, account.account_id))
-        same_policy = was is not None and was.version == account.version
-        (moved if same_policy else policies).append(account)
+    """Return what is not as before."""
+    moved: dict[AccountKey, Account] = {}
+    policies: dict[AccountKey, Account] = {}
+    for key, account in after.accounts.items():
+        was = before.accounts.get(key)
+        if was is account:
+            continue
+        if was is not None and was.version == account.version:
+            moved[key] = account
+        else:
+            policies[key] = account
     return Changes(
         moved,
         policies,
         _standings(before, after),
-        _changed(before.books, after.books),
+        [
+            books
+            for ledger, books in sorted(after.books.items())
+            if before.books.get(ledger) != books
+        ],
     )
 
 
-async def put(connection: Executor, changed: Changes) -> None:
-    """Store what changed."""
-    for query, rows in (
-        (SQL["put_accounts"], changed.policies),
-        (SQL["move_accounts"], changed.moved),
-        (SQL["put_standings"], changed.standings),
-        (SQL["put_books"], changed.books),
+async def put(
+    connection: Executor, changed: Changes, moved: Sequence[Account], position: int
+) -> None:
+    """Store what changed up to `position`; of accounts that only moved, those of `moved`.
+
+    In the order of keys: writers never wait in a circle.
+    """
+    for query, rows, more in (
+        (SQL["put_accounts"], [row for _, row in sorted(changed.policies.items())], [position]),
+        (SQL["move_accounts"], moved, [position]),
+        (SQL["put_standings"], changed.standings, []),
+        (SQL["put_books"], changed.books, []),
     ):
         if rows:
-            await connection.execute(query, as_rows(rows))
+            await connection.execute(query, as_rows(rows), *more)
 
 
-def about(commands: Sequence[Command]) -> set[UUID]:
+def about(commands: Iterable[Single]) -> set[UUID]:
     """Return the earlier transactions that `commands` are about."""
-    return {command.about for command in commands if isinstance(command, FollowUp | Settle)}
+    # Most are transfers, and not to be of a class is found out slowly.
+    return {
+        command.about
+        for command in commands
+        if not isinstance(command, Transfer) and isinstance(command, FollowUp | Settle)
+    }
 
 
 async def _earlier(
-    connection: Executor, commands: Sequence[Command], known: dict[UUID, Recorded]
+    connection: Executor, followed: set[UUID], known: dict[UUID, Recorded]
 ) -> dict[UUID, Earlier]:
     first = {}
-    for transaction_id in about(commands):
+    for transaction_id in followed:
         event = known[transaction_id].event if transaction_id in known else None
         if isinstance(event, TransactionEvent):
             first[transaction_id] = states.first(event)
@@ -122,9 +137,9 @@ async def _earlier(
     return first
 
 
-async def _books(connection: Executor, commands: Sequence[Command]) -> dict[str, Books]:
+async def _books(connection: Executor, commands: Sequence[Single]) -> dict[str, Books]:
     """Read closings only for those who ask for a date: nothing recorded now is in the past."""
-    ledgers = {ledger for command in commands for ledger in _dating(command)}
+    ledgers = dating(commands)
     if not ledgers:
         return {}
     rows = await connection.fetch(SQL["books"], list(ledgers))
@@ -133,21 +148,18 @@ async def _books(connection: Executor, commands: Sequence[Command]) -> dict[str,
     }
 
 
-def _dating(command: Command) -> set[str]:
-    match command:
-        case CloseBooks():
-            return {command.ledger}
-        case Transfer() | Refund() | Capture() if command.effective_at is not None:
-            return {command.ledger}
-        case Atomic():
-            return {ledger for inner in command.commands for ledger in _dating(inner)}
-        case _:
-            return set()
-
-
-def _changed(before: dict[Any, Any], after: dict[Any, Any]) -> list[Any]:
-    changed = [key for key, row in after.items() if before.get(key) is not row]
-    return [after[key] for key in sorted(changed)]
+def dating(commands: Iterable[Single]) -> set[str]:
+    """Return the ledgers of those `commands` that name a date of the books."""
+    found = set()
+    for command in commands:
+        match command:
+            case Transfer() | Refund() | Capture() if command.effective_at is None:
+                pass
+            case Transfer() | Refund() | Capture() | CloseBooks():
+                found.add(command.ledger)
+            case _:
+                pass
+    return found
 
 
 def _standings(before: State, after: State) -> list[dict[str, Any]]:
@@ -167,23 +179,3 @@ def _standings(before: State, after: State) -> list[dict[str, Any]]:
         }
         for transaction_id, earlier in sorted(changed.items())
     ]
-
-
-def _account(row: Row) -> Account:
-    metadata = row["metadata"]
-    return Account(
-        row["ledger"],
-        row["account_id"],
-        row["account_class"],
-        AccountType(row["account_type"]),
-        row["currency"],
-        Side(row["normal_side"]),
-        row["overdraft_limit"],
-        None if metadata is None else msgspec.json.decode(metadata),
-        Status(row["status"]),
-        row["version"],
-        row["debits_posted"],
-        row["credits_posted"],
-        row["debits_pending"],
-        row["credits_pending"],
-    )

@@ -18,13 +18,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from command_side.accounts import Account
 from command_side.batch import Done, Outcome, append_batch
 from command_side.commands import Command, Keyed
 from command_side.idempotency import Claim, Idempotency
 from command_side.line import Line, Shed, Waiting
 from command_side.pace import Pace
-from events.memory import Memory
+from command_side.working_set import WorkingSet
+from events.codec import UnreadableEventError
 from events.schema import Schema
 from events.vocabulary import Recorded
 from runtime import database
@@ -75,7 +75,7 @@ class Writer:
         self._pace = Pace(settings.batch_commands_max)
         self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
         self._connection: database.Connection | None = None
-        self._memory = Memory[Account]()
+        self._working = WorkingSet()
         self._done: list[tuple[Keyed, Recorded]] = []
 
     def check_room(self, ledger: str) -> None:
@@ -212,6 +212,11 @@ class Writer:
             for waiting in batch:
                 _answer(waiting, [problem] * len(waiting.commands))
             return
+        except UnreadableEventError as error:
+            log.exception("what others have appended cannot be read; nothing can be decided")
+            for waiting in batch:
+                _answer(waiting, error)
+            return
         except Exception:
             # A bad command fails alone, never its batch: try them one by one.
             log.exception("a batch of %d requests failed; trying its commands singly", len(batch))
@@ -248,7 +253,7 @@ class Writer:
             try:
                 connection = await self._connected()
                 return await append_batch(
-                    connection, commands, self._schema, self._now(), self._memory
+                    connection, commands, self._schema, self._now(), self._working
                 )
             except (*database.CONNECTION_ERRORS, Unavailable) as error:
                 await self._disconnect()
@@ -262,7 +267,7 @@ class Writer:
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, **database.BY_KEY
             )
-            self._memory = Memory()
+            self._working = WorkingSet()
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -32,7 +32,7 @@ async def read(connection: Executor, reader: str) -> int:
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The last position applied, and who moved it there (see events/memory.py)."""
+    """The last position applied, and who moved it there (see projections/memory.py)."""
 
     position: int
     mark: int

@@ -11,7 +11,6 @@ from uuid import UUID
 import msgspec
 
 from events import codec
-from events.memory import UNMARKED
 from events.vocabulary import Event, Recorded
 from runtime.database import Executor
 from runtime.sql import Row, queries
@@ -23,11 +22,16 @@ NO_END = 2**63 - 1
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The last position taken, the last recorded time, and who moved it (see events/memory.py)."""
+    """The last position taken, and the last recorded time.
+
+    Every row of the command side's accounts holds the events up to `accounts_stored`, and `mended`
+    counts how often such rows were mended in another way than by appending.
+    """
 
     position: int
     recorded_at: datetime
-    mark: int = UNMARKED
+    accounts_stored: int
+    mended: int
 
     def at(self, now: datetime) -> datetime:
         """Return the time to record next: `now`, but never before the last one."""
@@ -38,14 +42,14 @@ async def lock_head(connection: Executor) -> Head:
     """Lock the head until the transaction ends, and return it."""
     row = await connection.fetchrow(SQL["lock_head"])
     assert row is not None, "the log has no head row"
-    return Head(row["position"], row["recorded_at"], row["xmin"])
+    return Head(*row)
 
 
 async def head(connection: Executor) -> Head:
     """Return the head without locking it."""
     row = await connection.fetchrow(SQL["head"])
     assert row is not None, "the log has no head row"
-    return Head(row["position"], row["recorded_at"])
+    return Head(*row)
 
 
 async def find(connection: Executor, originator_ids: Sequence[UUID]) -> dict[UUID, Recorded]:
@@ -55,9 +59,12 @@ async def find(connection: Executor, originator_ids: Sequence[UUID]) -> dict[UUI
 
 
 async def append(
-    connection: Executor, head_locked: Head, events: Sequence[tuple[UUID, int, Event]]
-) -> int:
-    """Append (stream id, version, event) behind the locked head; return the head's new mark.
+    connection: Executor,
+    head_locked: Head,
+    events: Sequence[tuple[UUID, int, Event]],
+    accounts_stored: int,
+) -> None:
+    """Append (stream id, version, event) behind the locked head, and move it.
 
     Two round trips. Raises asyncpg.UniqueViolationError if a stream already has that version.
     """
@@ -74,8 +81,7 @@ async def append(
     recorded_at = events[-1][2].recorded_at
     assert recorded_at >= head_locked.recorded_at, "recorded time went backwards"
     position = head_locked.position + len(events)
-    mark: int = await connection.fetchval(SQL["move_head"], position, recorded_at)
-    return mark
+    await connection.execute(SQL["move_head"], position, recorded_at, accounts_stored)
 
 
 async def read_after(

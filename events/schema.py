@@ -145,6 +145,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def _remembered(self) -> dict[str, AccountClass | None]:
         return {}
 
+    @cached_property
+    def bounds_amounts(self) -> bool:
+        """Whether any class has a largest single amount."""
+        return any(kind.amount_max is not None for kind in self.classes)
+
     def overdraft_limit(self, kind: AccountClass, currency: str) -> int | None:
         """Return the class's overdraft limit in minor units; None is unlimited."""
         if kind.overdraft == UNLIMITED:

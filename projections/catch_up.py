@@ -20,12 +20,12 @@ from typing import Any
 from uuid import UUID
 
 from events import checkpoints, log
-from events.memory import Memory
 from events.vocabulary import AccountType, Side, Stage, Status
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Account, Page
 from projections.folds.standings import Standing
+from projections.memory import Memory
 from runtime import database, telemetry
 from runtime.database import Executor
 from runtime.sql import as_records, as_rows, queries
@@ -54,7 +54,10 @@ async def catch_up(
     except Exception as error:
         if events_max > 1:
             logger.warning("a page cannot be applied whole (%s); going on event by event", error)
-            return await catch_up(connection, 1, memory)
+            applied = 0
+            while applied < events_max and await catch_up(connection, 1, memory):
+                applied += 1
+            return applied
         telemetry.POISONED.set(1)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR) + 1
         raise PoisonEventError(f"position {position} cannot be applied: {error!r}") from error

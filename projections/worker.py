@@ -12,9 +12,9 @@ stops the line, loudly.
 import asyncio
 import logging
 
-from events.memory import Memory
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
+from projections.memory import Memory
 from runtime import database
 from runtime.problems import Unavailable
 from runtime.queue import LONG_POLL_S, Message, Queue
@@ -95,9 +95,13 @@ class Projector:
 async def apply(
     connection: database.Executor, settings: Settings, memory: Memory[Balance] | None = None
 ) -> int:
-    """Apply whatever the log has beyond the checkpoint; return how many events that was."""
+    """Apply what the log has beyond the checkpoint; return how many events that was.
+
+    It ends with the first page that is not full. What came meanwhile has a message of its own, and
+    running after it would make many small pages of what is one by then.
+    """
     memory = memory or Memory()
-    applied = 0
-    while count := await catch_up(connection, settings.projection_events_max, memory):
+    applied, events_max = 0, settings.projection_events_max
+    while (count := await catch_up(connection, events_max, memory)) == events_max:
         applied += count
-    return applied
+    return applied + count

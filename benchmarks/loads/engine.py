@@ -14,16 +14,16 @@ import msgspec
 import uvloop
 
 from benchmarks.latency import latency
-from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
+from command_side.working_set import WorkingSet
 from command_side.writer import ROLE as WRITER
 from events import checkpoints
 from events import schema as schemas
-from events.memory import Memory
 from events.vocabulary import Posting
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
+from projections.memory import Memory
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
 from runtime.loop import collect_garbage_rarely
@@ -44,14 +44,14 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
         )
         for number in range(transfers)
     ]
-    memory = Memory[Account]()
+    working = WorkingSet()
     connection = await database.connect(url, WRITER, **database.BY_KEY)
     _tell_ready()
     latencies_s = []
     for first in range(0, transfers, batch):
         began = time.perf_counter()
         await append_batch(
-            connection, commands[first : first + batch], schema, datetime.now(UTC), memory
+            connection, commands[first : first + batch], schema, datetime.now(UTC), working
         )
         latencies_s.append(time.perf_counter() - began)
     await connection.close()

@@ -27,15 +27,14 @@ import uvloop
 
 from benchmarks.loads import long_log
 from benchmarks.service import SQL
-from command_side.accounts import Account
 from command_side.batch import append_batch
 from command_side.commands import Transfer
+from command_side.working_set import WorkingSet
 from command_side.writer import ROLE as WRITER
 from daybook import audit, servers
 from daybook.supervisor import Supervisor
 from events import checkpoints, log
 from events import schema as schemas
-from events.memory import Memory
 from events.notes import Signer
 from events.replay import Books
 from events.vocabulary import Posting
@@ -43,6 +42,7 @@ from projections.auditing.continuous import Auditor
 from projections.auditing.reconcile import ROLE as AUDITOR
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
+from projections.memory import Memory
 from projections.rebuilding.rebuild import rebuild
 from projections.sealing.offsite import Folder
 from projections.sealing.sealer import Sealer
@@ -95,7 +95,7 @@ async def _write(url: str, events: int, _folder: Path) -> Did:
 
 async def _append(url: str, first: int, _folder: Path) -> Did:
     connection = await database.connect(url, WRITER, **database.BY_KEY)
-    memory, schema = Memory[Account](), schemas.load()
+    working, schema = WorkingSet(), schemas.load()
     chosen = random.Random(first)
     for begin in range(0, APPENDED, BATCH):
         commands = [
@@ -110,7 +110,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
             )
             for number in range(begin, begin + BATCH)
         ]
-        await append_batch(connection, commands, schema, datetime.now(UTC), memory)
+        await append_batch(connection, commands, schema, datetime.now(UTC), working)
     # Nothing publishes here, and whoever reconciles would name the relay as late.
     owner = await database.connect(url)
     await checkpoints.move(owner, checkpoints.RELAY, (await log.head(owner)).position)

@@ -3,7 +3,7 @@
 SELECT
     a.ledger, a.account_id, a.account_class, a.account_type, a.currency, a.normal_side,
     a.overdraft_limit, a.metadata, a.status, a.version, a.debits_posted, a.credits_posted,
-    a.debits_pending, a.credits_pending
+    a.debits_pending, a.credits_pending, a.position
 FROM command.accounts AS a
 INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
     ON a.ledger = wanted.ledger AND a.account_id = wanted.account_id;
@@ -22,11 +22,13 @@ SELECT ledger, closed_before, version FROM command.books WHERE ledger = ANY($1::
 -- what an account was opened as never changes.
 INSERT INTO command.accounts (
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending
+    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending,
+    position
 )
 SELECT
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending
+    metadata, status, version, debits_posted, credits_posted, debits_pending, credits_pending,
+    $2 AS position
 FROM json_populate_recordset(NULL::command.accounts, $1::json)
 ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     overdraft_limit = excluded.overdraft_limit,
@@ -36,16 +38,18 @@ ON CONFLICT ON CONSTRAINT accounts_pkey DO UPDATE SET
     debits_posted = excluded.debits_posted,
     credits_posted = excluded.credits_posted,
     debits_pending = excluded.debits_pending,
-    credits_pending = excluded.credits_pending;
+    credits_pending = excluded.credits_pending,
+    position = excluded.position;
 
 -- name: move_accounts
--- Most accounts of a batch are known, and of these only the counters change: no conflict to look
--- for, and fewer columns to read and to write.
+-- Most accounts are only moved, and of these only the counters change: no conflict to look for, and
+-- fewer columns to read and to write.
 UPDATE command.accounts AS a SET
     debits_posted = n.debits_posted,
     credits_posted = n.credits_posted,
     debits_pending = n.debits_pending,
-    credits_pending = n.credits_pending
+    credits_pending = n.credits_pending,
+    position = $2
 FROM
     json_to_recordset($1::json)
         AS n (

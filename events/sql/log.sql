@@ -1,11 +1,11 @@
 -- name: lock_head
 -- The one lock of an append. Held to the commit, it makes the order of positions the order of
 -- commits, so a reader that follows positions can never overtake a slower writer.
-SELECT position, recorded_at, xmin FROM events.head FOR UPDATE;
+SELECT position, last_recorded_at, accounts_stored, mended FROM events.head FOR UPDATE;
 
 -- name: head
 -- Without a lock: for those who only want to know how long the log is.
-SELECT position, recorded_at FROM events.head;
+SELECT position, last_recorded_at, accounts_stored, mended FROM events.head;
 
 -- name: find
 -- Every command's first event has version 1, so the primary key answers "seen before?".
@@ -16,10 +16,11 @@ WHERE originator_id = ANY($1::uuid[]) AND originator_version = 1;
 -- name: move_head
 -- The notification is delivered at commit, never before: it wakes relays without polling.
 WITH moved AS (
-    UPDATE events.head SET position = $1, recorded_at = $2 RETURNING position, xmin
+    UPDATE events.head SET position = $1, last_recorded_at = $2, accounts_stored = $3
+    RETURNING position
 )
 
-SELECT moved.xmin, pg_notify('daybook_log', moved.position::text) AS told FROM moved;
+SELECT pg_notify('daybook_log', moved.position::text) AS told FROM moved;
 
 -- name: read_after
 -- Positions have no gaps, so a page is one contiguous range of the index.

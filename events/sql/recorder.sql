@@ -10,7 +10,7 @@ WITH moved AS (
     UPDATE events.head
     SET
         position = position + cardinality($1::uuid[]),
-        recorded_at = greatest(recorded_at, clock_timestamp())
+        last_recorded_at = greatest(last_recorded_at, clock_timestamp())
     RETURNING position, pg_notify('daybook_log', position::text)
 )
 

@@ -50,7 +50,8 @@ class Register(NamedTuple):
 
     `position` is the last event that changed it; if it sums up entries (`of_entries`), the first
     of those that differs says more. The query takes the key after which to go on, from `start`,
-    and how many rows; `keys_query` columns of keys; `account_query` an account's key.
+    and how many rows; `keys_query` columns of keys; `account_query` an account's key. `shown` makes
+    of a row what is compared.
     """
 
     table: str
@@ -65,6 +66,7 @@ class Register(NamedTuple):
     account_query: str = ""
     keys_query: str = ""
     of_entries: bool = False
+    shown: Callable[[Any], Columns] = dict
 
 
 def counters(tally: Tally) -> Columns:
@@ -230,6 +232,7 @@ BOOKS = Register(
 # As of the projector's checkpoint; those of the command side are as of the head.
 READ_SIDE = (BALANCES, ACCOUNTS, STANDINGS, BOOKS)
 
+# As of the head with `late.command_accounts`: each row is as of its own position.
 COMMAND_ACCOUNTS = Register(
     "command.accounts",
     SQL["all_command_accounts"],
@@ -239,6 +242,7 @@ COMMAND_ACCOUNTS = Register(
     booked=attrgetter("accounts"),
     columns=_command_account,
     position=lambda tally: max(tally.last_position, tally.policy_position),
+    account_query=SQL["command_account"],
 )
 COMMAND_STANDINGS = Register(
     "command.standings",

@@ -139,7 +139,7 @@ async def register(run: Run, connection: Executor, view: Register, position: int
             after = tuple(row[name] for name in view.key)
             key = _key(after)
             unseen.discard(key)
-            _add(run, _registered(run, view, key, booked.get(key), dict(row), position))
+            _add(run, _registered(run, view, key, booked.get(key), view.shown(row), position))
         run.count(view.table, sum(_covered(run, view, row) for row in rows))
     for key in sorted(unseen):
         _add(run, _registered(run, view, key, booked[key], None, position))
@@ -153,7 +153,7 @@ async def registered(
         return {}
     columns = zip(*keys, strict=True) if len(view.key) > 1 else (keys,)
     rows = await connection.fetch(view.keys_query, *map(list, columns))
-    found = {_key(tuple(row[name] for name in view.key)): dict(row) for row in rows}
+    found = {_key(tuple(row[name] for name in view.key)): view.shown(row) for row in rows}
     booked = view.booked(run.books)
     run.count(view.table, len(found))
     compared = {
@@ -167,7 +167,7 @@ async def account(
 ) -> Columns | None:
     """Compare one account's row in a register, and return it."""
     found = await connection.fetchrow(view.account_query, *key)
-    row = None if found is None else dict(found)
+    row = None if found is None else view.shown(found)
     _add(run, _registered(run, view, key, run.books.accounts[key], row, 0))
     run.count(view.table, 1)
     return row

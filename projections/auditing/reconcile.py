@@ -4,7 +4,8 @@
     1   log up to about the checkpoint        the journals, page by page      a statement each
     2   log from there to the checkpoint      the journals                    one snapshot:
     3                                         the read side's registers       writes and projections
-    4   log from there to the head            the command side's registers    go on meanwhile
+    4   log from there to the head                                            go on meanwhile
+    5   log that accounts are behind          the command side's registers
 
 Journals up to the checkpoint are only ever added to, so step 1, nearly all of the work, needs no
 snapshot, keeps vacuum from nothing, and is resumed at any page. Memory is bounded by two pages of
@@ -24,7 +25,7 @@ from events import checkpoints, log
 from events.expected import Line, Mention, Outcome
 from events.replay import Books, mentions, moments
 from events.vocabulary import Recorded
-from projections.auditing import audited, compare, discrepancies
+from projections.auditing import audited, compare, discrepancies, late
 from projections.auditing.audited import ENTRIES, JOURNALS, MENTIONS, MOMENTS, TRANSACTIONS
 from projections.auditing.compare import Run, Scope
 from projections.auditing.discrepancies import Discrepancy, Kind
@@ -110,17 +111,18 @@ async def reconcile_whole(means: Means, reconciliation_id: UUID, run: Run) -> Re
     await _caught_up(connection, run.position)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        head = (await log.head(connection)).position
+        head = await log.head(connection)
         await _journals(run, msgspec.structs.replace(means, log=None, keep=None), checkpoint)
         await _ends(run, connection, checkpoint)
         for view in audited.READ_SIDE:
             await compare.register(run, connection, view, checkpoint)
-        await _rest(run, connection, head, means.progress)
-        for view in audited.COMMAND_SIDE:
-            await compare.register(run, connection, view, head)
+        await _rest(run, connection, head.position, means.progress)
+        accounts = await late.command_accounts(connection, head)
+        for view in (accounts, audited.COMMAND_STANDINGS, audited.COMMAND_BOOKS):
+            await compare.register(run, connection, view, head.position)
         if means.lag_max is not None:
-            for late in await delays(connection, head, means.lag_max):
-                run.findings.add(late)
+            for delay in await delays(connection, head.position, means.lag_max):
+                run.findings.add(delay)
     return report(run, reconciliation_id, checkpoint, started)
 
 

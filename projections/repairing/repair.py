@@ -6,7 +6,8 @@
     3   lock events.head      if rows of the command side are wrong: no writer decides meanwhile
     4   lock the checkpoint   if rows of the read side are wrong: no projector folds meanwhile
     5   read the log          from where the survey ended to what is locked: a moment's events, and
-                              the entries that were made of them on top of a wrong balance
+                              the entries that were made of them on top of a wrong balance; and
+                              what accounts of the command side are behind
     6   take the rows out     they come back as they were found
     7   put them in           as the log says by now
     8   record                who, when, why, and every row before and after
@@ -26,11 +27,11 @@ import msgspec
 from events import checkpoints, log
 from events.expected import Line
 from events.replay import Books
-from projections.auditing import audited
+from projections.auditing import audited, late
 from projections.auditing.audited import ENTRIES, Register
 from projections.repairing import survey as surveys
 from projections.repairing.plan import ROWS_MAX, Change, Plan, Wanted, shown
-from projections.repairing.survey import COMMAND_SIDE, KEYS, VIEWS, Progress, Survey
+from projections.repairing.survey import COMMAND_SIDE, KEYS, VIEWS, Progress, Survey, View
 from runtime.database import Executor
 from runtime.problems import Conflict, NotFound, Rejected
 from runtime.sql import as_rows, queries
@@ -144,10 +145,14 @@ async def _mend(found: Survey, planned: Plan) -> list[Change]:
     connection = found.connection
     changes = list(planned.changes)
     tables = {change.table for change in changes}
+    views = VIEWS
     if tables & COMMAND_SIDE:
         head = await log.lock_head(connection)
         await _go_on(found, found.books, found.head, head.position)
         found.head = head.position
+        if audited.COMMAND_ACCOUNTS.table in tables:
+            accounts = await late.command_accounts(connection, head, found.only)
+            views = {**views, accounts.table: accounts}
         await connection.execute(SQL["touch_head"])
     if tables - COMMAND_SIDE:
         checkpoint = (await checkpoints.lock(connection, checkpoints.PROJECTOR)).position
@@ -166,7 +171,7 @@ async def _mend(found: Survey, planned: Plan) -> list[Change]:
     for table in QUERIES:
         group = [change for change in changes if change.table == table]
         if group:
-            done += await _replace(found, table, group)
+            done += await _replace(found, views[table], group)
     return done
 
 
@@ -197,9 +202,9 @@ async def _entries_since(
     ]
 
 
-async def _replace(found: Survey, table: str, group: list[Change]) -> list[Change]:
+async def _replace(found: Survey, view: View, group: list[Change]) -> list[Change]:
     """Take the rows out as they are, see that they fit the plan, put in what the log says."""
-    remove, restore = QUERIES[table]
+    remove, restore = QUERIES[view.table]
     keys = as_rows([change.key for change in group])
     rows = [dict(row) for row in await found.connection.fetch(SQL[remove], keys)]
     names = tuple(group[0].key)
@@ -207,24 +212,24 @@ async def _replace(found: Survey, table: str, group: list[Change]) -> list[Chang
     done = []
     for change in group:
         actual = standing.get(tuple(change.key.values()))
-        now = _now(found, change, actual)
+        now = _now(found, view, change, actual)
         if now is None or not now.same_as(change):
-            raise _stale(f"a row of {table} is not as it was")
-        done.append(msgspec.structs.replace(now, position=change.position))
+            raise _stale(f"a row of {view.table} is not as it was")
+        done.append(msgspec.structs.replace(now, position=change.position, before=actual))
     after = [change.after for change in done if change.after is not None]
     if after:
         await found.connection.execute(SQL[restore], as_rows(after))
     return done
 
 
-def _now(found: Survey, change: Change, actual: dict[str, Any] | None) -> Change | None:
+def _now(found: Survey, view: View, change: Change, actual: dict[str, Any] | None) -> Change | None:
     """Return what becomes of the row as of the locks; None if it is right by now."""
-    view = VIEWS[change.table]
     if not isinstance(view, Register):
         now = msgspec.structs.replace(change, before=actual)
         return None if now.before == now.after else now
     books = found.books if change.table in COMMAND_SIDE else found.read_books
-    return surveys.registered(view, books, surveys.key_of(change), actual, change.position)
+    compared = None if actual is None else view.shown(actual)
+    return surveys.registered(view, books, surveys.key_of(change), compared, change.position)
 
 
 async def _record(connection: Executor, repair: Repair, wanted: Wanted) -> None:

@@ -7,7 +7,8 @@ with what was sealed of it before it is folded (`proof.py`).
     #   read                              compared with
     1   log after 0, to the checkpoint    the journals: page by page
     2                                     the read side's registers
-    3   log from there to the head        the command side's registers
+    3   log from there to the head
+    4   log that accounts are behind      the command side's registers
 """
 
 import copy
@@ -32,28 +33,22 @@ from events.vocabulary import (
     books_stream_id,
     transaction_id,
 )
-from projections.auditing import audited
+from projections.auditing import audited, late
 from projections.auditing.audited import ENTRIES, MENTIONS, MOMENTS, TRANSACTIONS, Journal, Register
 from projections.auditing.discrepancies import OF_ENTRIES, differing
 from projections.repairing import plan as plans
 from projections.repairing.plan import ROWS_MAX, Change, Obstacle, Plan, Wanted
 from projections.repairing.proof import Proof
 from runtime.database import Executor
-from runtime.sql import queries
 
-SQL = queries("projections")
 REGISTER_ROWS_MAX = 5_000
 OBSTACLES_MAX = 100
-VIEWS: Mapping[str, Journal | Register] = {
+View = Journal | Register
+VIEWS: Mapping[str, View] = {
     view.table: view for view in (*audited.JOURNALS, *audited.READ_SIDE, *audited.COMMAND_SIDE)
 }
 JOURNALS = {view.table for view in audited.JOURNALS}
 COMMAND_SIDE = {view.table for view in audited.COMMAND_SIDE}
-# Of one account: what is the account's alone.
-OF_ACCOUNT = (
-    (audited.ACCOUNTS, audited.ACCOUNTS.account_query),
-    (audited.BALANCES, audited.BALANCES.account_query),
-)
 
 Progress = Callable[[int, int], None]
 Made = Line | Outcome | Mention | Moment
@@ -163,7 +158,7 @@ class Survey:
                 after = tuple(row[name] for name in view.key)
                 key = after if len(after) > 1 else after[0]
                 unseen.discard(key)
-                self.registered(view, key, dict(row), position)
+                self.registered(view, key, view.shown(row), position)
         for key in sorted(unseen):
             self.registered(view, key, None, position)
 
@@ -316,19 +311,20 @@ async def survey(connection: Executor, wanted: Wanted, progress: Progress | None
     found = Survey(connection, wanted)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found.checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        found.head = (await log.head(connection)).position
+        head = await log.head(connection)
+        found.head = head.position
         await found.proof.begin(found.head)
         try:
             if found.only is None:
-                await _everything(found, progress)
+                await _everything(found, head, progress)
             else:
-                await _account(found, found.only)
+                await _account(found, head, found.only)
         except UnreadableEventError as error:
             found.unreadable(str(error))
     return found
 
 
-async def _everything(found: Survey, progress: Progress | None) -> None:
+async def _everything(found: Survey, head: log.Head, progress: Progress | None) -> None:
     await _journals(found, lambda done: progress and progress(done, found.head))
     for view in audited.READ_SIDE:
         await found.register(view, found.checkpoint)
@@ -341,7 +337,8 @@ async def _everything(found: Survey, progress: Progress | None) -> None:
         if progress is not None:
             progress(last, found.head)
     found.stops(last, found.head)
-    for view in audited.COMMAND_SIDE:
+    accounts = await late.command_accounts(found.connection, head)
+    for view in (accounts, audited.COMMAND_STANDINGS, audited.COMMAND_BOOKS):
         await found.register(view, found.head)
 
 
@@ -375,7 +372,7 @@ async def _journals(found: Survey, progress: Callable[[int], object]) -> None:
         await found.journal(MOMENTS, settled, log.NO_END, going_on)
 
 
-async def _account(found: Survey, key: tuple[str, str]) -> None:
+async def _account(found: Survey, head: log.Head, key: tuple[str, str]) -> None:
     """Go through one account's events: entries, mentions, policy and counters, on both sides."""
     after = 0
     async for page in found.proof.pages(0, found.checkpoint, key[1]):
@@ -386,20 +383,19 @@ async def _account(found: Survey, key: tuple[str, str]) -> None:
         after = last
     await found.journal(ENTRIES, after, log.NO_END, ())
     await found.journal(MENTIONS, after, log.NO_END, ())
-    for view, query in OF_ACCOUNT:
-        await _account_row(found, view, query, key, found.checkpoint)
+    for view in (audited.ACCOUNTS, audited.BALANCES):
+        await _account_row(found, view, key, found.checkpoint)
     found.hold()
     async for page in found.proof.pages(found.checkpoint, found.head, key[1]):
         found.fold(page)
-    await _account_row(found, audited.COMMAND_ACCOUNTS, SQL["command_account"], key, found.head)
+    accounts = await late.command_accounts(found.connection, head, only=key)
+    await _account_row(found, accounts, key, found.head)
     await found.proof.look_at(found.differing)
 
 
-async def _account_row(
-    found: Survey, view: Register, query: str, key: tuple[str, str], at: int
-) -> None:
-    row = await found.connection.fetchrow(query, *key)
-    found.registered(view, key, None if row is None else dict(row), at)
+async def _account_row(found: Survey, view: Register, key: tuple[str, str], at: int) -> None:
+    row = await found.connection.fetchrow(view.account_query, *key)
+    found.registered(view, key, None if row is None else view.shown(row), at)
 
 
 def _stream(recorded: Recorded) -> UUID:

@@ -114,14 +114,19 @@ ORDER BY ledger
 LIMIT $2;
 
 -- name: all_command_accounts
--- The command side's own rows are a view of the log like any other.
+-- The command side's own rows are a view of the log like any other, each as of its position.
 SELECT
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending
+    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending,
+    position
 FROM command.accounts
 WHERE (ledger, account_id) > ($1, $2)
 ORDER BY ledger, account_id
 LIMIT $3;
+
+-- name: accounts_stored_after
+-- Those of which the log's tail says more than has to be added.
+SELECT ledger, account_id, position FROM command.accounts WHERE position > $1;
 
 -- name: all_command_standings
 -- As all_balances.

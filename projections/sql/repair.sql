@@ -162,17 +162,19 @@ WHERE t.ledger = named.ledger AND t.account_id = named.account_id
 RETURNING
     t.ledger, t.account_id, t.account_class, t.account_type, t.currency, t.normal_side,
     t.overdraft_limit, t.status, t.version, t.metadata, t.debits_posted, t.credits_posted,
-    t.debits_pending, t.credits_pending;
+    t.debits_pending, t.credits_pending, t.position;
 
 -- name: restore_command_accounts
 -- As above.
 INSERT INTO command.accounts (
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending
+    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending,
+    position
 )
 SELECT
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending
+    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending,
+    position
 FROM json_populate_recordset(NULL::command.accounts, $1::json);
 
 -- name: remove_command_standings
@@ -213,12 +215,13 @@ FROM json_populate_recordset(NULL::command.books, $1::json);
 -- One account, for a repair of just that.
 SELECT
     ledger, account_id, account_class, account_type, currency, normal_side, overdraft_limit,
-    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending
+    status, version, metadata, debits_posted, credits_posted, debits_pending, credits_pending,
+    position
 FROM command.accounts WHERE ledger = $1 AND account_id = $2;
 
 -- name: touch_head
--- To what it was: a writer remembers accounts as long as nobody else wrote this row.
-UPDATE events.head SET recorded_at = recorded_at;
+-- What writers remember may come from rows that were wrong: they read again.
+UPDATE events.head SET mended = mended + 1;
 
 -- name: touch_checkpoint
 -- Likewise, for the balances that a projector remembers.

@@ -27,9 +27,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from command_side.batch import Done, append_batch
 from command_side.commands import Transfer
-from events import log, schema
+from events import codec, log, schema
 from events.recorder import LogRecorder
-from events.vocabulary import Posting
+from events.vocabulary import BooksClosed, Posting
 from runtime import database
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -93,17 +93,20 @@ class TestConformance(persistence.ApplicationRecorderTestCase[LogRecorder]):
 async def test_both_kinds_of_writers_share_one_gapless_order(
     database_url: str, open_recorder: OpenRecorder
 ) -> None:
-    """Recorders and the group-commit writer at once, some failing, leave no gap and no double."""
+    """Recorders and the group-commit writer at once, some failing, leave no gap and no double.
+
+    What is recorded can be read as Daybook's: a writer reads what others have appended.
+    """
     recorder = open_recorder()
     taken: list[int] = []
 
     def record(seed: int) -> None:
         random_ = random.Random(seed)
         for _ in range(20):
-            events = [stored() for _ in range(random_.randrange(1, 4))]
+            events = [closing() for _ in range(random_.randrange(1, 4))]
             taken.extend(recorder.insert_events(events) or ())
             with pytest.raises(IntegrityError):
-                recorder.insert_events([stored(), events[0]])
+                recorder.insert_events([closing(), events[0]])
 
     async def write(name: str) -> None:
         connection = await database.connect(database_url)
@@ -130,7 +133,9 @@ async def test_both_kinds_of_writers_share_one_gapless_order(
     assert [row["notification_id"] for row in rows] == list(range(1, head.position + 1))
     # 40 transfers opened `world`, `a` and `b`.
     assert len(rows) == len(taken) + 40 + 3
-    assert {row["notification_id"] for row in rows if row["topic"] == "example"} == set(taken)
+    assert {row["notification_id"] for row in rows if row["topic"] == BooksClosed.topic} == set(
+        taken
+    )
 
 
 async def test_recorded_time_never_goes_back(
@@ -145,9 +150,10 @@ async def test_recorded_time_never_goes_back(
     assert before <= clock <= datetime.now(UTC)
 
     ahead = clock + timedelta(hours=1)
-    await connection.execute("UPDATE events.head SET recorded_at = $1", ahead)
+    await connection.execute("UPDATE events.head SET last_recorded_at = $1", ahead)
     recorder.insert_events([stored()])
-    assert await log.head(connection) == log.Head(2, ahead)
+    head = await log.head(connection)
+    assert (head.position, head.recorded_at) == (2, ahead)
     await connection.close()
 
 
@@ -262,6 +268,12 @@ def test_another_table_is_refused(writer_env: Mapping[str, str]) -> None:
     """The library derives the table from the application's name; only one is the log."""
     with pytest.raises(ProgrammingError, match="name the application class Daybook"):
         Ledger(writer_env)
+
+
+def closing() -> StoredEvent:
+    """Return an event that Daybook can read, of a stream of its own."""
+    event = BooksClosed(ledger="other", closed_before=NOW, recorded_at=NOW)
+    return StoredEvent(uuid4(), 1, event.topic, codec.encode(event))
 
 
 def stored() -> StoredEvent:

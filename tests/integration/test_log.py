@@ -329,7 +329,8 @@ async def _append(
             overdraft_limit="0",
             recorded_at=head.at(now),
         )
-        await log.append(connection, head, [(stream_id, 1, event) for stream_id in stream_ids])
+        events = [(stream_id, 1, event) for stream_id in stream_ids]
+        await log.append(connection, head, events, head.accounts_stored)
         if rng is not None:
             await asyncio.sleep(rng.uniform(0, 0.002))
         if roll_back:

@@ -75,6 +75,7 @@ ROLES: dict[str, tuple[str | None, ...]] = {
             "all_standings",
             "all_books",
             "all_command_accounts",
+            "accounts_stored_after",
             "all_command_standings",
             "all_command_books",
             "account_balance",

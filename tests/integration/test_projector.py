@@ -12,11 +12,11 @@ from command_side.relay import Relay
 from events import codec
 from events.codec import UnreadableEventError
 from events.envelope import Envelope, pack
-from events.memory import Memory
 from events.vocabulary import TransferPosted
 from projections import lambda_handler
 from projections.catch_up import PoisonEventError, catch_up
 from projections.folds.balances import Balance
+from projections.memory import Memory
 from projections.worker import ROLE, Projector
 from runtime import database
 from runtime import queue as queues
@@ -180,7 +180,10 @@ async def test_an_unknown_topic_stops_the_line_loudly_until_it_is_known(
     mystery = await _inserted(
         database_url, "transfer.mystery", _posted("mystery", "alice", "world")
     )
-    await given.written(database_url, [given.transfer("after")])
+    # No writer appends behind what it cannot read.
+    with pytest.raises(UnreadableEventError, match=r"position 5"):
+        await given.written(database_url, [given.transfer("refused")])
+    await _inserted(database_url, "transfer.posted", _posted("after", "world", "alice"))
     settings = given.settings(database_url, projection_events_max=2)
     for _ in range(3):
         with pytest.raises((UnreadableEventError, PoisonEventError), match=r"position 5"):
@@ -196,7 +199,7 @@ async def test_an_unknown_topic_stops_the_line_loudly_until_it_is_known(
         balance = await connection.fetchval(
             "SELECT credits_posted - debits_posted FROM read.balances WHERE account_id = 'alice'"
         )
-    assert balance == 295
+    assert balance == 200
 
 
 async def test_an_event_that_cannot_be_applied_stops_the_line_loudly(database_url: str) -> None:
@@ -232,9 +235,9 @@ async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url:
         await catch_up(connection, PAGE_MAX, memory)
         await given.written(database_url, [given.transfer("two")])
         await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
-        assert await catch_up(connection, PAGE_MAX, memory) == 1
-        with pytest.raises(PoisonEventError):
-            await catch_up(connection, PAGE_MAX, memory)
+        for _ in range(2):
+            with pytest.raises(PoisonEventError):
+                await catch_up(connection, PAGE_MAX, memory)
     assert await _credits(database_url) == 200
 
 
@@ -348,9 +351,9 @@ async def _copy_log(admin: database.Connection, source: str, target: str) -> Non
         await two.copy_records_to_table(
             "daybook_events", schema_name="events", records=map(tuple, rows)
         )
-        head = await one.fetchrow("SELECT position, recorded_at FROM events.head")
+        head = await one.fetchrow("SELECT position, last_recorded_at FROM events.head")
         assert head is not None
-        await two.execute("UPDATE events.head SET position = $1, recorded_at = $2", *head)
+        await two.execute("UPDATE events.head SET position = $1, last_recorded_at = $2", *head)
 
 
 async def _envelopes(database_url: str, events_max: int) -> list[Envelope]:

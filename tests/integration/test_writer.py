@@ -13,18 +13,19 @@ import pytest
 
 from command_side import batch as batches
 from command_side import writer as writers
-from command_side.accounts import Account
 from command_side.batch import Done, Outcome
 from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
 from command_side.decide import Decidable, decide
 from command_side.idempotency import PREFIX, Claim, Idempotency
 from command_side.rules import Decision
 from command_side.state import State
+from command_side.working_set import WorkingSet
 from command_side.writer import Writer
 from daybook import servers
-from events.memory import Memory
+from events import log
 from events.schema import Schema
 from events.vocabulary import Status, TransferPosted, TransferRejected, transaction_id
+from projections.auditing.late import command_accounts
 from runtime import database
 from runtime.cache import Cache
 from runtime.problems import Conflict, Problem, Rejected, Unavailable
@@ -235,10 +236,11 @@ async def test_terminated_backends_lose_and_double_nothing(
         await asyncio.gather(*(_insisting(one, command) for command in commands))
     assert await _effects(database_url) == dict.fromkeys([c.key for c in commands], 1)
     async with given.connected(database_url) as connection:
-        total = await connection.fetchval(
-            "SELECT credits_posted FROM command.accounts WHERE account_id = 'alice'"
-        )
-    assert total == sum(command.postings[0].amount_minor for command in commands)
+        accounts = await command_accounts(connection, await log.head(connection))
+        row = await connection.fetchrow("SELECT * FROM command.accounts WHERE account_id = 'alice'")
+    assert accounts.shown(row)["credits_posted"] == sum(
+        command.postings[0].amount_minor for command in commands
+    )
 
 
 async def test_a_database_that_is_away_is_said_to_be(cache_url: str) -> None:
@@ -484,10 +486,10 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         commands: Sequence[Command],
         schema: Schema,
         now: datetime,
-        memory: Memory[Account],
+        working: WorkingSet,
     ) -> list[Outcome]:
         sizes.append(len(commands))
-        return await original(connection, commands, schema, now, memory)
+        return await original(connection, commands, schema, now, working)
 
     monkeypatch.setattr(writers, "append_batch", counted)
     return sizes

@@ -15,7 +15,7 @@ import msgspec
 from command_side import batch, state, store
 from command_side.accounts import Account, AccountKey
 from command_side.batch import Outcome
-from command_side.commands import Command, accounts_of
+from command_side.commands import Command, Single, accounts_of, singles
 from command_side.state import Books, Earlier, State
 from events import codec, vocabulary
 from events.vocabulary import FIRST_VERSION, Recorded, TransactionEvent
@@ -41,10 +41,11 @@ class Ledger:
 
     def append(self, commands: Sequence[Command], now: datetime) -> list[Outcome]:
         """Decide a batch as the writer does, from what it would load, and store what it would."""
-        streams = batch._streams(commands)  # noqa: SLF001
+        each = list(singles(commands))
+        streams = batch._streams(each)  # noqa: SLF001
         known = {stream: self.first[stream] for stream in streams if stream in self.first}
         decided = batch._Decided(  # noqa: SLF001
-            self._load(commands, known), known, len(self.log), SCHEMA, now
+            self._load(each, known), known, len(self.log), SCHEMA, now
         )
         for command in commands:
             decided.take(command)
@@ -69,7 +70,7 @@ class Ledger:
         row = self.standings.get(transaction_id)
         return self._stands(event, row)
 
-    def _load(self, commands: Sequence[Command], known: dict[UUID, Recorded]) -> State:
+    def _load(self, commands: Sequence[Single], known: dict[UUID, Recorded]) -> State:
         earlier = {
             transaction_id: self.earlier(transaction_id)
             for transaction_id in store.about(commands)
@@ -79,11 +80,12 @@ class Ledger:
         for found in earlier.values():
             names = vocabulary.accounts_of(found.event.postings)
             wanted |= {(found.event.ledger, name) for name in names}
-        dating = {name for command in commands for name in store._dating(command)}  # noqa: SLF001
+        dating = store.dating(commands)
         return State(
             {key: self.accounts[key] for key in wanted if key in self.accounts},
             earlier,
             {name: self.books[name] for name in dating if name in self.books},
+            store.about(commands),
         )
 
     def _put(self, changes: store.Changes) -> None:

@@ -92,7 +92,7 @@ def test_an_atomic_command_is_answered_again_as_a_whole() -> None:
     ledger = Ledger()
     first, second, again = ledger.append([FUND, together(FUND, SPEND), together(FUND, SPEND)], NOON)
     assert not done(first).replayed
-    assert [part.replayed for part in done(second).parts] == [True, False]
+    assert [done(part).replayed for part in done(second).parts] == [True, False]
     assert not done(second).replayed
     assert done(again).replayed
     assert done(again).position == done(second).position

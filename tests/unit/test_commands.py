@@ -7,14 +7,16 @@ import pytest
 
 from command_side.commands import (
     Atomic,
-    Command,
     Condition,
     Keyed,
     Part,
+    Rehearsal,
+    Single,
     accounts_of,
     check_account_id,
     check_attachments,
     check_key,
+    singles,
     weight,
 )
 from events import schema as schemas
@@ -89,16 +91,18 @@ def test_a_command_names_its_accounts() -> None:
     both = [(LEDGER, "customer:a"), (LEDGER, "customer:b")]
     assert accounts_of(transfer()) == accounts_of(hold()) == accounts_of(schedule()) == both
     assert accounts_of(opening("world")) == accounts_of(change("world")) == [(LEDGER, "world")]
-    nobodys: list[Command] = [refund(), capture(), void(), cancel(), SETTLE, closing(NOON)]
+    nobodys: list[Single] = [refund(), capture(), void(), cancel(), SETTLE, closing(NOON)]
     assert all(accounts_of(command) == [] for command in nobodys)
 
 
 def test_an_atomic_command_is_all_that_is_in_it() -> None:
-    """Its accounts, and how much it may append."""
-    several = Atomic(ledger=LEDGER, commands=(transfer(), transfer("world", "customer:c")))
-    names = {name for _, name in accounts_of(several)}
-    assert names == {"customer:a", "customer:b", "customer:c", "world"}
-    assert (weight(several), weight(transfer()), weight(SETTLE)) == (2, 1, 1)
+    """So is a rehearsal, which may hold one: what is looked up, and how much is decided."""
+    both = (transfer(), transfer("world", "customer:c"))
+    several = Atomic(ledger=LEDGER, commands=both)
+    rehearsal = Rehearsal(ledger=LEDGER, commands=(several, refund()))
+    assert list(singles([several, SETTLE])) == [*both, SETTLE]
+    assert list(singles([rehearsal])) == [*both, refund()]
+    assert [weight(each) for each in (several, rehearsal, transfer(), SETTLE)] == [2, 3, 1, 1]
 
 
 @pytest.mark.parametrize(

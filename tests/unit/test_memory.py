@@ -2,8 +2,8 @@
 
 import pytest
 
-from events import memory
-from events.memory import Memory
+from projections import memory
+from projections.memory import Memory
 
 ALICE, BOB = ("demo", "alice"), ("demo", "bob")
 
@@ -12,7 +12,7 @@ def test_what_was_kept_is_known_as_of_its_mark_only() -> None:
     """Somebody else's mark, or none, and everything is read anew."""
     kept = Memory[int]()
     kept.keep(7, {ALICE: 1})
-    assert kept.recall(7, [ALICE, BOB]) == {ALICE: 1}
+    assert kept.lend(7) == {ALICE: 1}
     kept.keep(8, {BOB: 2})
     assert kept.lend(8) == {ALICE: 1, BOB: 2}
     kept.keep(9, {BOB: 3})
@@ -25,7 +25,7 @@ def test_nothing_is_known_until_what_was_lent_is_kept() -> None:
     kept.keep(7, {ALICE: 1})
     lent = kept.lend(7)
     lent[ALICE] = 2
-    assert kept.recall(7, [ALICE]) == {}
+    assert kept.lend(7) == {}
     kept.keep(8, lent)
     assert kept.lend(8) == {ALICE: 2}
 
@@ -35,6 +35,6 @@ def test_a_memory_that_grew_too_big_starts_anew(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(memory, "ROWS_MAX", 1)
     kept = Memory[int]()
     kept.keep(7, {ALICE: 1})
-    assert kept.recall(7, [ALICE]) == {ALICE: 1}
+    assert kept.lend(7) == {ALICE: 1}
     kept.keep(8, {BOB: 2})
     assert kept.lend(8) == {}

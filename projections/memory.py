@@ -1,12 +1,11 @@
 """Rows as this process last stored them, so that it need not read them again.
 
-They are true as long as nobody else has moved the row whose lock guards them (the head, or a
-checkpoint). `mark` is that row's xmin: the transaction that wrote it last. Whoever mends guarded
-rows by other ways updates the guarding row, too, and everybody reads again. A memory goes with its
-connection: a server that crashed may have forgotten the transaction, and give its number again.
+They are true as long as nobody else has moved the checkpoint, whose lock guards them. `mark` is its
+row's xmin: the transaction that wrote it last. Whoever mends guarded rows by other ways updates the
+checkpoint, too, and everybody reads again. A memory goes with its connection: a server that crashed
+may have forgotten the transaction, and give its number again.
 """
 
-from collections.abc import Collection
 from typing import Generic, TypeVar
 
 ROWS_MAX = 100_000
@@ -23,11 +22,6 @@ class Memory(Generic[Row]):
         self._mark = UNMARKED
         self._rows: dict[Key, Row] = {}
 
-    def recall(self, mark: int, wanted: Collection[Key]) -> dict[Key, Row]:
-        """Return what is known of `wanted` if `mark` is the last one kept."""
-        known = self.lend(mark)
-        return {key: known[key] for key in wanted if key in known}
-
     def lend(self, mark: int) -> dict[Key, Row]:
         """Return all that is known if `mark` is the last one kept: it may be changed, then kept.
 
@@ -39,7 +33,7 @@ class Memory(Generic[Row]):
         return self._rows
 
     def keep(self, mark: int, rows: dict[Key, Row]) -> None:
-        """Remember `rows`, which were committed together with the guarding row's `mark`."""
+        """Remember `rows`, which were committed together with the checkpoint's `mark`."""
         self._rows.update(rows)
         if len(self._rows) > ROWS_MAX:
             self._rows = {}
