@@ -88,7 +88,9 @@ SELECT
     e.position, e.line, e.transaction_id, e.side, e.amount, e.booked_at, t.idempotency_key,
     t.reference, t.description, t.source_account_id, t.destination_account_id
 FROM of_account AS e
-INNER JOIN read.transactions AS t ON e.transaction_id = t.transaction_id
+INNER JOIN events.daybook_events AS f
+    ON e.transaction_id = f.originator_id AND f.originator_version = 1
+INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.position
 WHERE
     NOT EXISTS (
         SELECT FROM external.match_entries AS m

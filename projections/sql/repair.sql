@@ -23,7 +23,7 @@ SELECT
 FROM json_populate_recordset(NULL::read.entries, $1::json);
 
 -- name: remove_transactions
--- As above.
+-- As above. By id, since one may stand at another position: the table is read once.
 DELETE FROM read.transactions AS t
 USING json_populate_recordset(NULL::read.transactions, $1::json) AS named
 WHERE t.transaction_id = named.transaction_id

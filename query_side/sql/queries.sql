@@ -1,14 +1,16 @@
 -- name: transaction
 -- By id, which the idempotency key gives, too: as its first event says it, and how it stands now.
+-- The log leads to it: its first event is at the transaction's own position.
 SELECT
     t.transaction_id, t.position, t.idempotency_key, t.kind,
     coalesce(s.stage, t.stage) AS status, coalesce(s.code, t.code) AS code,
     coalesce(s.detail, t.detail) AS detail, t.source_account_id, t.destination_account_id,
     t.amount, t.currency, t.postings, t.description, t.reference, t.metadata, t.rate, t.about,
     t.due_at, t.effective_at, t.recorded_at, s.used, s.position AS changed_position, s.changed_at
-FROM read.transactions AS t
+FROM events.daybook_events AS f
+INNER JOIN read.transactions AS t ON t.ledger = $2 AND f.notification_id = t.position
 LEFT JOIN read.standings AS s ON t.transaction_id = s.transaction_id
-WHERE t.transaction_id = $1 AND t.ledger = $2;
+WHERE f.originator_id = $1 AND f.originator_version = 1 AND t.transaction_id = $1;
 
 -- name: related
 -- What refers to a transaction, newest first.

@@ -51,7 +51,9 @@ SELECT
     page.position, page.line, page.transaction_id, page.kind, page.side, page.amount,
     page.recorded_at, page.effective_at, t.kind AS transaction_kind, t.reference, t.description
 FROM page
-INNER JOIN read.transactions AS t ON page.transaction_id = t.transaction_id
+INNER JOIN events.daybook_events AS f
+    ON page.transaction_id = f.originator_id AND f.originator_version = 1
+INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.position
 ORDER BY page.position DESC, page.line DESC;
 
 -- name: last_closing
@@ -99,7 +101,9 @@ SELECT
     page.effective_at, t.kind, t.reference, t.description, t.source_account_id,
     t.destination_account_id, t.postings
 FROM page
-INNER JOIN read.transactions AS t ON page.transaction_id = t.transaction_id
+INNER JOIN events.daybook_events AS f
+    ON page.transaction_id = f.originator_id AND f.originator_version = 1
+INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.position
 ORDER BY page.position, page.line;
 
 -- name: statement_entries_dated_back
@@ -120,7 +124,9 @@ SELECT
     page.effective_at, t.kind, t.reference, t.description, t.source_account_id,
     t.destination_account_id, t.postings
 FROM page
-INNER JOIN read.transactions AS t ON page.transaction_id = t.transaction_id
+INNER JOIN events.daybook_events AS f
+    ON page.transaction_id = f.originator_id AND f.originator_version = 1
+INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.position
 ORDER BY page.effective_at, page.position, page.line;
 
 -- name: trial_balance_totals
