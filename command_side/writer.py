@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 ROLE = "daybook_writer"
 ATTEMPTS_MAX = 3
 ATTEMPT_PAUSE_S = 0.1
+QUIET_TURNS = 10
 
 SHED = {shed: SHED_REQUESTS.labels(shed) for shed in Shed}
 NO_ROOM = {
@@ -144,16 +145,18 @@ class Writer:
     async def _gather(self) -> None:
         """Wait until somebody waits.
 
-        As long as each turn of the event loop brings another one, they are waited for: no timer,
-        and nothing is idle meanwhile. At 64 connections batches grow from 32 to 57 commands.
+        As long as a few turns of the event loop bring another one, they are waited for: no timer,
+        and nothing is idle meanwhile. Who was answered just now is back by then: of 64 connections
+        63 are in a batch, and 33 with a single turn.
         """
         if not self._line:
             self._some.clear()
             await self._some.wait()
-        gathered = 0
-        while gathered < len(self._line) < self._settings.batch_commands_max:
+        quiet = 0
+        while quiet < QUIET_TURNS and len(self._line) < self._settings.batch_commands_max:
             gathered = len(self._line)
             await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._line) == gathered else 0
 
     def _take(self, now_s: float) -> list[Waiting]:
         """Return what is to be decided; tell those who waited for too long."""

@@ -239,7 +239,7 @@ CASES = (
         "a tile is edited",
         "A hash of the Merkle tree is another one: proofs would fail.",
         {F.TILE_ALTERED},
-        """UPDATE seal.tiles SET nodes = overlay(nodes PLACING 'x' FROM 32 * 9 + 1)
+        """UPDATE seal.tiles SET nodes = set_byte(nodes, 32 * 9, get_byte(nodes, 32 * 9) # 1)
         WHERE (level, place) = (0, 0)""",
         "SELECT 10 AS position",
     ),

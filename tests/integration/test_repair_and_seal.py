@@ -99,7 +99,7 @@ async def test_an_event_that_names_the_account_no_more_is_missed(
     [
         "DELETE FROM seal.secret",
         "DELETE FROM seal.checkpoints",
-        "UPDATE seal.tiles SET nodes = overlay(nodes PLACING 'x' FROM 32 * 9 + 1)",
+        "UPDATE seal.tiles SET nodes = set_byte(nodes, 32 * 9, get_byte(nodes, 32 * 9) # 1)",
     ],
 )
 async def test_a_seal_that_is_not_as_it_was_left_proves_nothing(

@@ -156,7 +156,7 @@ async def _tampered(database_url: str, statement: str) -> None:
     "statement",
     [
         "UPDATE seal.tiles SET nodes = sha256('x') WHERE level = 1",
-        "UPDATE seal.tiles SET nodes = overlay(nodes PLACING 'x' FROM 9) WHERE level = 0",
+        "UPDATE seal.tiles SET nodes = set_byte(nodes, 8, get_byte(nodes, 8) # 1) WHERE level = 0",
         "DELETE FROM seal.tiles WHERE level = 0 AND place = 1",
         "DELETE FROM seal.checkpoints",
         "UPDATE seal.checkpoints SET note = 'x'",

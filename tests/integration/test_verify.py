@@ -50,7 +50,7 @@ RENUMBER = f"""
 """
 CUT = f"DELETE FROM {LOG} WHERE notification_id > 290; UPDATE events.head SET position = 290"
 EDIT_TILE = """
-    UPDATE seal.tiles SET nodes = overlay(nodes PLACING 'x' FROM 32 * 9 + 1)
+    UPDATE seal.tiles SET nodes = set_byte(nodes, 32 * 9, get_byte(nodes, 32 * 9) # 1)
     WHERE (level, place) = (0, 0)
 """
 COPY_CHECKPOINT = """
