@@ -1,6 +1,7 @@
 """The running Daybook that is measured, and the databases beside it on the same PostgreSQL."""
 
 import asyncio
+import os
 import resource
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,7 +38,10 @@ class Bench(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Bench]:
-    """Run a Daybook on throw-away servers, fsync on, with so many API processes."""
+    """Run a Daybook on throw-away servers, fsync on, with so many API processes.
+
+    PostgreSQL's buffers are what its manual advises for a server of its own.
+    """
     _allow_connections()
     ports = {name: servers.free_port() for name in COUNTED}
     programs = [_counted(p, ports) for p in PROGRAMS if audited or p.name not in AUDITING]
@@ -47,9 +51,16 @@ async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Benc
         msgspec.structs.replace(api, name=f"api{port}", env=api.env | {"DAYBOOK_PORT": str(port)})
         for port in more
     ]
-    async with embedded(Path(), 0, ephemeral=True, programs=programs) as service:
+    async with embedded(
+        Path(), 0, ephemeral=True, shared_buffers=_quarter_of_memory(), programs=programs
+    ) as service:
         urls = [service.url, *(f"http://{servers.LOOPBACK}:{port}" for port in more)]
         yield Bench(service, urls, list(ports.values()))
+
+
+def _quarter_of_memory() -> str:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{memory // 4 // 2**20}MB"
 
 
 def _allow_connections() -> None:
