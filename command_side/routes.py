@@ -160,7 +160,7 @@ async def _admitted(request: HttpRequest, side: CommandSide, scope: str = "write
     time of the event loop, and commits would stand still.
     """
     caller = await access.caller(request.headers, side.tokens, scope)
-    is_rehearsal(request)
+    is_rehearsal(request)  # Raises Invalid, which comes before there is room or none.
     try:
         side.writer.check_room(caller.ledger)
     except Unavailable:

@@ -155,6 +155,28 @@ async def test_a_flooding_ledger_is_turned_away_before_its_body_is_read(
         assert (await refused.answer()).status == 202
 
 
+@pytest.mark.parametrize("body, status", [(b"[]", None), (b"[{}]", "INVALID")])
+async def test_a_dry_run_with_nothing_to_decide_waits_for_nobody(
+    database_url: str, cache_url: str, body: bytes, status: str | None
+) -> None:
+    """It takes no place in the line, where nobody would come for it."""
+    async with serving(database_url, cache_url) as served:
+        busy, asked = [await served.connect() for _ in range(2)]
+        async with given.held_head(database_url):
+            busy.send(b"".join(submission("flood", "k0")))
+            await given.kept_waiting(database_url)
+            asked.send(
+                b"POST /api/v1/transactions/batch?dry_run=true HTTP/1.1\r\nHost: x\r\n"
+                b"Authorization: Bearer flood\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            answer = await asked.answer()
+        assert answer.status == 200, answer.body
+        assert [result["status"] for result in answer.body["results"]] == (
+            [status] if status else []
+        )
+        assert (await busy.answer()).status == 202
+
+
 async def test_a_flood_changes_nothing_about_who_is_asked_first(
     database_url: str, cache_url: str
 ) -> None:
