@@ -8,6 +8,7 @@ import json
 import asyncpg
 import pytest
 
+from events import checkpoints
 from events.vocabulary import transaction_id
 from projections.auditing.discrepancies import Kind
 from projections.catch_up import catch_up
@@ -286,11 +287,14 @@ async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) ->
     busy = asyncio.create_task(work())
     async with given.connected(database_url, ROLE) as repairer:
         for _ in range(5):
-            await given.execute(
-                database_url,
-                f"UPDATE read.balances SET debits_pending = debits_pending + 1 WHERE {ALICE}",
-                f"DELETE FROM read.entries WHERE {ALICE} AND position < 40",
-            )
+            # A projector that remembers the right row would write it back: it is made to forget.
+            async with given.connected(database_url) as owner, owner.transaction():
+                await checkpoints.lock(owner, checkpoints.PROJECTOR)
+                await owner.execute(
+                    "UPDATE events.checkpoints SET moved_at = moved_at WHERE reader = 'projector';"
+                    "UPDATE read.balances SET debits_pending = debits_pending + 1"
+                    f" WHERE {ALICE}; DELETE FROM read.entries WHERE {ALICE} AND position < 40"
+                )
             await _applied(repairer, Wanted(ledger="demo", account_id="alice"))
         ended.set()
         await busy
