@@ -19,6 +19,7 @@ PAUSE_S = 0.005
 CAUGHT_UP_S = 120
 # What a run's 4,000 connections need of every process; a common default is 1,024.
 FILES_MAX = 10_000
+MAX_WAL_SIZE = "16GB"
 # What SQS is spoken by, and is therefore counted.
 COUNTED = ("relay", "project")
 AUDITING = ("audit", "seal")
@@ -40,7 +41,8 @@ class Bench(msgspec.Struct, frozen=True):
 async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Bench]:
     """Run a Daybook on throw-away servers, fsync on, with so many API processes.
 
-    PostgreSQL's buffers are what its manual advises for a server of its own.
+    PostgreSQL's buffers are what its manual advises for a server of its own, and its checkpoints
+    as far apart as docs/operations.md advises: after each, pages are logged whole once more.
     """
     _allow_connections()
     ports = {name: servers.free_port() for name in COUNTED}
@@ -52,7 +54,12 @@ async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Benc
         for port in more
     ]
     async with embedded(
-        Path(), 0, ephemeral=True, shared_buffers=_quarter_of_memory(), programs=programs
+        Path(),
+        0,
+        ephemeral=True,
+        shared_buffers=_quarter_of_memory(),
+        max_wal_size=MAX_WAL_SIZE,
+        programs=programs,
     ) as service:
         urls = [service.url, *(f"http://{servers.LOOPBACK}:{port}" for port in more)]
         yield Bench(service, urls, list(ports.values()))

@@ -58,7 +58,12 @@ def free_port() -> int:
 
 
 async def postgres(
-    data: Path, *, fsync: bool = True, ephemeral: bool = False, shared_buffers: str = "512MB"
+    data: Path,
+    *,
+    fsync: bool = True,
+    ephemeral: bool = False,
+    shared_buffers: str = "512MB",
+    max_wal_size: str = "4GB",
 ) -> Server:
     """Prepare PostgreSQL 18 below `data`, creating its cluster at the first time.
 
@@ -72,7 +77,7 @@ async def postgres(
         "unix_socket_permissions": "0700",
         "max_connections": "100",
         "shared_buffers": shared_buffers,
-        "max_wal_size": "4GB",
+        "max_wal_size": max_wal_size,
         "checkpoint_timeout": "15min",
         # No wal_compression: this build has neither lz4 nor zstd; pglz is slow.
         "timezone": "UTC",

@@ -126,6 +126,7 @@ async def embedded(
     ephemeral: bool = False,
     fsync: bool = True,
     shared_buffers: str = "512MB",
+    max_wal_size: str = "4GB",
     programs: Sequence[Program] = PROGRAMS,
     prepare: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Service]:
@@ -139,7 +140,11 @@ async def embedded(
         _run_file(folder).unlink(missing_ok=True)  # Nobody of an earlier run holds the lock.
         port = _claim_port(port)
         postgres = await servers.postgres(
-            folder, fsync=fsync, ephemeral=ephemeral, shared_buffers=shared_buffers
+            folder,
+            fsync=fsync,
+            ephemeral=ephemeral,
+            shared_buffers=shared_buffers,
+            max_wal_size=max_wal_size,
         )
         valkey = servers.valkey(folder, servers.free_port())
         sqs = servers.sqs(folder, servers.free_port())
