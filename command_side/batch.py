@@ -1,5 +1,12 @@
 """One transaction of the log: many commands in, one outcome each.
 
+A process that was the last to append knows the head, and most accounts as of it. It decides without
+asking, and one statement does the rest:
+
+    1   insert events       if the head is still there; it is locked and moved, and relays are woken
+
+Whatever takes more, or finds the head moved or a key used, is decided under the lock:
+
     #   round trip          why
     1   BEGIN
     2   lock events.head    from here on nobody else decides
@@ -7,11 +14,10 @@
     4   known events        which commands were done before; what follow-ups are about
     5   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
                             transactions stand, and closed books
-    6   insert events       one statement
-    7   move the head       position, time, and the relays' wake-up call
-    8   put what changed    policies, standings and books at once; of the accounts that were only
+    6   insert events       as above
+    7   put what changed    policies, standings and books at once; of the accounts that were only
                             moved, those that have not been stored for the longest
-    9   COMMIT              durable from here on
+    8   COMMIT              durable from here on
 
 A refused command fails alone; it never fails its batch. A rehearsal is decided among the others,
 and whatever it changed is put back.
@@ -23,6 +29,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from command_side import store
@@ -37,6 +44,7 @@ from command_side.commands import (
     Request,
     Settle,
     Single,
+    accounts_of,
     singles,
 )
 from command_side.decide import decide
@@ -95,6 +103,9 @@ async def append_batch(
     Without a working set, which is one process's, nothing is stored late.
     """
     working = working or WorkingSet(late_events_max=0)
+    outcomes = await _in_one_statement(connection, commands, schema, now, working)
+    if outcomes is not None:
+        return outcomes
     async with connection.transaction():
         head = await log.lock_head(connection)
         await working.catch_up(connection, head)
@@ -103,9 +114,50 @@ async def append_batch(
             changes = store.changes(decided.before, decided.state)
             _check_balanced(changes.accounts, decided.before)
             due = working.take(changes.moved, changes.policies, decided.position)
-            await log.append(connection, head, decided.events, working.stored)
+            left = await log.append(connection, head, decided.events, working.stored)
+            assert left is not None, "the head is locked"
+            head = left
             await store.put(connection, changes, due, decided.position)
     working.keep(head)
+    return decided.outcomes
+
+
+async def _in_one_statement(
+    connection: Executor,
+    commands: Sequence[Command],
+    schema: Schema,
+    now: datetime,
+    working: WorkingSet,
+) -> list[Outcome] | None:
+    """Decide on what is remembered, and append if that was the head; None if it takes more.
+
+    Every key must become an event: only then the log says whether it was used before.
+    """
+    head = working.head
+    each = list(singles(commands))
+    if head is None or not each or store.about(each) or store.dating(each):
+        return None
+    accounts = working.recall({key for command in each for key in accounts_of(command)})
+    if accounts is None:
+        return None
+    decided = _Decided(State(accounts), {}, head.position, schema, head.at(now))
+    decided.take(commands)
+    if len(decided.known) < len(each):
+        return None
+    changes = store.changes(decided.before, decided.state)
+    more = changes.policies or changes.standings or changes.books
+    if more or working.owes(len(changes.moved), decided.position):
+        return None
+    _check_balanced(changes.accounts, decided.before)
+    try:
+        left = await log.append(connection, head, decided.events, working.stored)
+    except asyncpg.UniqueViolationError:
+        return None  # Some command was done before: it is to be found, and answered again.
+    if left is None:
+        return None
+    due = working.take(changes.moved, changes.policies, decided.position)
+    assert not due, "nothing had to be stored"
+    working.keep(left)
     return decided.outcomes
 
 
@@ -121,8 +173,7 @@ async def _decided(
     known = await log.find(connection, _streams(each))
     state = await store.load(connection, each, known, working)
     decided = _Decided(state, known, head.position, schema, head.at(now))
-    for command in commands:
-        decided.take(command)
+    decided.take(commands)
     return decided
 
 
@@ -146,9 +197,9 @@ class _Decided:
         self.events: list[NewEvent] = []
         self.outcomes: list[Outcome] = []
 
-    def take(self, command: Command) -> None:
-        """Decide one command, and keep its events and its outcome."""
-        self.outcomes.append(self._outcome(command))
+    def take(self, commands: Sequence[Command]) -> None:
+        """Decide one command after the other, and keep their events and outcomes."""
+        self.outcomes += map(self._outcome, commands)
 
     def _outcome(self, command: Command) -> Outcome:
         try:

@@ -31,7 +31,8 @@ SQL = queries("command_side")
 LATE_EVENTS_MAX = 50_000
 LATE_ACCOUNTS_MAX = 50_000
 ACCOUNTS_MAX = 100_000
-UNKNOWN = -1
+# When one has to be stored, so many of the oldest are: most appends then store none.
+STORED_TOGETHER = 1_000
 # Stands in for an account whose row is gone, which reconciliation tells of.
 _GONE = Account("", "", "", AccountType.ASSET, "", Side.DEBIT, None)
 
@@ -58,21 +59,40 @@ class WorkingSet:
         self._first: dict[AccountKey, int] = {}
         # … and the last one.
         self._last: dict[AccountKey, int] = {}
-        self._position = UNKNOWN
-        self._mended = UNKNOWN
+        self._position = 0
+        self._head: log.Head | None = None
+        self._alone = False
+
+    @property
+    def head(self) -> log.Head | None:
+        """The head as this process left it, if nobody else had moved it since the time before."""
+        return self._head if self._alone else None
 
     async def catch_up(self, connection: Executor, head: log.Head) -> None:
         """Fold what others have appended, up to the locked `head`; at first, all that is late."""
-        useful = head.accounts_stored <= self._position <= head.position
-        if self._mended != head.mended or not useful:
+        last, self._head = self._head, None
+        self._alone = head == last
+        if last is None or not _leads_to(last, head):
             self._accounts, self._first, self._last = {}, {}, {}
             self._position = head.accounts_stored
-        self._mended = UNKNOWN
         self._others_stored(head.accounts_stored)
         as_of: dict[AccountKey, int] = {}
         async for page in log.pages(connection, self._position, head.position):
             await self._fold(connection, page, as_of)
-        self._position, self._mended = head.position, head.mended
+        self._position = head.position
+
+    def recall(self, wanted: Collection[AccountKey]) -> dict[AccountKey, Account] | None:
+        """Return `wanted` as of `head`, or None if one of them is not remembered."""
+        accounts = self._accounts
+        try:
+            return {key: accounts[key] for key in wanted}
+        except KeyError:
+            return None
+
+    def owes(self, more: int, position: int) -> bool:
+        """Return whether rows would have to be stored if `more` accounts moved up to `position`."""
+        oldest = position - self._late_events_max
+        return self.stored < oldest or len(self._first) + more > self._late_accounts_max
 
     async def load(
         self, connection: Executor, wanted: Collection[AccountKey]
@@ -93,7 +113,7 @@ class WorkingSet:
         They are in the order of their keys; those of `stored` are so anyway. Nothing is known any
         more until `keep`: the transaction may fail.
         """
-        self._mended = UNKNOWN
+        self._head = None
         first, begin = self._first, self._position + 1
         for key in moved:
             first.setdefault(key, begin)
@@ -112,8 +132,8 @@ class WorkingSet:
         return next(iter(self._first.values()), self._position + 1) - 1
 
     def keep(self, head: log.Head) -> None:
-        """Know again what is known: the transaction that locked `head` is committed."""
-        self._mended = head.mended
+        """Know again what is known: `head` is what the transaction left, and it is committed."""
+        self._head = head
         if len(self._accounts) > self._accounts_max:
             self._accounts = {key: self._accounts[key] for key in self._first}
 
@@ -122,7 +142,8 @@ class WorkingSet:
         too_many = len(self._first) - self._late_accounts_max
         due: list[AccountKey] = []
         for key, first in self._first.items():
-            if first > oldest and len(due) >= too_many:
+            enough = not due or len(due) >= STORED_TOGETHER
+            if first > oldest and len(due) >= too_many and enough:
                 break
             due.append(key)
         return due
@@ -171,6 +192,12 @@ class WorkingSet:
             self._accounts[key] = _account(row)
             as_of[key] = row["position"]
         return as_of
+
+
+def _leads_to(last: log.Head, head: log.Head) -> bool:
+    """Return whether what was known as of `last` is brought up to `head` by the log between."""
+    as_late = head.accounts_stored <= last.position <= head.position
+    return as_late and last.mended == head.mended
 
 
 def _account(row: Row) -> Account:

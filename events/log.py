@@ -17,7 +17,7 @@ from runtime.sql import Row, queries
 
 SQL = queries("events")
 PAGE_EVENTS_MAX = 5_000
-COLUMNS = ("originator_id", "originator_version", "topic", "state", "notification_id")
+NOTHING_INSERTED = "INSERT 0 0"
 NO_END = 2**63 - 1
 
 
@@ -60,28 +60,31 @@ async def find(connection: Executor, originator_ids: Sequence[UUID]) -> dict[UUI
 
 async def append(
     connection: Executor,
-    head_locked: Head,
+    head: Head,
     events: Sequence[tuple[UUID, int, Event]],
     accounts_stored: int,
-) -> None:
-    """Append (stream id, version, event) behind the locked head, and move it.
+) -> Head | None:
+    """Append (stream id, version, event) behind `head`, and return the head that is left.
 
-    Two round trips. Raises asyncpg.UniqueViolationError if a stream already has that version.
+    None, and nothing is appended, if `head` is not the log's any more; of whoever has locked it, it
+    is. Raises asyncpg.UniqueViolationError if a stream already has that version.
     """
-    # COPY: a batch of any size in one round trip, and no array to build a column.
-    await connection.copy_records_to_table(
-        "daybook_events",
-        schema_name="events",
-        columns=COLUMNS,
-        records=[
-            (stream_id, version, event.topic, codec.encode(event), position)
-            for position, (stream_id, version, event) in enumerate(events, head_locked.position + 1)
-        ],
-    )
     recorded_at = events[-1][2].recorded_at
-    assert recorded_at >= head_locked.recorded_at, "recorded time went backwards"
-    position = head_locked.position + len(events)
-    await connection.execute(SQL["move_head"], position, recorded_at, accounts_stored)
+    assert recorded_at >= head.recorded_at, "recorded time went backwards"
+    status = await connection.execute(
+        SQL["append"],
+        head.position,
+        head.mended,
+        recorded_at,
+        accounts_stored,
+        [stream_id for stream_id, _, _ in events],
+        [version for _, version, _ in events],
+        [event.topic for _, _, event in events],
+        [codec.encode(event) for _, _, event in events],
+    )
+    if status == NOTHING_INSERTED:
+        return None
+    return Head(head.position + len(events), recorded_at, accounts_stored, head.mended)
 
 
 async def read_after(

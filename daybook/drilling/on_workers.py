@@ -9,7 +9,7 @@ from daybook.drilling import load
 from daybook.drilling.case import Case, Remedy, Spot, by_sql
 from daybook.drilling.site import Site
 from events.envelope import pack
-from events.log import COLUMNS, NO_END, rows_after
+from events.log import NO_END, rows_after
 from projections.auditing.discrepancies import Kind
 
 K = Kind
@@ -17,6 +17,7 @@ GROUP = "daybook-log"
 ENVELOPE_BYTES_MAX = 200_000
 ENVELOPE_EVENTS_MAX = 50
 MOVED = 7
+FIELDS = ("notification_id", "originator_id", "originator_version", "topic", "state")
 
 
 async def _unread(site: Site) -> Spot:
@@ -42,7 +43,7 @@ async def _purged(site: Site) -> Spot:
 async def _forged(site: Site) -> Spot:
     """Send what the log's next event could look like, and more of it than there is money."""
     last = (await rows_after(site.owner, await site.head() - 1, 1))[0]
-    forged = {name: last[name] for name in COLUMNS}
+    forged = {name: last[name] for name in FIELDS}
     forged["notification_id"] += 1
     forged["state"] = bytes(last["state"]).replace(b'"amount":"', b'"amount":"9999')
     bodies = [envelope.body for envelope in pack([forged], ENVELOPE_BYTES_MAX, 1)]

@@ -13,14 +13,31 @@ SELECT notification_id, originator_id, originator_version, topic, state
 FROM events.daybook_events
 WHERE originator_id = ANY($1::uuid[]) AND originator_version = 1;
 
--- name: move_head
--- The notification is delivered at commit, never before: it wakes relays without polling.
+-- name: append
+-- All in one statement. Moving the head locks it, and moves it only from where it is expected: if
+-- somebody else was there, no row is moved, and none inserted. The notification is delivered at
+-- commit, never before: it wakes relays without polling.
 WITH moved AS (
-    UPDATE events.head SET position = $1, last_recorded_at = $2, accounts_stored = $3
-    RETURNING position
+    UPDATE events.head
+    SET
+        position = position + cardinality($5::uuid[]),
+        last_recorded_at = $3,
+        accounts_stored = $4
+    WHERE position = $1 AND mended = $2
+    RETURNING pg_notify('daybook_log', position::text)
 )
 
-SELECT pg_notify('daybook_log', moved.position::text) AS told FROM moved;
+INSERT INTO events.daybook_events (
+    originator_id, originator_version, topic, state, notification_id
+)
+SELECT
+    new.originator_id, new.originator_version, new.topic, new.state,
+    $1 + new.line AS notification_id
+FROM moved
+CROSS JOIN
+    unnest($5::uuid[], $6::bigint[], $7::text[], $8::bytea[])
+    WITH ORDINALITY AS new (originator_id, originator_version, topic, state, line)
+ORDER BY new.line;
 
 -- name: read_after
 -- Positions have no gaps, so a page is one contiguous range of the index.

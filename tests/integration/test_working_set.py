@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
-from command_side.batch import append_batch
-from command_side.commands import ChangeAccount, Command
+from command_side.batch import Done, Outcome, append_batch, refusal
+from command_side.commands import ChangeAccount, Command, Rehearsal
 from command_side.working_set import WorkingSet
 from command_side.writer import ROLE
 from events import log
 from events.replay import Books
+from events.vocabulary import Status
 from projections.auditing.audited import COUNTERS
 from projections.auditing.discrepancies import Kind
 from projections.auditing.late import command_accounts
@@ -26,6 +28,12 @@ from projections.repairing.repair import ROLE as REPAIRER_ROLE
 from runtime import database
 from tests.integration import given
 
+REFUSED_AT_COMMIT = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'not durable'; END $$;
+CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON events.daybook_events
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
 ROWS = "SELECT * FROM command.accounts ORDER BY ledger, account_id"
 
 
@@ -77,18 +85,14 @@ class _Breaking:
         self.committed = True
         raise _BrokenError
 
-    async def copy_records_to_table(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
-        await self._connection.copy_records_to_table(*arguments, **more)
-        self._written()
-
-    async def execute(self, query: str, *arguments: Any) -> None:  # noqa: ANN401
-        await self._connection.execute(query, *arguments)
-        self._written()
-
-    def _written(self) -> None:
+    async def execute(self, query: str, *arguments: Any) -> str:  # noqa: ANN401
+        done = await self._connection.execute(query, *arguments)
         self._left -= 1
-        if not self._left:
+        alone = not self._connection.is_in_transaction()
+        if not self._left or alone:
+            self.committed = alone and done != log.NOTHING_INSERTED
             raise _BrokenError
+        return done
 
 
 @pytest.fixture
@@ -167,6 +171,104 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
     async with given.connected(database_url, ROLE) as connection:
         await append_batch(connection, [given.transfer("f")], given.SCHEMA, given.START, working)
         await _check_rows(connection, 10**6, 10**6)
+
+
+async def test_who_is_alone_appends_in_one_statement(database_url: str) -> None:
+    """From the third batch on: the second shows that nobody else appends."""
+    working = WorkingSet()
+    statements: list[str] = []
+    async with given.connected(database_url, ROLE) as connection:
+        await _append(connection, working, "a")
+        await _append(connection, working, "b")
+        connection.add_query_logger(lambda query: statements.append(query.query))
+        await _append(connection, working, "c")
+        await _append(connection, working, "d", "e")
+    assert statements == [log.SQL["append"]] * 2
+
+
+@pytest.mark.parametrize(
+    "between, batch, answers",
+    [
+        pytest.param([given.transfer("x")], [given.transfer("c")], [6], id="others append"),
+        pytest.param([], [given.transfer("c"), given.transfer("a")], [5, 3], id="key used"),
+        pytest.param([], [given.transfer("c"), given.transfer("c")], [5, 5], id="key twice"),
+        pytest.param(
+            [
+                ChangeAccount(
+                    ledger="demo", account_id="alice", status=Status.FROZEN_IN, currency="USD"
+                )
+            ],
+            [given.transfer("c")],
+            ["account_frozen"],
+            id="others freeze",
+        ),
+        pytest.param(
+            [],
+            [Rehearsal(ledger="demo", commands=(given.transfer("a"),))],
+            [3],
+            id="rehearsal",
+        ),
+    ],
+)
+async def test_who_is_not_alone_or_asks_of_the_past_looks_again(
+    database_url: str, between: list[Command], batch: list[Command], answers: list[int | str]
+) -> None:
+    """Outcomes are those of the log as it is, not as the process remembers it."""
+    working = WorkingSet()
+    async with given.connected(database_url, ROLE) as connection:
+        for key in "ab":
+            await _append(connection, working, key)
+        assert working.head == await log.head(connection)
+        if between:
+            await append_batch(connection, between, given.SCHEMA, given.START)
+        outcomes = await append_batch(connection, batch, given.SCHEMA, given.START, working)
+        events = await log.read_after(connection, 0, 10**6)
+    assert [_answer(outcome) for outcome in outcomes] == answers
+    assert [recorded.position for recorded in events] == [*range(1, len(events) + 1)]
+
+
+async def test_a_mended_row_is_read_again(database_url: str) -> None:
+    """Nobody has appended, so the head is where it was; but what is remembered may be wrong."""
+    working = WorkingSet()
+    async with given.connected(database_url, ROLE) as connection:
+        for key in "ab":
+            await _append(connection, working, key)
+        await given.execute(
+            database_url,
+            "UPDATE command.accounts SET status = 'frozen_in' WHERE account_id = 'alice'",
+            "UPDATE events.head SET mended = mended + 1",
+        )
+        (outcome,) = await _append(connection, working, "c")
+    assert _answer(outcome) == "account_frozen"
+
+
+async def test_an_append_that_fails_at_its_commit_is_none(database_url: str) -> None:
+    """One statement is a transaction of its own: nothing is known of it before it is durable."""
+    working = WorkingSet()
+    async with given.connected(database_url, ROLE) as connection:
+        for key in "ab":
+            await _append(connection, working, key)
+        before = await log.head(connection)
+        await given.execute(database_url, REFUSED_AT_COMMIT)
+        with pytest.raises(asyncpg.RaiseError, match="not durable"):
+            await _append(connection, working, "c")
+        assert working.head == before == await log.head(connection)
+
+
+async def _append(
+    connection: database.Connection, working: WorkingSet, *keys: str
+) -> list[Outcome]:
+    commands = [given.transfer(key) for key in keys]
+    return await append_batch(connection, commands, given.SCHEMA, given.START, working)
+
+
+def _answer(outcome: Outcome) -> int | str:
+    """Return the code of a refusal; otherwise the position, of a rehearsal that of its part."""
+    problem = refusal(outcome)
+    if problem is not None:
+        return problem.code
+    assert isinstance(outcome, Done)
+    return _answer(outcome.parts[0]) if outcome.parts else outcome.position
 
 
 async def _check_rows(connection: database.Connection, events_max: int, accounts_max: int) -> None:

@@ -47,8 +47,7 @@ class Ledger:
         decided = batch._Decided(  # noqa: SLF001
             self._load(each, known), known, len(self.log), SCHEMA, now
         )
-        for command in commands:
-            decided.take(command)
+        decided.take(commands)
         changes = store.changes(decided.before, decided.state)
         batch._check_balanced(changes.accounts, decided.before)  # noqa: SLF001
         for stream_id, version, event in decided.events:
