@@ -251,6 +251,8 @@ async def _rehearsed_each(
 
 def is_rehearsal(request: HttpRequest) -> bool:
     """Return whether the request only asks what would be decided. Raises Invalid."""
+    if not request.scope["query_string"]:
+        return False  # Nothing is parsed for those who ask nothing.
     match request.query_params.get("dry_run"):
         case None | "false":
             return False

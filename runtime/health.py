@@ -59,7 +59,11 @@ ROUTES = [health, ready, metrics]
 def application(version: str, checks: Mapping[str, Check]) -> Litestar:
     """Return the HTTP face of a worker: its health, and nothing else."""
     app = Litestar(
-        ROUTES, exception_handlers=EXCEPTION_HANDLERS, openapi_config=None, logging_config=None
+        ROUTES,
+        request_class=HttpRequest,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
     )
     app.state.version = version
     app.state.checks = dict(checks)

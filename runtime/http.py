@@ -21,8 +21,24 @@ from runtime.problems import Invalid, Problem, TooLarge
 log = logging.getLogger(__name__)
 
 Shape = TypeVar("Shape")
-HttpRequest = Request[Any, Any, Any]
 CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class HttpRequest(Request[Any, Any, Any]):
+    """Litestar's request with a plain dict of headers: they take a third of the time."""
+
+    __slots__ = ("_named",)
+
+    def __init__(self, scope: Scope, *way: Any, **ways: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(scope, *way, **ways)
+        self._named: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            self._named.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+
+    @property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """The first header of each name, which is in lower case."""
+        return self._named
 
 
 class Answer:
