@@ -6,6 +6,8 @@ import msgspec
 
 from benchmarks.latency import Latency
 from benchmarks.spent import Usage
+from benchmarks.stages.budget import Budget
+from benchmarks.stages.limits import Limit
 
 PER_SECOND = "/s"
 
@@ -23,6 +25,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     peer_s: int
     point_s: int
     audited_transfers: list[int]
+    stages_s: int
+    stages_transfers: int
 
 
 FULL = Sizes(
@@ -36,6 +40,8 @@ FULL = Sizes(
     peer_s=10,
     point_s=5,
     audited_transfers=[100_000],
+    stages_s=8,
+    stages_transfers=60_000,
 )
 QUICK = Sizes(
     seconds=2,
@@ -48,6 +54,8 @@ QUICK = Sizes(
     peer_s=1,
     point_s=1,
     audited_transfers=[],
+    stages_s=1,
+    stages_transfers=5_000,
 )
 
 
@@ -90,6 +98,8 @@ class Run(msgspec.Struct, kw_only=True):
     usage: dict[str, Usage] = {}
     sweeps: list[Sweep] = []
     audit: dict[int, dict[str, float]] = {}
+    budgets: list[Budget] = []
+    limits: list[Limit] = []
 
     def row(self, key: str) -> Row | None:
         """Return the row of this key, if it was measured."""

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from benchmarks.ratios import ratios
 from benchmarks.result import PER_SECOND, Row, Run
+from benchmarks.stages import shown as stages
 
 COLUMNS = 150
 
@@ -15,6 +16,8 @@ def show(run: Run) -> None:
         _show_rows(run)
     if run.audit:
         _show_audit(run)
+    if run.budgets:
+        stages.show(run)
 
 
 def _show_rows(run: Run) -> None:

@@ -1,0 +1,1 @@
+"""The budget of a transfer, and what each of its stages costs alone: `make bench-stages`."""

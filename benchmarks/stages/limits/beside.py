@@ -1,0 +1,88 @@
+"""Valkey and SQS alone: claims as the writer makes them, an envelope as the relay sends it."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from unittest import mock
+
+import msgspec
+
+from benchmarks.service import Bench
+from benchmarks.stages.limits.clock import Spent, spending
+from command_side.commands import Transfer
+from command_side.idempotency import Claim, Idempotency
+from command_side.relay import MESSAGE_GROUP
+from daybook import servers
+from events.envelope import Envelope
+from events.vocabulary import FIRST_VERSION, Posting, Recorded, TransferPosted
+from runtime import queue as queues
+from runtime.cache import Cache
+
+LEASE_S = 5
+RESULT_TTL_S = 3_600
+QUEUE = "bench-stages.fifo"
+
+
+async def claiming(bench: Bench, count: int, at_once: int) -> Spent:
+    """Claim `count` commands, each round trip with the results of the one before."""
+    spent, pid = Spent(), bench.service.pids()["valkey"]
+    cache = Cache(bench.service.cache_url)
+    idempotency = Idempotency(cache, LEASE_S, RESULT_TTL_S)
+    rounds = [
+        [_done(f"limit-{at_once}-{number}") for number in range(first, first + at_once)]
+        for first in range(0, count, at_once)
+    ]
+    before: Sequence[tuple[Transfer, Recorded]] = ()
+    try:
+        with spending(spent, pid):
+            for done in rounds:
+                claims = await idempotency.claim([command for command, _ in done], before)
+                assert set(claims) == {Claim.OURS}
+                before = done
+    finally:
+        await cache.close()
+    return spent
+
+
+def _done(key: str) -> tuple[Transfer, Recorded]:
+    posting = Posting("external:1", "account-1", "1234", "USD")
+    command = Transfer(ledger="stages", key=key, postings=(posting,))
+    event = TransferPosted(
+        ledger=command.ledger,
+        key=key,
+        fingerprint=command.fingerprint,
+        postings=command.postings,
+        recorded_at=datetime.now(UTC),
+    )
+    return command, Recorded(1, command.transaction_id, FIRST_VERSION, event)
+
+
+class Queueing(msgspec.Struct, frozen=True):
+    """CPU of sending, and of receiving and deleting: the client's, and the SQS API's."""
+
+    sending: Spent
+    receiving: Spent
+
+
+async def queueing(bench: Bench, envelopes: Sequence[Envelope]) -> Queueing:
+    """Send the envelopes to a queue of their own, then receive and delete all of them."""
+    spent, pid = Queueing(Spent(), Spent()), bench.service.pids()["sqs"]
+    url = f"{bench.service.queue_url.rpartition('/')[0]}/{QUEUE}"
+    with mock.patch.dict(os.environ, servers.DUMMY_AWS):
+        await _queue(url, envelopes, spent, pid)
+    return spent
+
+
+async def _queue(url: str, envelopes: Sequence[Envelope], spent: Queueing, pid: int) -> None:
+    async with queues.connect(url) as queue:
+        await queue.ensure()
+        with spending(spent.sending, pid):
+            for sent in envelopes:
+                await queue.send(sent.body, MESSAGE_GROUP, f"{sent.first}-{sent.last}")
+        received = 0
+        with spending(spent.receiving, pid):
+            while received < len(envelopes):
+                messages = await queue.receive(1)
+                assert messages, f"{received} of {len(envelopes)} messages were received"
+                await queue.delete(messages)
+                received += len(messages)
