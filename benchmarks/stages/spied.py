@@ -80,9 +80,9 @@ async def _spy(pid: int, file: Path) -> asyncio.subprocess.Process:
 
 async def _complain(name: str, pid: int, spy: asyncio.subprocess.Process) -> None:
     assert spy.stderr is not None
-    said = (await spy.stderr.read()).decode(errors="replace").strip()
+    said, _, _ = (await spy.stderr.read()).decode(errors="replace").partition("Stack backtrace")
     sys.exit(
-        f"py-spy cannot watch {name} (process {pid}): {said}\n"
+        f"py-spy cannot watch {name} (process {pid}): {said.strip()}\n"
         "It needs the right to trace: run as root, let the container trace (docker run "
         "--cap-add SYS_PTRACE), or set kernel.yama.ptrace_scope to 0."
     )
