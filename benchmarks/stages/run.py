@@ -14,6 +14,7 @@ from benchmarks.stages import limits
 from benchmarks.stages.budget import budget
 from benchmarks.stages.limits import measuring as alone
 from benchmarks.stages.measuring import measured, press_batches, press_singles
+from command_side.working_set import LATE_EVENTS_MAX
 
 T = TypeVar("T")
 SINGLES = f"A transfer a request, {CONNECTIONS} connections"
@@ -34,6 +35,8 @@ async def measure(run: Run, sizes: Sizes, step: Step) -> None:
         short = msgspec.structs.replace(sizes, seconds=sizes.stages_s, warm_up_s=1)
         run.rows.append(await step("pgbench TPC-B", tpcb.measure(bench, short)))
         await step("opening accounts", batches.open_accounts(bench))
+        # Accounts are stored late: from now on, as often as for ever.
+        await step("until accounts are stored", press_batches(bench, LATE_EVENTS_MAX))
         seen = [
             await step(
                 "a transfer a request",

@@ -4,10 +4,12 @@ import ast
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from benchmarks.result import QUICK, Row, Run
 from benchmarks.spent import Usage
 from benchmarks.stages import limits, logged, spied, statements
 from benchmarks.stages.budget import REST, Budget, Loaded, Watched, budget
@@ -15,6 +17,7 @@ from benchmarks.stages.limits import Limit
 from benchmarks.stages.places import PLACES, stage_of
 from benchmarks.stages.shown import PROCESSES, conclusions
 from benchmarks.stages.spied import UNNAMED
+from benchmarks.stages.written import markdown
 from runtime.sql import queries
 
 NAMED = [
@@ -268,3 +271,24 @@ def test_every_limit_is_of_a_stage_that_exists() -> None:
     known = {(stage.process, stage.name) for stage in measured(wal=None).stages}
     assert len(named) > 10
     assert named - known == set()
+
+
+def test_the_tables_are_written_for_the_documentation() -> None:
+    """Both loads beside each other, a line a stage; and the limits that are of none."""
+    seen = measured(wal={"append: insert": 500_000})
+    run = Run(
+        machine={},
+        started_at=datetime(2026, 11, 27, tzinfo=UTC),
+        seconds=1.0,
+        sizes=QUICK,
+        rows=[Row(key="tpcb", name="pgbench TPC-B", figure=5_000.0)],
+        budgets=[seen, seen],
+        limits=[Limit(name="singly", us=130.0), Limit(name="x", us=1.0, stages=[("api", "auth")])],
+    )
+    lines = markdown(run, 2).splitlines()
+    assert "| **API** | | **100.0** | | | **100.0** | | |" in lines
+    assert "| decide | 12.0 | 60.0 | 5.0 |  | 60.0 | 5.0 |  |" in lines
+    assert "| append: insert | 8.0 | 10.0 | 1.2 | 500 | 10.0 | 1.2 | 500 |" in lines
+    assert "| **together** | | **181.0** | | | **181.0** | | |" in lines
+    assert "| singly | 130.0 |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("| ")} - {3}) == 1
