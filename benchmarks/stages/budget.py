@@ -1,7 +1,8 @@
 """The arithmetic: from what was counted, sampled and logged to microseconds and bytes a transfer.
 
     a Python process    its CPU, divided by the samples of each stage
-    PostgreSQL          what its log says of each stage; the rest of its CPU is the last line
+    PostgreSQL          what its log says of each stage, as fast as the machine was while nobody
+                        watched; the rest of its CPU is the last line
     SQS API, Valkey     whole
 
 So the lines add up to the CPU of all processes.
@@ -70,10 +71,13 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of a load: samples by process and stage; CPU by stage of so many transfers."""
+    """What was seen of a load: samples by process and stage; CPU by stage of PostgreSQL.
+
+    The latter is of a load that took what is in `logged`.
+    """
 
     samples: Mapping[str, Counter[str]]
-    logged_transfers: int
+    logged: Usage
     postgres_s: Mapping[str, float]
 
 
@@ -127,12 +131,14 @@ def _python(process: str, used: Usage, watched: Watched) -> Sequence[Stage]:
 
 def _postgres(loaded: Loaded, watched: Watched) -> Sequence[Stage]:
     used, wal = loaded.used, loaded.wal_bytes
+    # Machines drift within seconds: what everybody else took tells how slow this one was then.
+    slower = _others_us(watched.logged) / _others_us(used)
     known = [*(name for stages in STATEMENTS.values() for name in stages), OTHER]
     lines = [
         Stage(
             process=POSTGRES,
             name=name,
-            us=1e6 * watched.postgres_s.get(name, 0.0) / watched.logged_transfers,
+            us=1e6 * watched.postgres_s.get(name, 0.0) / watched.logged.events / slower,
             bytes=None if wal is None else wal.get(name, 0) / used.events,
         )
         for name in known
@@ -144,6 +150,10 @@ def _postgres(loaded: Loaded, watched: Watched) -> Sequence[Stage]:
 
 def _us(used: Usage, process: str) -> float:
     return 1e6 * used.cpu_s[process] / used.events
+
+
+def _others_us(used: Usage) -> float:
+    return sum(_us(used, process) for process in used.cpu_s if process != POSTGRES)
 
 
 def _valkey_bytes(used: Usage) -> float:

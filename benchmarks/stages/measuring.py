@@ -13,7 +13,7 @@ from benchmarks.children import told
 from benchmarks.loads.tally import Outcome
 from benchmarks.measures import batches, singles
 from benchmarks.service import SQL, Bench
-from benchmarks.spent import usage
+from benchmarks.spent import Usage, usage
 from benchmarks.stages import logged, spied, statements
 from benchmarks.stages.budget import Loaded, Watched
 from benchmarks.stages.places import PLACES
@@ -39,8 +39,8 @@ async def measured(bench: Bench, title: str, load: Load) -> tuple[Loaded, Watche
     async with spied.watching({name: pids[name] for name in PLACES}) as samples:
         await _pressed(bench, load)
     async with logged.watching(bench) as postgres_s:
-        events = await _pressed(bench, load)
-    return loaded, Watched(samples=samples, logged_transfers=events, postgres_s=postgres_s)
+        used = await _pressed(bench, load)
+    return loaded, Watched(samples=samples, logged=used, postgres_s=postgres_s)
 
 
 async def press_singles(bench: Bench, seconds: int) -> Pressed:
@@ -71,12 +71,12 @@ async def _loaded(bench: Bench, title: str, load: Load) -> Loaded:
     )
 
 
-async def _pressed(bench: Bench, load: Load) -> int:
-    """Press until everybody has read everything; return how many events that was."""
+async def _pressed(bench: Bench, load: Load) -> Usage:
+    """Press until everybody has read everything; return what that took."""
     before = await usage(bench)
     await load()
     await service.everybody_at_the_head(bench)
-    return (await usage(bench)).since(before).events
+    return (await usage(bench)).since(before)
 
 
 async def _count_statements(bench: Bench) -> bool:
