@@ -21,9 +21,8 @@ STATEMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "BEGIN",
             log.SQL["lock_head"],
             log.SQL["find"],
-            log.SQL["move_head"],
         ),
-        "append: insert": ('COPY "events"."daybook_events"',),
+        "append: insert": (log.SQL["append"],),
         "append: accounts": (
             store.SQL["accounts"],
             store.SQL["put_accounts"],

@@ -59,7 +59,7 @@ stages|daybook|STATEMENT:  SELECT 1
         ("api", "Runner.run (asyncio/runners.py:118);encode (events/codec.py:43)", "encode"),
         (
             "api",
-            "append (events/log.py:72);Connection.copy_records_to_table (asyncpg/connection.py:1)",
+            "append (events/log.py:72);Connection.execute (asyncpg/connection.py:1)",
             "insert",
         ),
         ("api", "append (events/log.py:72);append.<locals>.<listcomp> (events/log.py:7)", "insert"),

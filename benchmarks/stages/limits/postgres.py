@@ -24,6 +24,7 @@ from runtime.migrate import migrate
 from runtime.sql import Row, as_records
 
 DATABASE = "bench_stages"
+COLUMNS = ("originator_id", "originator_version", "topic", "state")
 
 
 class Writing(msgspec.Struct, frozen=True):
@@ -46,13 +47,20 @@ async def writing(
     await migrate(url)
     spent = Writing(Spent(), Spent(), Spent(), Spent())
     async with _connected(url, writer.ROLE) as (connection, pid):
+        head = await log.head(connection)
+        position = head.position
         for rows in pages_of_rows:
-            records = [tuple(row[column] for column in log.COLUMNS) for row in rows]
             with spending(spent.log, pid):
-                async with connection.transaction():
-                    await connection.copy_records_to_table(
-                        "daybook_events", schema_name="events", columns=log.COLUMNS, records=records
-                    )
+                status = await connection.execute(
+                    log.SQL["append"],
+                    position,
+                    head.mended,
+                    head.recorded_at,
+                    position,
+                    *([row[column] for row in rows] for column in COLUMNS),
+                )
+            assert status != log.NOTHING_INSERTED, "somebody else moved the head"
+            position += len(rows)
     async with _connected(url, worker.ROLE, synchronous_commit="off") as (connection, pid):
         await database.copy(connection, "read", "balances", opened)
         for page in folded:
