@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_waiting_commands_max: Count = 5_000
     expected_wait_s_max: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     waiting_s_max: Annotated[float, msgspec.Meta(gt=0)] = 2.0
-    refusal_held_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    refusal_held_s: Annotated[float, msgspec.Meta(ge=0)] = 3.0
     sweep_interval_s: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     read_connections_max: Count = 8
     streams_max: Count = 200
