@@ -62,7 +62,7 @@ class Waiting(msgspec.Struct):
     def claimed(self) -> Keyed | None:
         """Return the command that Valkey is asked about: that of a request for one.
 
-        Many at once are looked up in the log anyway, all with one query.
+        The log knows the keys of many at once, by its primary key or with one query.
         """
         first = self.commands[0]
         return first if len(self.commands) == 1 and isinstance(first, Keyed) else None

@@ -1,7 +1,8 @@
 """The log: append under one lock, read after a position.
 
 Promise: positions are 1, 2, 3 … without gaps, in commit order; recorded times never go backwards.
-Whoever appends holds the row lock of `events.head` from before its decision until its commit.
+Whoever appends holds the row lock of `events.head` until its commit, and has decided on the head
+that it locked.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -35,7 +35,10 @@ return found
 
 
 class _Connection(redis.Connection):
-    """Packs commands as redis's synchronous client does, with hiredis: a fifth of the time."""
+    """Packs commands as redis's synchronous client does, with hiredis: a fifth of the time.
+
+    For `redis://` only: the classes for other kinds of URL pack in Python.
+    """
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as redis has it
         packed: list[bytes] = _SERIALIZER.pack(*args)

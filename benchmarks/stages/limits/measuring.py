@@ -127,7 +127,7 @@ def _written(written: postgres.Writing, transfers: int) -> list[Limit]:
             stages=[("postgres", stage)],
         )
         for name, spent, stage in (
-            ("INSERT INTO events.daybook_events", written.log, "append: insert"),
+            ("append to events.daybook_events", written.log, "append: insert"),
             ("COPY read.entries", written.entries, "projector: entries"),
             ("COPY read.transactions", written.transactions, "projector: transactions"),
             ("UPDATE read.balances", written.balances, "projector: balances"),
@@ -136,7 +136,7 @@ def _written(written: postgres.Writing, transfers: int) -> list[Limit]:
     return [
         *server,
         Limit(
-            name="INSERT INTO events.daybook_events: client",
+            name="append to events.daybook_events: client",
             us=written.log.own_us(transfers),
             stages=[("api", "insert")],
         ),
