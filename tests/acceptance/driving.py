@@ -227,6 +227,11 @@ async def until(
         await asyncio.sleep(POLL_S)
 
 
+async def is_again(service: Service, name: str, dead: int) -> bool:
+    """Tell whether the supervisor has started a process anew."""
+    return service.pids()[name] != dead
+
+
 async def projected(database: Database) -> bool:
     """Tell whether the read models show the whole log."""
     row = await database.fetchrow(

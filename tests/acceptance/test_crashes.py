@@ -19,6 +19,7 @@ from tests.acceptance.driving import (
     Database,
     Ledger,
     environment,
+    is_again,
     is_ready,
     new_key,
     opened_ledger,
@@ -117,11 +118,6 @@ async def is_level(mortal: Service) -> bool:
     """Tell whether the read models show the whole log."""
     async with onlooker(mortal) as database:
         return await projected(database)
-
-
-async def is_again(mortal: Service, name: str, dead: int) -> bool:
-    """Tell whether the supervisor has started a process anew."""
-    return mortal.pids()[name] != dead
 
 
 async def check_nothing_is_lost_or_doubled(mortal: Service, ledger: Ledger, load: Load) -> None:

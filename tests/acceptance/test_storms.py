@@ -21,6 +21,7 @@ from tests.acceptance.driving import (
     Ledger,
     client,
     flush_cache,
+    is_again,
     is_ready,
     new_key,
     opened_ledger,
@@ -151,9 +152,12 @@ async def killed(service: Service) -> AsyncIterator[None]:
     """Kill Valkey now and once more in the middle; the supervisor starts it again each time."""
 
     async def killing() -> None:
-        for pause_s in (0.05, 0.4):
-            await asyncio.sleep(pause_s)
-            os.kill(service.pids()["valkey"], signal.SIGKILL)
+        await asyncio.sleep(0.05)
+        first = service.pids()["valkey"]
+        os.kill(first, signal.SIGKILL)
+        await asyncio.sleep(0.4)
+        await until(lambda: is_again(service, "valkey", first), "Valkey is started again")
+        os.kill(service.pids()["valkey"], signal.SIGKILL)
 
     task = asyncio.create_task(killing())
     yield
