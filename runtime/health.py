@@ -15,6 +15,7 @@ from litestar import Litestar, get
 from litestar.types import ASGIApp
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from runtime.direct import Direct
 from runtime.http import ENCODER, EXCEPTION_HANDLERS, Answer, HttpRequest
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def server(app: Litestar, host: str, port: int) -> uvicorn.Server:
     """Return an HTTP server for `app`, to run in the caller's loop."""
     return Server(
         uvicorn.Config(
-            app,
+            Direct(app),
             host,
             port,
             loop="none",

@@ -181,18 +181,25 @@ def check_path(request: HttpRequest) -> None:
         raise Invalid("path_invalid", "The path holds a control character.")
 
 
-def problem_response(_: HttpRequest, problem: Problem) -> Response[bytes]:
-    """Answer a Problem."""
+def failed(request: HttpRequest, error: Exception) -> Answer:
+    """Answer what went wrong: a Problem, a lost connection, what Litestar refuses, or a bug."""
+    match error:
+        case Problem():
+            return _problem_answer(error)
+        case HTTPException():
+            return _framework_answer(error)
+        case _ if isinstance(error, database.CONNECTION_ERRORS):
+            return _problem_answer(database.unavailable(error))
+        case _:
+            return _bug_answer(request, error)
+
+
+def _problem_answer(problem: Problem) -> Answer:
     status, document = problems.body(problem)
-    return _problem(document, status, problems.headers(problem))
+    return _document(document, status, problems.headers(problem))
 
 
-def unavailable_response(_: HttpRequest, error: Exception) -> Response[bytes]:
-    """Answer a connection to PostgreSQL that was refused or lost."""
-    return problem_response(_, database.unavailable(error))
-
-
-def framework_response(_: HttpRequest, error: HTTPException) -> Response[bytes]:
+def _framework_answer(error: HTTPException) -> Answer:
     """Answer what Litestar itself refuses (unknown path, wrong method) in the same shape."""
     document = {
         "type": "about:blank",
@@ -201,10 +208,10 @@ def framework_response(_: HttpRequest, error: HTTPException) -> Response[bytes]:
         "detail": error.detail,
         "code": CODES.get(error.status_code, "http_error"),
     }
-    return _problem(document, error.status_code, error.headers or {})
+    return _document(document, error.status_code, error.headers or {})
 
 
-def bug_response(request: HttpRequest, error: Exception) -> Response[bytes]:
+def _bug_answer(request: HttpRequest, error: Exception) -> Answer:
     """Answer a bug: the traceback goes to the log, never to the client."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     document = {
@@ -214,21 +221,18 @@ def bug_response(request: HttpRequest, error: Exception) -> Response[bytes]:
         "detail": "Try again with the same idempotency key; nothing will happen twice.",
         "code": "internal_error",
     }
-    return _problem(document, 500, {})
+    return _document(document, 500, {})
 
 
-def _problem(document: dict[str, Any], status: int, headers: Mapping[str, str]) -> Response[bytes]:
-    return Response(
-        ENCODER.encode(document),
-        status_code=status,
-        headers=dict(headers),
-        media_type="application/problem+json",
-    )
+def _document(document: dict[str, Any], status: int, headers: Mapping[str, str]) -> Answer:
+    return Answer(ENCODER.encode(document), status, headers, "application/problem+json")
 
 
-EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
-    Problem: problem_response,
-    HTTPException: framework_response,
-    **dict.fromkeys(database.CONNECTION_ERRORS, unavailable_response),
-    Exception: bug_response,
-}
+def _response(request: HttpRequest, error: Exception) -> Response[bytes]:
+    """Return the same for Litestar, which takes no ASGI application here."""
+    answer = failed(request, error)
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, status_code=answer.status, headers=headers)
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {Exception: _response}
