@@ -46,13 +46,18 @@ class _Connection(redis.Connection):
 
 
 class Cache:
-    """A Valkey or Redis server, given as `redis://host:port/db`."""
+    """A Valkey or Redis server, given as `redis://host:port/db`, over one connection.
+
+    Its timeout is the only one: redis's own (`socket_timeout`) makes a task of every send, and in
+    Python 3.11 may swallow a cancellation.
+    """
 
     def __init__(self, url: str) -> None:
         self._client: redis.Redis = redis.Redis.from_url(
             url,
             connection_class=_Connection,
-            socket_timeout=TIMEOUT_S,
+            single_connection_client=True,
+            socket_timeout=None,
             socket_connect_timeout=TIMEOUT_S,
         )
         self._exchange = self._client.register_script(EXCHANGE)
@@ -103,15 +108,10 @@ class Cache:
             raise _away()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                answer = await call
+                return await call
         except (RedisError, OSError, TimeoutError) as error:
             self._alone_until = time.monotonic() + LEFT_ALONE_S
             raise _away() from error
-        # redis sends through `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
-        return answer
 
 
 def _away() -> Unavailable:
