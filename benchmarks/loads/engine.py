@@ -1,6 +1,6 @@
 """The engine without HTTP: append in batches in one process, project in another, at the same time.
 
-python -m benchmarks.loads.engine append  DATABASE_URL TRANSFERS ACCOUNTS BATCH
+python -m benchmarks.loads.engine append  DATABASE_URL BEGIN TRANSFERS ACCOUNTS BATCH
 python -m benchmarks.loads.engine project DATABASE_URL UNTIL_POSITION
 """
 
@@ -32,8 +32,8 @@ PAGE_EVENTS_MAX = 2_000
 PAUSE_S = 0.005
 
 
-async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
-    """Append `transfers` transfers, `batch` commands a transaction, from prepared commands."""
+async def append(url: str, begin: int, transfers: int, accounts: int, batch: int) -> None:
+    """Append `transfers` transfers from the number `begin` on, prepared, `batch` a transaction."""
     chosen = random.Random(1)
     schema = schemas.load()
     commands = [
@@ -42,10 +42,11 @@ async def append(url: str, transfers: int, accounts: int, batch: int) -> None:
             key=f"engine-{number}",
             postings=(Posting("world", f"account-{chosen.randrange(accounts)}", "1234", "USD"),),
         )
-        for number in range(transfers)
+        for number in range(begin, begin + transfers)
     ]
     working = WorkingSet()
     connection = await database.connect(url, WRITER, **database.BY_KEY)
+    collect_garbage_rarely()  # Again: the collector need not walk over a million prepared commands.
     _tell_ready()
     latencies_s = []
     for first in range(0, transfers, batch):
@@ -79,8 +80,8 @@ def main() -> None:
     """Run one half from the command line, as the program's own processes run."""
     collect_garbage_rarely()
     match sys.argv[1:]:
-        case ["append", url, transfers, accounts, batch]:
-            uvloop.run(append(url, int(transfers), int(accounts), int(batch)))
+        case ["append", url, begin, transfers, accounts, batch]:
+            uvloop.run(append(url, int(begin), int(transfers), int(accounts), int(batch)))
         case ["project", url, until]:
             uvloop.run(project(url, int(until)))
         case _:

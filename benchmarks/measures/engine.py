@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,31 +12,40 @@ from benchmarks.latency import Latency
 from benchmarks.loads.long_log import write
 from benchmarks.result import Point, Row, Sizes, Sweep
 from benchmarks.service import Bench
-from events import checkpoints, log
+from events import log
 from runtime import database
 from runtime.migrate import migrate
 
 KEY = "engine"
 DATABASE = "bench_engine"
+LONG_DATABASE = "bench_engine_long"
 ACCOUNTS = 10_000
 BATCH = 500
+# How often each length is pressed, in turn with an empty log.
+TURNS = 2
 LOAD = "benchmarks.loads.engine"
 
 
 async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
-    """Return the rate with an empty log, with long ones, and with an empty one again.
+    """Return the rate with an empty log, and with long ones.
 
     Transfers a second, from the first append to the last one projected; the latencies are those of
-    a batch, from handing it over to its commit. Everything in a long log is projected before its
-    clock starts. The point at 0 is the mean of both, since shared machines drift.
+    a batch, from handing it over to its commit. Everything in a long log is projected, and a
+    checkpoint is made, before its clock starts. Since shared machines drift, an empty log and a
+    long one are pressed in turn; a point is the mean of its rates.
     """
-    empty = await _at(bench, 0, sizes.engine_transfers)
-    longer = [await _at(bench, length, sizes.engine_transfers) for length in sizes.log_transfers]
-    if longer:
-        after = await _at(bench, 0, sizes.engine_transfers)
-        empty = Point(0, (empty.per_second + after.per_second) / 2, after.latency)
+    empty, longer = [], []
+    for length in sizes.log_transfers:
+        url = await _written(bench, length)
+        pressed = []
+        for begin in range(0, TURNS * sizes.engine_transfers, sizes.engine_transfers):
+            empty.append(await _empty(bench, sizes.engine_transfers))
+            pressed.append(await _press(url, length, sizes.engine_transfers, begin))
+        longer.append(_mean(pressed))
+        await service.drop_database(bench, LONG_DATABASE)
+    empty.append(await _empty(bench, sizes.engine_transfers))
     title = f"Engine, batches of {BATCH}, by the length of the log"
-    return Sweep("log", title, "transfers in the log", [empty, *longer])
+    return Sweep("log", title, "transfers in the log", [_mean(empty), *longer])
 
 
 def rows(sweep: Sweep) -> list[Row]:
@@ -63,24 +73,39 @@ def rows(sweep: Sweep) -> list[Row]:
     ]
 
 
-async def _at(bench: Bench, length: int, transfers: int) -> Point:
+def _mean(pressed: Sequence[Point]) -> Point:
+    """Return the mean of the rates, with the latencies of the last."""
+    rate = sum(point.per_second for point in pressed) / len(pressed)
+    return msgspec.structs.replace(pressed[-1], per_second=rate)
+
+
+async def _empty(bench: Bench, transfers: int) -> Point:
     url = await service.create_database(bench, DATABASE)
     await migrate(url)
-    position = 0
-    if length:
-        await write(url, length)
-        position = await _project_all(url)
-    per_second, latency = await _press(url, position, transfers)
+    point = await _press(url, 0, transfers, 0)
     await service.drop_database(bench, DATABASE)
-    return Point(length, per_second, latency)
+    return point
 
 
-async def _press(url: str, position: int, transfers: int) -> tuple[float, Latency]:
-    append = [url, str(transfers), str(ACCOUNTS), str(BATCH)]
-    project = [url, str(position + transfers + _opened_by(transfers))]
+async def _written(bench: Bench, length: int) -> str:
+    """Return the URL of a database with a log of that length, projected, after a checkpoint."""
+    url = await service.create_database(bench, LONG_DATABASE)
+    await migrate(url)
+    await write(url, length)
+    await _project_all(url)
+    await service.execute(url, "CHECKPOINT")
+    return url
+
+
+async def _press(url: str, length: int, transfers: int, begin: int) -> Point:
+    """Append and project `transfers`, the first of which has the number `begin`."""
+    until = await _head(url) + transfers
+    if begin == 0:
+        until += _opened_by(transfers)
+    append = [url, str(begin), str(transfers), str(ACCOUNTS), str(BATCH)]
     async with (
         children.ready(LOAD, "append", *append) as appending,
-        children.ready(LOAD, "project", *project) as projecting,
+        children.ready(LOAD, "project", url, str(until)) as projecting,
     ):
         started = time.perf_counter()
         for process in (appending, projecting):
@@ -91,20 +116,24 @@ async def _press(url: str, position: int, transfers: int) -> tuple[float, Latenc
         assert appending.stdout is not None
         seen = msgspec.json.decode(await appending.stdout.read(), type=Latency)
     assert not any(codes), f"the engine's processes ended with {codes}"
-    return transfers / elapsed, seen
+    return Point(length, transfers / elapsed, seen)
 
 
-async def _project_all(url: str) -> int:
-    """Let the projector come to the end of the log; return the position of that."""
+async def _head(url: str) -> int:
     connection = await database.connect(url)
-    head = (await log.head(connection)).position
+    head = await log.head(connection)
+    await connection.close()
+    return head.position
+
+
+async def _project_all(url: str) -> None:
+    """Let the projector come to the end of the log."""
+    head = await _head(url)
     async with children.ready(LOAD, "project", url, str(head)) as projecting:
         assert projecting.stdin is not None
         projecting.stdin.write(b"go\n")
-        await projecting.wait()
-    assert await checkpoints.read(connection, checkpoints.PROJECTOR) == head
-    await connection.close()
-    return head
+        code = await projecting.wait()
+    assert not code, f"the projector ended with {code}"
 
 
 def _opened_by(transfers: int) -> int:

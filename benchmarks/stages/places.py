@@ -21,7 +21,7 @@ COMMIT = ("asyncpg/transaction.py", "events/checkpoints.py")
 PLACES: dict[str, dict[str, tuple[str, ...]]] = {
     "api": {
         "HTTP: event loop, parse, answer": (*LOOP, "uvicorn/"),
-        "routing": ("litestar/",),
+        "routing": ("litestar/", "runtime/direct.py"),
         "auth": ("runtime/auth.py", "events/access.py"),
         "body to command": (
             "runtime/http.py:read_body",

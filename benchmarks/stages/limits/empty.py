@@ -1,9 +1,9 @@
 """An HTTP server that answers every request with the same 202, and does nothing else.
 
 uvicorn     an ASGI application of a few lines: the least that HTTP costs
-litestar    one empty handler, where the product's is: what routing adds
+routed      one empty handler, where the product's is, and found as it is: what that adds
 
-python -m benchmarks.stages.limits.empty uvicorn|litestar PORT
+python -m benchmarks.stages.limits.empty uvicorn|routed PORT
 """
 
 import socket
@@ -16,7 +16,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from daybook.serve import API_PATH
 from daybook.servers import LOOPBACK
-from runtime.http import Answer
+from runtime.direct import Direct
+from runtime.http import Answer, HttpRequest
 from runtime.loop import collect_garbage_rarely
 
 # As long as the product's answer.
@@ -32,7 +33,7 @@ async def constant(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @post("/transactions", status_code=202)
-async def empty() -> ASGIApp:
+async def empty(request: HttpRequest) -> ASGIApp:  # noqa: ARG001 - as the product's handlers
     """Answer."""
     return Answer(BODY, 202, HEADERS)
 
@@ -41,9 +42,10 @@ def application(name: str) -> ASGIApp:
     """Return the application of this name."""
     if name == "uvicorn":
         return constant
-    return Litestar(
+    routed = Litestar(
         [Router(API_PATH, route_handlers=[empty])], openapi_config=None, logging_config=None
     )
+    return Direct(routed)
 
 
 class _Told(uvicorn.Server):

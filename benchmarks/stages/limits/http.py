@@ -12,7 +12,7 @@ EMPTY = "benchmarks.stages.limits.empty"
 
 
 async def server_us(name: str, seconds: int) -> float:
-    """Return the server's CPU for each request: of `uvicorn` alone, or of `litestar` in it."""
+    """Return the server's CPU for each request: of `uvicorn` alone, or `routed`."""
     port = servers.free_port()
     asked = Asked(
         targets=[f"http://{servers.LOOPBACK}:{port}"],
