@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.http import HttpRequest, failed
 
@@ -41,8 +41,17 @@ class Direct:
             return
         scope["litestar_app"] = self._app
         request = HttpRequest(scope, receive, send)
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             answer = await handler(request)
-        except Exception as error:  # noqa: BLE001 - each has its answer
-            answer = failed(request, error)
-        await answer(scope, receive, send)
+            await answer(scope, receive, sent)
+        except Exception as error:
+            if begun:
+                raise  # The server breaks off: the client can tell half an answer from a whole.
+            await failed(request, error)(scope, receive, send)

@@ -48,6 +48,17 @@ async def thing(request: HttpRequest, thing: FromPath[str]) -> ASGIApp:
     return Answer(f"{request.method} {thing}".encode())
 
 
+@get("/late")
+async def late(request: HttpRequest) -> ASGIApp:
+    """Fail only while answering, before anything is sent, as a stream may for which no room is."""
+    failure = FAILURES[request.scope["query_string"].decode()]
+
+    async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise failure
+
+    return failing
+
+
 @get("/nothing")
 async def nothing() -> ASGIApp:
     """Answer without having looked at the request."""
@@ -58,7 +69,7 @@ async def nothing() -> ASGIApp:
 def app() -> Litestar:
     """Return an application of these."""
     made = Litestar(
-        [fixed, posted, thing, nothing],
+        [fixed, posted, late, thing, nothing],
         request_class=HttpRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
@@ -73,6 +84,7 @@ def app() -> Litestar:
     [
         ("GET", "/fixed"),
         *(("GET", f"/fixed?{failure}") for failure in FAILURES),
+        *(("GET", f"/late?{failure}") for failure in FAILURES),
         ("POST", "/fixed"),
         ("PUT", "/fixed"),
         ("HEAD", "/fixed"),
