@@ -14,6 +14,7 @@ import msgspec
 import uvloop
 
 from benchmarks.latency import latency
+from benchmarks.loads.long_log import LEDGER
 from command_side.batch import append_batch
 from command_side.commands import Transfer
 from command_side.working_set import WorkingSet
@@ -38,7 +39,7 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
     schema = schemas.load()
     commands = [
         Transfer(
-            ledger="engine",
+            ledger=LEDGER,
             key=f"engine-{number}",
             postings=(Posting("world", f"account-{chosen.randrange(accounts)}", "1234", "USD"),),
         )

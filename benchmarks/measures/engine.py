@@ -1,7 +1,6 @@
 """The engine: batches of commands, appended and projected at the same time, without HTTP."""
 
 import asyncio
-import random
 import time
 from collections.abc import Sequence
 
@@ -30,13 +29,14 @@ async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
     """Return the rate with an empty log, and with long ones.
 
     Transfers a second, from the first append to the last one projected; the latencies are those of
-    a batch, from handing it over to its commit. Everything in a long log is projected, and a
-    checkpoint is made, before its clock starts. Since shared machines drift, an empty log and a
-    long one are pressed in turn; a point is the mean of its rates.
+    a batch, from handing it over to its commit. All accounts are open, everything is projected, and
+    a checkpoint is made, before a clock starts. What is pressed is of the long log's own ledger.
+    Since shared machines drift, an empty log and a long one are pressed in turn; a point is the
+    mean of its rates.
     """
     empty, longer = [], []
     for length in sizes.log_transfers:
-        url = await _written(bench, length)
+        url = await _written(bench, LONG_DATABASE, length)
         pressed = []
         for begin in range(0, TURNS * sizes.engine_transfers, sizes.engine_transfers):
             empty.append(await _empty(bench, sizes.engine_transfers))
@@ -80,16 +80,15 @@ def _mean(pressed: Sequence[Point]) -> Point:
 
 
 async def _empty(bench: Bench, transfers: int) -> Point:
-    url = await service.create_database(bench, DATABASE)
-    await migrate(url)
+    url = await _written(bench, DATABASE, 0)
     point = await _press(url, 0, transfers, 0)
     await service.drop_database(bench, DATABASE)
     return point
 
 
-async def _written(bench: Bench, length: int) -> str:
-    """Return the URL of a database with a log of that length, projected, after a checkpoint."""
-    url = await service.create_database(bench, LONG_DATABASE)
+async def _written(bench: Bench, database_name: str, length: int) -> str:
+    """Return the URL of a database with open accounts and that many transfers, projected."""
+    url = await service.create_database(bench, database_name)
     await migrate(url)
     await write(url, length)
     await _project_all(url)
@@ -100,8 +99,6 @@ async def _written(bench: Bench, length: int) -> str:
 async def _press(url: str, length: int, transfers: int, begin: int) -> Point:
     """Append and project `transfers`, the first of which has the number `begin`."""
     until = await _head(url) + transfers
-    if begin == 0:
-        until += _opened_by(transfers)
     append = [url, str(begin), str(transfers), str(ACCOUNTS), str(BATCH)]
     async with (
         children.ready(LOAD, "append", *append) as appending,
@@ -134,9 +131,3 @@ async def _project_all(url: str) -> None:
         projecting.stdin.write(b"go\n")
         code = await projecting.wait()
     assert not code, f"the projector ended with {code}"
-
-
-def _opened_by(transfers: int) -> int:
-    """Return how many accounts the same seeded choice opens, `world` included."""
-    chosen = random.Random(1)
-    return len({chosen.randrange(ACCOUNTS) for _ in range(transfers)}) + 1
