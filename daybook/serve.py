@@ -29,6 +29,7 @@ from runtime import database, health
 from runtime import queue as queues
 from runtime.cache import Cache
 from runtime.http import EXCEPTION_HANDLERS, Answer, HttpRequest
+from runtime.server import server
 from runtime.settings import Settings
 
 API_PATH = "/api/v1"
@@ -84,7 +85,7 @@ async def serve(settings: Settings, side: Side) -> None:
     """
     schemas.load(settings.schema_file)
     await (await database.connect(settings.database_url, query_side.app.ROLE)).close()
-    await health.server(application(settings, side), settings.host, settings.port).serve()
+    await server(application(settings, side), settings.host, settings.port).serve()
 
 
 @asynccontextmanager

@@ -6,16 +6,12 @@ is 200 and DEGRADED, because the service goes on without them: that is what they
 
 import asyncio
 import logging
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Mapping
 
-import uvicorn
 from litestar import Litestar, get
 from litestar.types import ASGIApp
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.direct import Direct
 from runtime.http import ENCODER, EXCEPTION_HANDLERS, Answer, HttpRequest
 
 log = logging.getLogger(__name__)
@@ -70,61 +66,6 @@ def application(version: str, checks: Mapping[str, Check]) -> Litestar:
     app.state.checks = dict(checks)
     app.state.stopping = asyncio.Event()
     return app
-
-
-class Server(uvicorn.Server):
-    """A server that tells its application when it stops: before it waits for open answers to end.
-
-    Answers that have no end of their own (streams of events) watch `app.state.stopping`.
-    """
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so, then stop as usual."""
-        self._stopping.set()
-        await super().shutdown(sockets)
-
-
-def server(app: Litestar, host: str, port: int) -> uvicorn.Server:
-    """Return an HTTP server for `app`, to run in the caller's loop."""
-    return Server(
-        uvicorn.Config(
-            Direct(app),
-            host,
-            port,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=10,
-        ),
-        app.state.stopping,
-    )
-
-
-@asynccontextmanager
-async def served(app: Litestar, host: str, port: int | None) -> AsyncIterator[None]:
-    """Serve a worker's health beside its work; without a port, don't."""
-    if port is None:
-        yield
-        return
-    beside = server(app, host, port)
-    # The worker handles the signals itself.
-    beside.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
-    task = asyncio.create_task(beside.serve())
-    try:
-        yield
-    finally:
-        beside.should_exit = True
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _works(check: Check) -> bool:

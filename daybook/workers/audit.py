@@ -7,6 +7,7 @@ from projections.auditing.continuous import Auditor
 from projections.auditing.reconcile import ROLE
 from projections.auditing.runs.worker import Runner
 from runtime import database, health, loop
+from runtime.server import served
 from runtime.settings import Settings
 
 
@@ -16,7 +17,7 @@ async def run(settings: Settings) -> None:
     async with database.pool(settings.database_url, ROLE, 1) as pool:
         app = health.application(__version__, {"database": lambda: pool.fetchval("SELECT 1")})
         auditor, runner = Auditor(settings), Runner(settings)
-        async with health.served(app, settings.host, settings.health_port):
+        async with served(app, settings.host, settings.health_port):
             asked = asyncio.create_task(
                 loop.run_forever("what was asked for", runner.run_once, runner.rest, stop)
             )

@@ -4,6 +4,7 @@ from daybook import __version__
 from projections.worker import ROLE, Projector
 from runtime import database, health, loop, telemetry
 from runtime import queue as queues
+from runtime.server import served
 from runtime.settings import Settings
 
 
@@ -23,7 +24,7 @@ async def run(settings: Settings) -> None:
             },
         )
         worker = Projector(settings, queue)
-        async with health.served(app, settings.host, settings.health_port):
+        async with served(app, settings.host, settings.health_port):
             await loop.run_forever("the projector", worker.run_once, _no_rest, stop)
         await worker.close()
 

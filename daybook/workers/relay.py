@@ -4,6 +4,7 @@ from command_side.relay import ROLE, Relay
 from daybook import __version__
 from runtime import database, health, loop
 from runtime import queue as queues
+from runtime.server import served
 from runtime.settings import Settings
 
 
@@ -20,6 +21,6 @@ async def run(settings: Settings) -> None:
             {"database": lambda: pool.fetchval("SELECT 1"), "queue": queue.attributes},
         )
         worker = Relay(settings, queue)
-        async with health.served(app, settings.host, settings.health_port):
+        async with served(app, settings.host, settings.health_port):
             await loop.run_forever("the relay", worker.run_once, worker.rest, stop)
         await worker.close()

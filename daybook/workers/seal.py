@@ -5,6 +5,7 @@ from projections.sealing import offsite, sealer
 from projections.sealing.sealer import ROLE, Sealer
 from runtime import database, health, loop, telemetry
 from runtime.problems import Invalid
+from runtime.server import served
 from runtime.settings import Settings
 
 
@@ -23,7 +24,7 @@ async def run(settings: Settings) -> None:
             __version__, {"database": lambda: pool.fetchval("SELECT 1"), "seal": _not_refused}
         )
         worker = Sealer(settings, signers, place)
-        async with health.served(app, settings.host, settings.health_port):
+        async with served(app, settings.host, settings.health_port):
             await loop.run_forever("the sealer", worker.run_once, worker.rest, stop)
         await worker.close()
 

@@ -11,7 +11,8 @@ import httpx
 from daybook import servers
 from daybook.serve import application
 from daybook.side import Side
-from runtime import auth, health
+from runtime import auth
+from runtime.server import served
 from tests.integration import given
 
 TOKEN = "a-token-for-tests"
@@ -32,7 +33,7 @@ async def asking_over_http(
     port = servers.free_port()
     app = application(given.settings(database_url, **changes), Side.QUERY)
     async with (
-        health.served(app, servers.LOOPBACK, port),
+        served(app, servers.LOOPBACK, port),
         httpx.AsyncClient(
             base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
             headers={"Authorization": f"Bearer {TOKEN}"},

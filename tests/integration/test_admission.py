@@ -14,8 +14,9 @@ import pytest
 from daybook import servers
 from daybook.serve import application
 from daybook.side import Side
-from runtime import auth, health
+from runtime import auth
 from runtime.problems import Unavailable
+from runtime.server import served
 from tests.integration import given
 
 LEDGERS = ("flood", "quiet")
@@ -70,7 +71,7 @@ async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIte
     port = servers.free_port()
     settings = given.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
     app = application(settings, Side.COMMAND)
-    async with health.served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
+    async with served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
         async with asyncio.timeout(10):
             while not await answers(port):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.01)

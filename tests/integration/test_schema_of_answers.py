@@ -15,7 +15,8 @@ from daybook import servers
 from daybook.serve import application
 from daybook.side import Side
 from projections.worker import Projector
-from runtime import auth, health
+from runtime import auth
+from runtime.server import served
 from runtime.settings import Settings
 from tests.integration import given
 from tests.integration.asked import TLS, up
@@ -185,7 +186,7 @@ async def _served(
     projecting = asyncio.create_task(_projecting(settings))
     try:
         async with (
-            health.served(application(settings, Side.ALL), servers.LOOPBACK, port),
+            served(application(settings, Side.ALL), servers.LOOPBACK, port),
             httpx.AsyncClient(
                 base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
                 headers={"Authorization": f"Bearer {TOKEN}"},

@@ -19,6 +19,7 @@ from daybook.servers import LOOPBACK
 from runtime.direct import Direct
 from runtime.http import Answer, HttpRequest
 from runtime.loop import collect_garbage_rarely
+from runtime.server import config
 
 # As long as the product's answer.
 BODY = b'{"status":"ACCEPTED","nothing":"%s"}' % (b"-" * 160)
@@ -58,17 +59,5 @@ class _Told(uvicorn.Server):
 
 if __name__ == "__main__":
     collect_garbage_rarely()
-    config = uvicorn.Config(
-        application(sys.argv[1]),
-        LOOPBACK,
-        int(sys.argv[2]),
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-    )
-    uvloop.run(_Told(config).serve())
+    served = config(application(sys.argv[1]), LOOPBACK, int(sys.argv[2]), lifespan="off")
+    uvloop.run(_Told(served).serve())
