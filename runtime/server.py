@@ -4,13 +4,75 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import Literal
+from typing import Literal, cast
 
 import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runtime.direct import Direct
+
+STATUS_LINE = b"HTTP/1.1 "
+LENGTH = b"\r\ncontent-length: "
+
+
+class Transport:
+    """A connection's transport, on which an answer's head leaves with its body, in one system call.
+
+    uvicorn writes one after the other. A head that says how long its body is waits for it; that of
+    a stream, which doesn't, goes at once.
+    """
+
+    __slots__ = (
+        "_head",
+        "_transport",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Write it, behind the head that waits for it; or let it wait, if it is one."""
+        if not self._head and data.startswith(STATUS_LINE) and LENGTH in data:
+            self._head = data
+            return
+        head, self._head = self._head, b""
+        self._transport.write(head + data)
+
+    def flush(self) -> None:
+        """Write the head that waits, if one does."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self.flush()
+        self._transport.close()
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP as uvicorn speaks it, over such a transport."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be one of a client's connections."""
+        # uvloop's transports are asyncio's by behaviour, not by inheritance, and so is this one.
+        self._joining = Transport(cast("asyncio.Transport", transport))
+        super().connection_made(cast("asyncio.Transport", self._joining))
+
+    def on_response_complete(self) -> None:
+        """End an answer: that of HEAD has no body to wait for."""
+        self._joining.flush()
+        super().on_response_complete()
 
 
 class Server(uvicorn.Server):
@@ -38,7 +100,7 @@ def config(
         host,
         port,
         loop="none",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan=lifespan,
         access_log=False,

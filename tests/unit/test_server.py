@@ -1,0 +1,105 @@
+"""What is written to a connection, and in how many system calls."""
+
+import asyncio
+from typing import Any, cast
+
+import httpx
+import uvicorn
+from litestar.types import Receive, Scope, Send
+
+from daybook.servers import LOOPBACK, free_port
+from runtime.server import Transport, config
+
+HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\n"
+STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Told:
+    """A transport that remembers what it was told, each call of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes | str] = []
+        self.write = self.calls.append
+        self.is_closing = self.get_extra_info = lambda *_: None
+        self.pause_reading = self.resume_reading = self.is_closing
+
+    def close(self) -> None:
+        """Remember that it is closed."""
+        self.calls.append("closed")
+
+
+def joining() -> tuple[Transport, list[bytes | str]]:
+    """Return one, and what the transport under it is told."""
+    told = Told()
+    return Transport(cast("asyncio.Transport", told)), told.calls
+
+
+def test_head_and_body_leave_together() -> None:
+    """Of one answer after the other."""
+    transport, calls = joining()
+    for _ in range(2):
+        transport.write(HEAD)
+        transport.write(b"body")
+    assert calls == [HEAD + b"body"] * 2
+
+
+def test_what_has_no_length_goes_at_once() -> None:
+    """The first piece of a stream may come much later, and a client that asked waits for 100."""
+    transport, calls = joining()
+    transport.write(CONTINUE)
+    transport.write(STREAM)
+    transport.write(b"4\r\nbody\r\n")
+    assert calls == [CONTINUE, STREAM, b"4\r\nbody\r\n"]
+
+
+def test_a_body_that_comes_in_pieces_is_whole() -> None:
+    """Only the first of them waits for nobody."""
+    transport, calls = joining()
+    for piece in (HEAD, b"bo", b"d", b"y"):
+        transport.write(piece)
+    assert calls == [HEAD + b"bo", b"d", b"y"]
+
+
+def test_a_head_alone_leaves_at_the_end_of_its_answer() -> None:
+    """As of HEAD; and what is flushed once is not written again."""
+    transport, calls = joining()
+    transport.write(HEAD)
+    assert calls == []
+    transport.flush()
+    transport.flush()
+    assert calls == [HEAD]
+
+
+def test_what_waits_leaves_before_it_is_closed() -> None:
+    """An error between head and body closes the connection."""
+    transport, calls = joining()
+    transport.write(HEAD)
+    transport.close()
+    assert calls == [HEAD, "closed"]
+
+
+async def test_every_kind_of_answer_arrives_whole() -> None:
+    """Over a connection that is kept: with a body, to HEAD, streamed, with 100 before it."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        length = [] if scope["path"] == "/streamed" else [(b"content-length", b"4")]
+        head: Any = {"type": "http.response.start", "status": 200, "headers": length}
+        await send(head)
+        await send({"type": "http.response.body", "body": b"body", "more_body": False})
+
+    port = free_port()
+    served = uvicorn.Server(config(app, LOOPBACK, port, lifespan="off"))
+    task = asyncio.create_task(served.serve())
+    while not served.started:  # noqa: ASYNC110 - uvicorn says it in no other way
+        await asyncio.sleep(0.01)
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=5) as client:
+        for _ in range(2):
+            assert (await client.get("/")).text == "body"
+            assert (await client.head("/")).headers["content-length"] == "4"
+            assert (await client.get("/streamed")).text == "body"
+            asked = await client.post("/", content=b"x", headers={"Expect": "100-continue"})
+            assert asked.text == "body"
+    served.should_exit = True
+    await task
