@@ -3,17 +3,12 @@
 Only the deciding is left out: the accounts may go below zero, so every transfer is accepted. The
 events go through the log's own append; the accounts' counters are stored at the end, though the
 head says from the first on that they are.
-
-    python -m benchmarks.loads.long_log DATABASE_URL TRANSFERS
 """
 
 import random
-import sys
-import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
-
-import uvloop
 
 from command_side import store
 from command_side.accounts import Account, evolve
@@ -25,16 +20,19 @@ from events import log
 from events import schema as schemas
 from events.vocabulary import FIRST_VERSION, Event, Posting, TransferPosted, transaction_id
 from runtime import database
-from runtime.loop import collect_garbage_rarely
 
 LEDGER = "long"
 ACCOUNTS = 10_000
 PAGE_EVENTS = 5_000
+GROWN_BY = 500_000
 FINGERPRINT = "0" * 32
 
 
-async def write(url: str, transfers: int) -> int:
-    """Append `transfers` transfers between 10,000 accounts and `world`; return the position."""
+async def written(url: str, transfers: int) -> AsyncIterator[int]:
+    """Append `transfers` transfers between 10,000 accounts and `world`.
+
+    Yields the last position after every half a million, for whoever reads along, and at the end.
+    """
     connection = await database.connect(url, ROLE)
     try:
         accounts = await _opened(connection)
@@ -43,11 +41,13 @@ async def write(url: str, transfers: int) -> int:
         for first in range(0, transfers, PAGE_EVENTS):
             numbers = range(first, min(first + PAGE_EVENTS, transfers))
             await _append(connection, accounts, [(n, chosen.randrange(ACCOUNTS)) for n in numbers])
+            if numbers.stop % GROWN_BY == 0:
+                yield 2 * ACCOUNTS + 1 + numbers.stop
         async with connection.transaction():
             head = await log.lock_head(connection)
             changes = store.changes(before, State(accounts))
             await store.put(connection, changes, list(changes.moved.values()), head.position)
-        return head.position
+        yield head.position
     finally:
         await connection.close()
 
@@ -97,16 +97,3 @@ async def _append(
 
 def _posting(account: int) -> Posting:
     return Posting("world", f"account-{account}", "1234", "USD")
-
-
-def main() -> None:
-    """Write one from the command line; print its last position and the seconds that it took."""
-    url, transfers = sys.argv[1:]
-    collect_garbage_rarely()
-    started = time.perf_counter()
-    position = uvloop.run(write(url, int(transfers)))
-    print(position, f"{time.perf_counter() - started:.1f}")
-
-
-if __name__ == "__main__":
-    main()

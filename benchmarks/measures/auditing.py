@@ -90,7 +90,8 @@ Did = tuple[int, float]
 
 
 async def _write(url: str, events: int, _folder: Path) -> Did:
-    return await long_log.write(url, events), 0.0
+    *_, position = [position async for position in long_log.written(url, events)]
+    return position, 0.0
 
 
 async def _append(url: str, first: int, _folder: Path) -> Did:

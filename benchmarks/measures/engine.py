@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks import children, service
 from benchmarks.latency import Latency
-from benchmarks.loads.long_log import write
+from benchmarks.loads.long_log import written
 from benchmarks.result import Point, Row, Sizes, Sweep
 from benchmarks.service import Bench
 from events import log
@@ -29,10 +29,10 @@ async def by_length(bench: Bench, sizes: Sizes) -> Sweep:
     """Return the rate with an empty log, and with long ones.
 
     Transfers a second, from the first append to the last one projected; the latencies are those of
-    a batch, from handing it over to its commit. All accounts are open, everything is projected, and
-    a checkpoint is made, before a clock starts. What is pressed is of the long log's own ledger.
-    Since shared machines drift, an empty log and a long one are pressed in turn; a point is the
-    mean of its rates.
+    a batch, from handing it over to its commit. All accounts are open, and everything is projected,
+    vacuumed and checkpointed, before a clock starts. What is pressed is of the long log's own
+    ledger. Since shared machines drift, an empty log and a long one are pressed in turn; a point is
+    the mean of its rates.
     """
     empty, longer = [], []
     for length in sizes.log_transfers:
@@ -87,12 +87,15 @@ async def _empty(bench: Bench, transfers: int) -> Point:
 
 
 async def _written(bench: Bench, database_name: str, length: int) -> str:
-    """Return the URL of a database with open accounts and that many transfers, projected."""
+    """Return the URL of a database with open accounts and that many transfers, projected.
+
+    It is projected as it grows, as a ledger's is: what either needs of it again is in memory then.
+    """
     url = await service.create_database(bench, database_name)
     await migrate(url)
-    await write(url, length)
-    await _project_all(url)
-    await service.execute(url, "CHECKPOINT")
+    async for position in written(url, length):
+        await _project(url, position)
+    await service.execute(url, "VACUUM ANALYZE", "CHECKPOINT")
     return url
 
 
@@ -123,10 +126,9 @@ async def _head(url: str) -> int:
     return head.position
 
 
-async def _project_all(url: str) -> None:
-    """Let the projector come to the end of the log."""
-    head = await _head(url)
-    async with children.ready(LOAD, "project", url, str(head)) as projecting:
+async def _project(url: str, until: int) -> None:
+    """Let the projector come as far as `until`."""
+    async with children.ready(LOAD, "project", url, str(until)) as projecting:
         assert projecting.stdin is not None
         projecting.stdin.write(b"go\n")
         code = await projecting.wait()
