@@ -220,7 +220,7 @@ class _Decided:
     def _keyed(self, command: Keyed) -> Outcome:
         existing = self.known.get(command.transaction_id)
         if existing is not None:
-            return _replayed(existing, command)
+            return replayed(existing, command)
         decision = decide(command, self.state, self.schema, self.recorded_at)
         if isinstance(decision, Rejection):
             decision = [refused(command, decision, self.recorded_at)]
@@ -319,7 +319,7 @@ def _streams(commands: Sequence[Single]) -> list[UUID]:
     return list(own | store.about(commands))
 
 
-def _replayed(existing: Recorded, command: Keyed) -> Outcome:
+def replayed(existing: Recorded, command: Keyed) -> Outcome:
     """Return the first outcome again, rebuilt from its event, if this is the same command."""
     assert isinstance(existing.event, TransactionEvent)
     if existing.event.fingerprint != command.fingerprint:

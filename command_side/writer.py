@@ -2,7 +2,7 @@
 
     submit ─▶ line ─▶ claim (Valkey) ─▶ append_batch (PostgreSQL) ─▶ answer each waiter
       │        │         ▲                                              │
-     503      503        └──────── results of the batch before ◀────────┘
+     503      503        └────── what the batch before has done ◀───────┘
      full   too late
 
 While one batch is being committed the next one gathers, so under load batches grow and the cost of
@@ -18,15 +18,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from command_side.batch import Done, Outcome, append_batch
+from command_side.batch import Done, Outcome, append_batch, replayed
 from command_side.commands import Command, Keyed
 from command_side.idempotency import Claim, Idempotency
 from command_side.line import Line, Shed, Waiting
 from command_side.pace import Pace
 from command_side.working_set import WorkingSet
 from events.codec import UnreadableEventError
+from events.log import find
 from events.schema import Schema
-from events.vocabulary import Recorded
 from runtime import database
 from runtime.problems import Conflict, Problem, Unavailable
 from runtime.settings import Settings
@@ -77,7 +77,7 @@ class Writer:
         self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
         self._connection: database.Connection | None = None
         self._working = WorkingSet()
-        self._done: list[tuple[Keyed, Recorded]] = []
+        self._done: list[Keyed] = []
 
     def check_room(self, ledger: str) -> None:
         """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
@@ -185,7 +185,7 @@ class Writer:
         return Unavailable("too_many_waiting", f"{NO_ROOM[shed]} {again}", headers=headers)
 
     async def _claim(self, batch: list[Waiting]) -> list[Waiting]:
-        """Answer what Valkey already knows; return what is ours to decide."""
+        """Answer what is done or running, as Valkey says; return what is ours to decide."""
         commands = [waiting.claimed for waiting in batch if waiting.claimed is not None]
         done, self._done = self._done, []
         if not commands and not done:
@@ -196,7 +196,7 @@ class Writer:
             # A bug, by definition; claims only make duplicates fast, so nobody need suffer from it.
             log.exception("%d commands could not be claimed", len(commands))
             return batch
-        ours = []
+        ours, again = [], []
         for waiting in batch:
             match Claim.OURS if waiting.claimed is None else next(claims):
                 case Claim.OURS:
@@ -204,9 +204,25 @@ class Writer:
                 case Claim.RUNNING_ELSEWHERE:
                     running = "The same key is being decided right now."
                     _answer(waiting, [Conflict("still_running", running)])
-                case Done() as known:
-                    _answer(waiting, [known])
-        return ours
+                case Claim.DONE:
+                    again.append(waiting)
+        return ours + await self._answer_again(again) if again else ours
+
+    async def _answer_again(self, batch: list[Waiting]) -> list[Waiting]:
+        """Answer from the log what is done; return what it does not know, and has to decide."""
+        commands = [waiting.claimed for waiting in batch if waiting.claimed is not None]
+        try:
+            found = await find(await self._connected(), [c.transaction_id for c in commands])
+        except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
+            return batch
+        unknown = []
+        for waiting, command in zip(batch, commands, strict=True):
+            existing = found.get(command.transaction_id)
+            if existing is None:
+                unknown.append(waiting)
+            else:
+                _answer(waiting, [replayed(existing, command)])
+        return unknown
 
     async def _append(self, batch: list[Waiting]) -> None:
         try:
@@ -248,7 +264,7 @@ class Writer:
         """Answer, and keep for Valkey what it was asked about."""
         command, first = waiting.claimed, outcomes[0]
         if command is not None and isinstance(first, Done) and first.recorded is not None:
-            self._done.append((command, first.recorded))
+            self._done.append(command)
         _answer(waiting, outcomes)
 
     async def _attempt(self, commands: list[Command]) -> list[Outcome]:

@@ -184,24 +184,40 @@ async def test_what_valkey_holds_wrongly_is_decided_by_the_log(
     assert await _effects(database_url) == {"garbage": 1, "other-result": 1}
 
 
-async def test_a_result_in_valkey_that_cannot_be_read_spares_its_batch(
+async def test_what_is_done_for_valkey_but_not_in_the_log_is_decided(
     database_url: str, cache_url: str
 ) -> None:
-    """A newer process's result is nothing that this one knows; the log decides."""
+    """As after the database was restored to an earlier time; and it spares its batch."""
     command = given.transfer("from-the-future")
-    kept = (command.fingerprint, "", 1, "transfer.from.the.future", b"{}")
     async with given.writing(given.settings(database_url, cache_url)) as writer:
         cache = Cache(cache_url)
-        value = msgspec.msgpack.encode(kept)
+        value = msgspec.msgpack.encode((command.fingerprint, ""))
         await cache.exchange([], 1, [(_cache_key(command), value)], 60_000)
         outcomes = await asyncio.gather(
-            writer.submit(given.transfer("bystander")),
-            writer.submit(command),
-            return_exceptions=True,
+            writer.submit(given.transfer("bystander")), writer.submit(command)
         )
         await cache.close()
-    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert not any(outcome.replayed for outcome in outcomes)
     assert await _effects(database_url) == {"bystander": 1, "from-the-future": 1}
+
+
+async def test_what_is_done_for_valkey_is_answered_without_being_decided_again(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look into the log for all of them, and their batch has none of them."""
+    settings = given.settings(database_url, cache_url)
+    commands = [given.transfer(f"k{n}") for n in range(5)]
+    async with given.writing(settings) as one, given.writing(settings) as two:
+        first = [await one.submit(command) for command in commands]
+        sizes = _batch_sizes(monkeypatch)
+        *again, new = await asyncio.gather(
+            *(two.submit(command) for command in [*commands, given.transfer("new")])
+        )
+        await asyncio.gather(*(two.submit(command) for command in commands))
+    assert sizes == [1]
+    assert [(o.position, o.recorded) for o in again] == [(o.position, o.recorded) for o in first]
+    assert all(outcome.replayed for outcome in again)
+    assert not new.replayed
 
 
 async def test_terminated_backends_lose_and_double_nothing(

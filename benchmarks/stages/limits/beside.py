@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from unittest import mock
 
 import msgspec
@@ -14,7 +13,7 @@ from command_side.idempotency import Claim, Idempotency
 from command_side.relay import MESSAGE_GROUP
 from daybook import servers
 from events.envelope import Envelope
-from events.vocabulary import FIRST_VERSION, Posting, Recorded, TransferPosted
+from events.vocabulary import Posting
 from runtime import queue as queues
 from runtime.cache import Cache
 
@@ -29,32 +28,23 @@ async def claiming(bench: Bench, count: int, at_once: int) -> Spent:
     cache = Cache(bench.service.cache_url)
     idempotency = Idempotency(cache, LEASE_S, RESULT_TTL_S)
     rounds = [
-        [_done(f"limit-{at_once}-{number}") for number in range(first, first + at_once)]
+        [_transfer(f"limit-{at_once}-{number}") for number in range(first, first + at_once)]
         for first in range(0, count, at_once)
     ]
-    before: Sequence[tuple[Transfer, Recorded]] = ()
+    before: Sequence[Transfer] = ()
     try:
         with spending(spent, pid):
-            for done in rounds:
-                claims = await idempotency.claim([command for command, _ in done], before)
-                assert set(claims) == {Claim.OURS}
-                before = done
+            for commands in rounds:
+                assert set(await idempotency.claim(commands, before)) == {Claim.OURS}
+                before = commands
     finally:
         await cache.close()
     return spent
 
 
-def _done(key: str) -> tuple[Transfer, Recorded]:
+def _transfer(key: str) -> Transfer:
     posting = Posting("external:1", "account-1", "1234", "USD")
-    command = Transfer(ledger="stages", key=key, postings=(posting,))
-    event = TransferPosted(
-        ledger=command.ledger,
-        key=key,
-        fingerprint=command.fingerprint,
-        postings=command.postings,
-        recorded_at=datetime.now(UTC),
-    )
-    return command, Recorded(1, command.transaction_id, FIRST_VERSION, event)
+    return Transfer(ledger="stages", key=key, postings=(posting,))
 
 
 class Queueing(msgspec.Struct, frozen=True):
