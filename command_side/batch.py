@@ -1,7 +1,7 @@
 """One transaction of the log: many commands in, one outcome each.
 
 A process that was the last to append knows the head, and most accounts as of it. It decides without
-asking, and one statement does the rest:
+asking (`foresee`), and one statement does the rest:
 
     1   insert events       if the head is still there; it is locked and moved, and relays are woken
 
@@ -33,7 +33,7 @@ import asyncpg
 import msgspec
 
 from command_side import store
-from command_side.accounts import Account
+from command_side.accounts import Account, AccountKey
 from command_side.commands import (
     AccountCommand,
     Atomic,
@@ -97,15 +97,19 @@ async def append_batch(
     schema: Schema,
     now: datetime,
     working: WorkingSet | None = None,
+    foreseen: "Foreseen | None" = None,
 ) -> list[Outcome]:
     """Decide `commands` in order and append what they cause, in one transaction.
 
-    Without a working set, which is one process's, nothing is stored late.
+    Without a working set, which is one process's, nothing is stored late. What was `foreseen` of
+    these very commands is not decided again.
     """
     working = working or WorkingSet(late_events_max=0)
-    outcomes = await _in_one_statement(connection, commands, schema, now, working)
-    if outcomes is not None:
-        return outcomes
+    foreseen = foreseen or foresee(commands, schema, now, working)
+    if foreseen is not None and foreseen.working is working:
+        outcomes = await _in_one_statement(connection, foreseen)
+        if outcomes is not None:
+            return outcomes
     async with connection.transaction():
         head = await log.lock_head(connection)
         await working.catch_up(connection, head)
@@ -122,14 +126,19 @@ async def append_batch(
     return decided.outcomes
 
 
-async def _in_one_statement(
-    connection: Executor,
-    commands: Sequence[Command],
-    schema: Schema,
-    now: datetime,
-    working: WorkingSet,
-) -> list[Outcome] | None:
-    """Decide on what is remembered, and append if that was the head; None if it takes more.
+class Foreseen(msgspec.Struct, frozen=True):
+    """What becomes of commands if nobody else has moved the head, and no key was used before."""
+
+    working: WorkingSet
+    head: log.Head
+    decided: "_Decided"
+    moved: dict[AccountKey, Account]
+
+
+def foresee(
+    commands: Sequence[Command], schema: Schema, now: datetime, working: WorkingSet
+) -> Foreseen | None:
+    """Decide on what is remembered, without asking anybody; None if it takes more.
 
     Every key must become an event: only then the log says whether it was used before.
     """
@@ -149,13 +158,19 @@ async def _in_one_statement(
     if more or working.owes(len(changes.moved), decided.position):
         return None
     _check_balanced(changes.accounts, decided.before)
+    return Foreseen(working, head, decided, changes.moved)
+
+
+async def _in_one_statement(connection: Executor, foreseen: Foreseen) -> list[Outcome] | None:
+    """Append what is foreseen; None if it is not as it was foreseen."""
+    working, decided = foreseen.working, foreseen.decided
     try:
-        left = await log.append(connection, head, decided.events, working.stored)
+        left = await log.append(connection, foreseen.head, decided.events, working.stored)
     except asyncpg.UniqueViolationError:
         return None  # Some command was done before: it is to be found, and answered again.
     if left is None:
         return None
-    due = working.take(changes.moved, changes.policies, decided.position)
+    due = working.take(foreseen.moved, {}, decided.position)
     assert not due, "nothing had to be stored"
     working.keep(left)
     return decided.outcomes

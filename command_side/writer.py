@@ -1,15 +1,17 @@
 """Group commit: one writer per process drains the waiting commands, a bounded batch at a time.
 
-    submit ─▶ line ─▶ claim (Valkey) ─▶ append_batch (PostgreSQL) ─▶ answer each waiter
-      │        │         ▲                                              │
+    submit ─▶ line ─┬─▶ claim (Valkey) ─┬─▶ append_batch (PostgreSQL) ─▶ answer each waiter
+      │        │    │    ▲              │                               │
+      │        │    └────│─▶ foresee ───┘                               │
      503      503        └────── what the batch before has done ◀───────┘
      full   too late
 
-While one batch is being committed the next one gathers, so under load batches grow and the cost of
-a command falls. (Claiming the next one meanwhile was tried: it gathers less, and a command costs
-almost twice as much.) A submitter is answered only after COMMIT. A lost connection repeats the
-batch: what was committed after all is found by its key, so nothing happens twice. What is turned
-away is neither claimed nor decided.
+While Valkey is asked the batch is decided on what this process remembers; that counts if all of it
+turns out to be ours. While one batch is being committed the next one gathers, so under load batches
+grow and the cost of a command falls. (Claiming the next one meanwhile was tried: it gathers less,
+and a command costs almost twice as much.) A submitter is answered only after COMMIT. A lost
+connection repeats the batch: what was committed after all is found by its key, so nothing happens
+twice. What is turned away is neither claimed nor decided.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from command_side.batch import Done, Outcome, append_batch, replayed
+from command_side.batch import Done, Foreseen, Outcome, append_batch, foresee, replayed
 from command_side.commands import Command, Keyed
 from command_side.idempotency import Claim, Idempotency
 from command_side.line import Line, Shed, Waiting
@@ -135,23 +137,27 @@ class Writer:
             self._pace.begin(loop.time())
             batch = self._take(loop.time())
             with BATCH_SECONDS.time():
-                ours = await self._claim(batch)
+                ours, foreseen = await self._claim_and_foresee(batch)
                 if ours:
-                    await self._append(ours)
+                    await self._append(ours, foreseen)
             self._pace.end(loop.time(), sum(waiting.weight for waiting in ours))
-            if not self._line:
-                await self._remember()
 
     async def _gather(self) -> None:
-        """Wait until somebody waits.
-
-        As long as a few turns of the event loop bring another one, they are waited for: no timer,
-        and nothing is idle meanwhile. Who was answered just now is back by then: of 64 connections
-        63 are in a batch, and 33 with a single turn.
-        """
+        """Wait until somebody waits. If nobody comes, tell Valkey at once what was done."""
+        await self._turns()
+        if not self._line:
+            await self._remember()
         if not self._line:
             self._some.clear()
             await self._some.wait()
+            await self._turns()
+
+    async def _turns(self) -> None:
+        """As long as a few turns of the event loop bring another one, wait for more.
+
+        No timer, and nothing is idle meanwhile. Who was answered just now is back by then: of 64
+        connections 63 are in a batch, and 33 with a single turn.
+        """
         quiet = 0
         while quiet < QUIET_TURNS and len(self._line) < self._settings.batch_commands_max:
             gathered = len(self._line)
@@ -183,6 +189,23 @@ class Writer:
             what = "The command waited for too long: it was not decided."
             return Unavailable("waited_too_long", f"{what} {again}", headers=headers)
         return Unavailable("too_many_waiting", f"{NO_ROOM[shed]} {again}", headers=headers)
+
+    async def _claim_and_foresee(
+        self, batch: list[Waiting]
+    ) -> tuple[list[Waiting], Foreseen | None]:
+        """Return what is ours to decide; and, if that is all, what was decided meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            claiming = group.create_task(self._claim(batch))
+            await asyncio.sleep(0)  # Valkey is asked before this process is busy.
+            foreseen = self._foresee(batch)
+        ours = claiming.result()
+        return ours, foreseen if ours == batch else None
+
+    def _foresee(self, batch: list[Waiting]) -> Foreseen | None:
+        try:
+            return foresee(_commands(batch), self._schema, self._now(), self._working)
+        except Exception:  # noqa: BLE001 - `_append` meets it again, and lets a command fail alone
+            return None
 
     async def _claim(self, batch: list[Waiting]) -> list[Waiting]:
         """Answer what is done or running, as Valkey says; return what is ours to decide."""
@@ -224,9 +247,9 @@ class Writer:
                 _answer(waiting, [replayed(existing, command)])
         return unknown
 
-    async def _append(self, batch: list[Waiting]) -> None:
+    async def _append(self, batch: list[Waiting], foreseen: Foreseen | None) -> None:
         try:
-            outcomes = await self._attempt([c for waiting in batch for c in waiting.commands])
+            outcomes = await self._attempt(_commands(batch), foreseen)
         except Unavailable as problem:
             for waiting in batch:
                 _answer(waiting, [problem] * len(waiting.commands))
@@ -267,12 +290,14 @@ class Writer:
             self._done.append(command)
         _answer(waiting, outcomes)
 
-    async def _attempt(self, commands: list[Command]) -> list[Outcome]:
+    async def _attempt(
+        self, commands: list[Command], foreseen: Foreseen | None = None
+    ) -> list[Outcome]:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 connection = await self._connected()
                 return await append_batch(
-                    connection, commands, self._schema, self._now(), self._working
+                    connection, commands, self._schema, self._now(), self._working, foreseen
                 )
             except (*database.CONNECTION_ERRORS, Unavailable) as error:
                 await self._disconnect()
@@ -299,6 +324,10 @@ class Writer:
         if self._done:
             done, self._done = self._done, []
             await self._idempotency.claim([], done)
+
+
+def _commands(batch: list[Waiting]) -> list[Command]:
+    return [command for waiting in batch for command in waiting.commands]
 
 
 def _answer(waiting: Waiting, outcomes: list[Outcome] | Exception) -> None:

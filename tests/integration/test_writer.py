@@ -5,7 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ import pytest
 
 from command_side import batch as batches
 from command_side import writer as writers
-from command_side.batch import Done, Outcome
+from command_side.batch import Done, Foreseen, Outcome
 from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
 from command_side.decide import Decidable, decide
 from command_side.idempotency import PREFIX, Claim, Idempotency
@@ -168,6 +168,31 @@ async def test_a_key_running_elsewhere_conflicts_until_the_dead_process_s_lease_
     assert await _effects(database_url) == {"claimed": 1, "free": 1}
 
 
+async def test_what_is_foreseen_counts_only_if_all_of_it_is_ours(
+    database_url: str, cache_url: str
+) -> None:
+    """A process that remembers decides while Valkey is asked, and again if that says otherwise."""
+    settings = given.settings(database_url, cache_url)
+    running = [given.transfer(f"running{n}", amount=1_000) for n in range(3)]
+    ours = [given.transfer(f"ours{n}", amount=1 + n) for n in range(3)]
+    dead = Cache(cache_url)
+    async with given.writing(settings) as writer:
+        for key in ("first", "second"):  # From the third on it knows that it is alone.
+            await writer.submit(given.transfer(key))
+        await Idempotency(dead, 60, 60).claim(running, [])
+        outcomes = await asyncio.gather(
+            *(writer.submit(c) for pair in zip(running, ours, strict=True) for c in pair),
+            return_exceptions=True,
+        )
+        await dead.close()
+    refused, accepted = outcomes[::2], outcomes[1::2]
+    assert all(isinstance(outcome, Conflict) for outcome in refused), refused
+    assert [_key(cast("Done", outcome)) for outcome in accepted] == [c.key for c in ours]
+    assert await _effects(database_url) == dict.fromkeys(
+        ["first", "second", *(command.key for command in ours)], 1
+    )
+
+
 async def test_what_valkey_holds_wrongly_is_decided_by_the_log(
     database_url: str, cache_url: str
 ) -> None:
@@ -194,10 +219,11 @@ async def test_what_is_done_for_valkey_but_not_in_the_log_is_decided(
         value = msgspec.msgpack.encode((command.fingerprint, ""))
         await cache.exchange([], 1, [(_cache_key(command), value)], 60_000)
         outcomes = await asyncio.gather(
-            writer.submit(given.transfer("bystander")), writer.submit(command)
+            writer.submit(command), writer.submit(given.transfer("bystander"))
         )
         await cache.close()
     assert not any(outcome.replayed for outcome in outcomes)
+    assert [_key(outcome) for outcome in outcomes] == ["from-the-future", "bystander"]
     assert await _effects(database_url) == {"bystander": 1, "from-the-future": 1}
 
 
@@ -481,10 +507,13 @@ async def test_recorded_times_never_go_backwards_though_the_clock_does(
     database_url: str, cache_url: str
 ) -> None:
     """A clock set back repeats the last recorded time until it is passed again."""
-    clock = iter([given.START + timedelta(seconds=s) for s in (10, 3, -500, 11)])
+    clock = [given.START]
+    answers = []
     settings = given.settings(database_url, cache_url)
-    async with given.writing(settings, lambda: next(clock)) as writer:
-        answers = [await writer.submit(given.transfer(f"k{n}")) for n in range(4)]
+    async with given.writing(settings, lambda: clock[0]) as writer:
+        for second in (10, 3, -500, 11):
+            clock[0] = given.START + timedelta(seconds=second)
+            answers.append(await writer.submit(given.transfer(f"k{second}")))
     seconds = [
         (answer.recorded.event.recorded_at - given.START).total_seconds()
         for answer in answers
@@ -503,9 +532,10 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         schema: Schema,
         now: datetime,
         working: WorkingSet,
+        foreseen: Foreseen | None,
     ) -> list[Outcome]:
         sizes.append(len(commands))
-        return await original(connection, commands, schema, now, working)
+        return await original(connection, commands, schema, now, working, foreseen)
 
     monkeypatch.setattr(writers, "append_batch", counted)
     return sizes
