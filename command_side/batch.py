@@ -147,15 +147,14 @@ def foresee(
     if head is None or not each or store.about(each) or store.dating(each):
         return None
     accounts = working.recall({key for command in each for key in accounts_of(command)})
-    if accounts is None:
+    if accounts is None or working.owes(len(accounts), head.position + len(each)):
         return None
     decided = _Decided(State(accounts), {}, head.position, schema, head.at(now))
     decided.take(commands)
     if len(decided.known) < len(each):
         return None
     changes = store.changes(decided.before, decided.state)
-    more = changes.policies or changes.standings or changes.books
-    if more or working.owes(len(changes.moved), decided.position):
+    if changes.policies or changes.standings or changes.books:
         return None
     _check_balanced(changes.accounts, decided.before)
     return Foreseen(working, head, decided, changes.moved)
