@@ -43,7 +43,7 @@ async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
         )
         cache = Cache(settings.cache_url)
         stack.push_async_callback(cache.close)
-        idempotency = Idempotency(cache, settings.claim_lease_s, settings.result_ttl_s)
+        idempotency = Idempotency(cache, settings.result_ttl_s)
         writer = await stack.enter_async_context(Writer(settings, schema, idempotency).running())
         sweeper = Sweeper(pool, writer, settings.sweep_interval_s)
         await stack.enter_async_context(sweeper.running())

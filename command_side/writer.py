@@ -1,15 +1,14 @@
 """Group commit: one writer per process drains the waiting commands, a bounded batch at a time.
 
     submit ─▶ line ─┬─▶ claim (Valkey) ─┬─▶ append_batch (PostgreSQL) ─▶ answer each waiter
-      │        │    │    ▲              │                               │
-      │        │    └────│─▶ foresee ───┘                               │
-     503      503        └────── what the batch before has done ◀───────┘
+      │        │    └─▶ foresee ────────┘
+     503      503
      full   too late
 
-While Valkey is asked the batch is decided on what this process remembers; that counts if all of it
-turns out to be ours. While one batch is being committed the next one gathers, so under load batches
-grow and the cost of a command falls. (Claiming the next one meanwhile was tried: it gathers less,
-and a command costs almost twice as much.) A submitter is answered only after COMMIT. A lost
+While Valkey is asked the batch is decided on what this process remembers; that counts if nothing of
+it turns out to be done. While one batch is being committed the next one gathers, so under load
+batches grow and the cost of a command falls. (Claiming the next one meanwhile was tried: it gathers
+less, and a command costs almost twice as much.) A submitter is answered only after COMMIT. A lost
 connection repeats the batch: what was committed after all is found by its key, so nothing happens
 twice. What is turned away is neither claimed nor decided.
 """
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 
 from command_side.batch import Done, Foreseen, Outcome, append_batch, foresee, replayed
 from command_side.commands import Command, Keyed
-from command_side.idempotency import Claim, Idempotency
+from command_side.idempotency import Idempotency
 from command_side.line import Line, Shed, Waiting
 from command_side.pace import Pace
 from command_side.working_set import WorkingSet
@@ -30,7 +29,7 @@ from events.codec import UnreadableEventError
 from events.log import find
 from events.schema import Schema
 from runtime import database
-from runtime.problems import Conflict, Problem, Unavailable
+from runtime.problems import Problem, Unavailable
 from runtime.settings import Settings
 from runtime.telemetry import (
     BATCH_COMMANDS,
@@ -79,7 +78,6 @@ class Writer:
         self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
         self._connection: database.Connection | None = None
         self._working = WorkingSet()
-        self._done: list[Keyed] = []
 
     def check_room(self, ledger: str) -> None:
         """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
@@ -137,16 +135,14 @@ class Writer:
             self._pace.begin(loop.time())
             batch = self._take(loop.time())
             with BATCH_SECONDS.time():
-                ours, foreseen = await self._claim_and_foresee(batch)
-                if ours:
-                    await self._append(ours, foreseen)
-            self._pace.end(loop.time(), sum(waiting.weight for waiting in ours))
+                new, foreseen = await self._claim_and_foresee(batch)
+                if new:
+                    await self._append(new, foreseen)
+            self._pace.end(loop.time(), sum(waiting.weight for waiting in new))
 
     async def _gather(self) -> None:
-        """Wait until somebody waits. If nobody comes, tell Valkey at once what was done."""
+        """Wait until somebody waits, and for who comes with them."""
         await self._turns()
-        if not self._line:
-            await self._remember()
         if not self._line:
             self._some.clear()
             await self._some.wait()
@@ -193,13 +189,13 @@ class Writer:
     async def _claim_and_foresee(
         self, batch: list[Waiting]
     ) -> tuple[list[Waiting], Foreseen | None]:
-        """Return what is ours to decide; and, if that is all, what was decided meanwhile."""
+        """Return what is to be decided; and, if that is all, what was decided meanwhile."""
         async with asyncio.TaskGroup() as group:
             claiming = group.create_task(self._claim(batch))
             await asyncio.sleep(0)  # Valkey is asked before this process is busy.
             foreseen = self._foresee(batch)
-        ours = claiming.result()
-        return ours, foreseen if ours == batch else None
+        new = claiming.result()
+        return new, foreseen if new == batch else None
 
     def _foresee(self, batch: list[Waiting]) -> Foreseen | None:
         try:
@@ -208,44 +204,33 @@ class Writer:
             return None
 
     async def _claim(self, batch: list[Waiting]) -> list[Waiting]:
-        """Answer what is done or running, as Valkey says; return what is ours to decide."""
-        commands = [waiting.claimed for waiting in batch if waiting.claimed is not None]
-        done, self._done = self._done, []
-        if not commands and not done:
+        """Answer what is done, as the log says of what Valkey has seen; return the others."""
+        commands = [claimed for waiting in batch if (claimed := waiting.claimed) is not None]
+        if not commands:
             return batch
         try:
-            claims = iter(await self._idempotency.claim(commands, done))
+            before = await self._idempotency.claim(commands)
         except Exception:
             # A bug, by definition; claims only make duplicates fast, so nobody need suffer from it.
             log.exception("%d commands could not be claimed", len(commands))
             return batch
-        ours, again = [], []
-        for waiting in batch:
-            match Claim.OURS if waiting.claimed is None else next(claims):
-                case Claim.OURS:
-                    ours.append(waiting)
-                case Claim.RUNNING_ELSEWHERE:
-                    running = "The same key is being decided right now."
-                    _answer(waiting, [Conflict("still_running", running)])
-                case Claim.DONE:
-                    again.append(waiting)
-        return ours + await self._answer_again(again) if again else ours
+        return await self._answer_again(batch, before) if before else batch
 
-    async def _answer_again(self, batch: list[Waiting]) -> list[Waiting]:
-        """Answer from the log what is done; return what it does not know, and has to decide."""
-        commands = [waiting.claimed for waiting in batch if waiting.claimed is not None]
+    async def _answer_again(self, batch: list[Waiting], before: Sequence[Keyed]) -> list[Waiting]:
+        """Answer from the log what is there of those claimed before; return what is not."""
         try:
-            found = await find(await self._connected(), [c.transaction_id for c in commands])
+            found = await find(await self._connected(), [c.transaction_id for c in before])
         except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
             return batch
-        unknown = []
-        for waiting, command in zip(batch, commands, strict=True):
-            existing = found.get(command.transaction_id)
-            if existing is None:
-                unknown.append(waiting)
+        new = []
+        for waiting in batch:
+            command = waiting.claimed
+            existing = None if command is None else found.get(command.transaction_id)
+            if command is None or existing is None:
+                new.append(waiting)
             else:
                 _answer(waiting, [replayed(existing, command)])
-        return unknown
+        return new
 
     async def _append(self, batch: list[Waiting], foreseen: Foreseen | None) -> None:
         try:
@@ -267,7 +252,7 @@ class Writer:
             return
         each = iter(outcomes)
         for waiting in batch:
-            self._settle(waiting, [next(each) for _ in waiting.commands])
+            _answer(waiting, [next(each) for _ in waiting.commands])
 
     async def _append_singly(self, waiting: Waiting) -> None:
         outcomes: list[Outcome] = []
@@ -281,13 +266,6 @@ class Writer:
             log.exception("a command failed")
             _answer(waiting, error)
             return
-        self._settle(waiting, outcomes)
-
-    def _settle(self, waiting: Waiting, outcomes: list[Outcome]) -> None:
-        """Answer, and keep for Valkey what it was asked about."""
-        command, first = waiting.claimed, outcomes[0]
-        if command is not None and isinstance(first, Done) and first.recorded is not None:
-            self._done.append(command)
         _answer(waiting, outcomes)
 
     async def _attempt(
@@ -318,12 +296,6 @@ class Writer:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-    async def _remember(self) -> None:
-        """Nobody waits: tell Valkey what was done, on its own."""
-        if self._done:
-            done, self._done = self._done, []
-            await self._idempotency.claim([], done)
 
 
 def _commands(batch: list[Waiting]) -> list[Command]:

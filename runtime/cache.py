@@ -21,16 +21,14 @@ SCAN_PAGE = 1_000
 KEYS_COUNTED_MAX = 100_000
 _SERIALIZER = HiredisRespSerializer()
 
-EXCHANGE = """
-local values = tonumber(ARGV[1])
-for i = 1, values do
-    redis.call('SET', KEYS[i], ARGV[3 + i], 'PX', ARGV[2])
+CLAIM = """
+local before = {}
+for i = 1, #KEYS do
+    if not redis.call('SET', KEYS[i], '', 'NX', 'PX', ARGV[1]) then
+        before[#before + 1] = i - 1
+    end
 end
-local found = {}
-for i = values + 1, #KEYS do
-    found[i - values] = redis.call('SET', KEYS[i], ARGV[3 + i], 'NX', 'GET', 'PX', ARGV[3])
-end
-return found
+return before
 """
 
 
@@ -60,7 +58,7 @@ class Cache:
             socket_timeout=None,
             socket_connect_timeout=TIMEOUT_S,
         )
-        self._exchange = self._client.register_script(EXCHANGE)
+        self._claim = self._client.register_script(CLAIM)
         self._alone_until = 0.0
 
     async def close(self) -> None:
@@ -71,23 +69,14 @@ class Cache:
         """Raise Unavailable unless the server answers."""
         await self._bounded(self._client.ping())
 
-    async def exchange(
-        self,
-        claims: Sequence[tuple[str, bytes]],
-        claim_ms: int,
-        values: Sequence[tuple[str, bytes]],
-        value_ms: int,
-    ) -> list[bytes | None]:
-        """Set `values`, then `claims` where nothing stands; return what stood under each claim.
+    async def claim(self, keys: Sequence[str], remembered_ms: int) -> list[int]:
+        """Claim `keys` for so long; return the indices of those that were claimed before.
 
         One round trip and one command: packing a command for each key costs the client more than
         everything else together. Raises Unavailable.
         """
-        keys = [key for key, _ in values] + [key for key, _ in claims]
-        contents = [value for _, value in values] + [value for _, value in claims]
-        call = self._exchange(keys, [len(values), value_ms, claim_ms, *contents])
-        found: list[bytes | None] = await self._bounded(call)
-        return found
+        before: list[int] = await self._bounded(self._claim(keys, [remembered_ms]))
+        return before
 
     async def stats(self, prefix: str) -> dict[str, Any]:
         """Return the number of keys under `prefix` (counted up to a bound) and the memory used."""

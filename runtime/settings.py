@@ -41,7 +41,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_connections_max: Count = 8
     streams_max: Count = 200
     tenant_streams_max: Count = 20
-    claim_lease_s: Count = 5
     result_ttl_s: Count = 86_400
     envelope_bytes_max: Count = 240_000
     envelope_events_max: Count = 1_000

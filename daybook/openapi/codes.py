@@ -32,7 +32,7 @@ AMOUNT = _codes(
 METADATA = _codes("metadata_too_large", "metadata_reserved", "control_character")
 ATTACHED = METADATA | _codes("description_too_long", "reference_invalid", "metadata_required")
 WRITER = _codes("too_many_waiting", "waited_too_long", "stopping")
-KEYED_WRITER = WRITER | _codes("still_running", "idempotency_key_reused", "prefer_invalid")
+KEYED_WRITER = WRITER | _codes("idempotency_key_reused", "prefer_invalid")
 REHEARSED = _codes("dry_run_invalid")
 
 _MISREAD_MOVEMENT = (
@@ -262,7 +262,7 @@ _STATUS = {
         "not_found",
     ),
     405: _codes("method_not_allowed"),
-    409: _codes("still_running", "plan_stale", "match_rejected", "match_accepted"),
+    409: _codes("plan_stale", "match_rejected", "match_accepted"),
     413: _codes("body_too_large", "batch_too_large", "statement_too_long"),
     422: _codes("idempotency_key_reused", "log_unsound", "repair_too_large"),
     500: _codes("internal_error"),

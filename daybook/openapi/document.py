@@ -198,7 +198,7 @@ def _headers_of(operation: Operation, status: int) -> list[str]:
     match status:
         case 401:
             names.append("WWW-Authenticate")
-        case 409 | 503 if operation.scope:
+        case 503 if operation.scope:
             names.append("Retry-After")
     return names
 

@@ -36,7 +36,7 @@ LOAD_BEFORE_S, LOAD_AFTER_S = 0.6, 0.6
 ATTEMPTS_MAX = 400
 PAUSE_S = 0.1
 FINAL = {200, 202, 422}
-AGAIN = {409, 503}
+AGAIN = 503
 
 
 class Load:
@@ -75,7 +75,7 @@ class Load:
             if answer.status_code in FINAL:
                 self.answers[key] = answer
                 return
-            if answer.status_code not in AGAIN:
+            if answer.status_code != AGAIN:
                 self.surprises.append(f"{answer.status_code} {answer.text}")
             self.disturbed += 1
             await asyncio.sleep(PAUSE_S)

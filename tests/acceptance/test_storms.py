@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -37,7 +36,6 @@ pytestmark = pytest.mark.xdist_group("mortal")
 
 SUBMITTERS = 64
 WRITERS, WRITES = 16, 25
-RETRY_S_MAX = 30.0
 TAIL_PAGE = 64
 FLUSH_EVERY_S = 0.003
 
@@ -67,19 +65,6 @@ async def twins(mortal: Service, urls: tuple[str, str]) -> AsyncIterator[tuple[L
         yield one, Ledger(one.name, one.token, http)
 
 
-async def insisting(ledger: Ledger, key: str, **fields: Any) -> httpx.Response:  # noqa: ANN401
-    """Submit, and again for as long as somebody else is at it; return the real answer."""
-    deadline_s = time.monotonic() + RETRY_S_MAX
-    while True:
-        answer = await ledger.submit(key, **fields)
-        if answer.status_code != 409:
-            return answer
-        problem(answer, 409, "still_running")
-        wait_s = int(answer.headers["Retry-After"])
-        assert time.monotonic() < deadline_s, "still running, for ever"
-        await asyncio.sleep(wait_s)
-
-
 async def storm(
     twins: tuple[Ledger, Ledger],
     keys: Sequence[str],
@@ -87,11 +72,7 @@ async def storm(
 ) -> dict[str, list[httpx.Response]]:
     """Submit each key 64 times at once, every other time through the other process."""
     answers = await asyncio.gather(
-        *(
-            insisting(twins[number % 2], key, **fields)
-            for key in keys
-            for number in range(SUBMITTERS)
-        )
+        *(twins[number % 2].submit(key, **fields) for key in keys for number in range(SUBMITTERS))
     )
     return {
         key: answers[place * SUBMITTERS : (place + 1) * SUBMITTERS]
@@ -197,7 +178,7 @@ async def test_one_key_for_two_commands_lets_one_win(
     key = new_key()
     answers = await asyncio.gather(
         *(
-            insisting(twins[number % 2], key, amount=b"1" if number % 2 else b"2")
+            twins[number % 2].submit(key, amount=b"1" if number % 2 else b"2")
             for number in range(SUBMITTERS)
         )
     )
@@ -217,7 +198,7 @@ async def test_the_last_money_is_spent_once(
     await twins[0].fund("purse", "10.00")
     answers = await asyncio.gather(
         *(
-            insisting(twins[number % 2], new_key(), source="purse", amount=b"1.00")
+            twins[number % 2].submit(new_key(), source="purse", amount=b"1.00")
             for number in range(SUBMITTERS)
         )
     )
@@ -255,7 +236,7 @@ async def test_tail_of_the_log_skips_nothing_under_concurrent_writers(
             key = new_key()
             # Every fifth is refused: refusals take positions, too.
             source = "external:usd" if len(written) % 5 else "empty"
-            answer = await insisting(twins[number % 2], key, source=source, amount=b"1")
+            answer = await twins[number % 2].submit(key, source=source, amount=b"1")
             written.append((key, answer))
         return written
 

@@ -360,7 +360,7 @@ async def writing(
 ) -> AsyncIterator[Writer]:
     """Run a writer, as a process of its own would."""
     cache = Cache(given.cache_url)
-    idempotency = Idempotency(cache, given.claim_lease_s, given.result_ttl_s)
+    idempotency = Idempotency(cache, given.result_ttl_s)
     try:
         async with Writer(given, SCHEMA, idempotency, now).running() as writer:
             yield writer

@@ -5,7 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,9 +14,9 @@ import pytest
 from command_side import batch as batches
 from command_side import writer as writers
 from command_side.batch import Done, Foreseen, Outcome
-from command_side.commands import ChangeAccount, Command, OpenAccount, Transfer
+from command_side.commands import ChangeAccount, Command, Keyed, OpenAccount, Transfer
 from command_side.decide import Decidable, decide
-from command_side.idempotency import PREFIX, Claim, Idempotency
+from command_side.idempotency import Idempotency
 from command_side.rules import Decision
 from command_side.state import State
 from command_side.working_set import WorkingSet
@@ -28,7 +28,7 @@ from events.vocabulary import Status, TransferPosted, TransferRejected, transact
 from projections.auditing.late import command_accounts
 from runtime import database
 from runtime.cache import Cache
-from runtime.problems import Conflict, Problem, Rejected, Unavailable
+from runtime.problems import Problem, Rejected, Unavailable
 from tests.integration import given
 
 SUBMITTERS = 64
@@ -148,83 +148,45 @@ async def test_the_same_key_in_another_ledger_is_another_command(
     assert one.position != two.position
 
 
-async def test_a_key_running_elsewhere_conflicts_until_the_dead_process_s_lease_ends(
-    database_url: str, cache_url: str
+async def test_a_key_that_a_dead_process_claimed_is_decided_at_once(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim whose process died blocks its key for the lease, and no longer."""
-    settings = given.settings(database_url, cache_url, claim_lease_s=1)
-    command = given.transfer("claimed")
-    dead = Cache(cache_url)
-    assert await Idempotency(dead, 1, 60).claim([command], []) == [Claim.OURS]
-    await dead.close()
-    async with given.writing(settings) as writer:
-        with pytest.raises(Conflict) as conflict:
-            await writer.submit(command)
-        assert conflict.value.code == "still_running"
-        # Others are not held up.
-        assert (await writer.submit(given.transfer("free"))).recorded is not None
-        await asyncio.sleep(1.1)
-        assert not (await writer.submit(command)).replayed
-    assert await _effects(database_url) == {"claimed": 1, "free": 1}
-
-
-async def test_what_is_foreseen_counts_only_if_all_of_it_is_ours(
-    database_url: str, cache_url: str
-) -> None:
-    """A process that remembers decides while Valkey is asked, and again if that says otherwise."""
-    settings = given.settings(database_url, cache_url)
-    running = [given.transfer(f"running{n}", amount=1_000) for n in range(3)]
-    ours = [given.transfer(f"ours{n}", amount=1 + n) for n in range(3)]
-    dead = Cache(cache_url)
-    async with given.writing(settings) as writer:
+    """Nor is it decided twice, nor are its neighbours. It is so after a restore of the log, too."""
+    commands = [given.transfer(key) for key in ("one", "claimed", "another")]
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
         for key in ("first", "second"):  # From the third on it knows that it is alone.
             await writer.submit(given.transfer(key))
-        await Idempotency(dead, 60, 60).claim(running, [])
-        outcomes = await asyncio.gather(
-            *(writer.submit(c) for pair in zip(running, ours, strict=True) for c in pair),
-            return_exceptions=True,
-        )
-        await dead.close()
-    refused, accepted = outcomes[::2], outcomes[1::2]
-    assert all(isinstance(outcome, Conflict) for outcome in refused), refused
-    assert [_key(cast("Done", outcome)) for outcome in accepted] == [c.key for c in ours]
+        assert await _claimed(cache_url, [commands[1]]) == []
+        assert await _claimed(cache_url, commands[1:2]) == commands[1:2]
+        decided = _decided(monkeypatch)
+        outcomes = await asyncio.gather(*(writer.submit(command) for command in commands))
+    assert decided == commands
+    assert [_key(outcome) for outcome in outcomes] == [command.key for command in commands]
+    assert not any(outcome.replayed for outcome in outcomes)
     assert await _effects(database_url) == dict.fromkeys(
-        ["first", "second", *(command.key for command in ours)], 1
+        ["first", "second", *(command.key for command in commands)], 1
     )
 
 
-async def test_what_valkey_holds_wrongly_is_decided_by_the_log(
-    database_url: str, cache_url: str
+async def test_what_is_foreseen_counts_only_if_nothing_of_it_is_done(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Garbage and a result of another command under a key change no answer."""
+    """A process that remembers decides while Valkey is asked, and the rest again if some is."""
+    done = [given.transfer(f"done{n}", amount=1_000) for n in range(3)]
+    new = [given.transfer(f"new{n}", amount=1 + n) for n in range(3)]
     async with given.writing(given.settings(database_url, cache_url)) as writer:
-        cache = Cache(cache_url)
-        commands = [given.transfer("garbage"), given.transfer("other-result")]
-        other = msgspec.msgpack.encode(("another fingerprint", "", 1, "transfer.posted", b"{}"))
-        values = [(_cache_key(commands[0]), b"\xc1garbage"), (_cache_key(commands[1]), other)]
-        await cache.exchange([], 1, values, 60_000)
-        outcomes = [await writer.submit(command) for command in commands]
-        await cache.close()
-    assert not any(outcome.replayed for outcome in outcomes)
-    assert await _effects(database_url) == {"garbage": 1, "other-result": 1}
-
-
-async def test_what_is_done_for_valkey_but_not_in_the_log_is_decided(
-    database_url: str, cache_url: str
-) -> None:
-    """As after the database was restored to an earlier time; and it spares its batch."""
-    command = given.transfer("from-the-future")
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
-        cache = Cache(cache_url)
-        value = msgspec.msgpack.encode((command.fingerprint, ""))
-        await cache.exchange([], 1, [(_cache_key(command), value)], 60_000)
+        first = [await writer.submit(command) for command in done]
+        decided = _decided(monkeypatch)
         outcomes = await asyncio.gather(
-            writer.submit(command), writer.submit(given.transfer("bystander"))
+            *(writer.submit(c) for pair in zip(done, new, strict=True) for c in pair)
         )
-        await cache.close()
-    assert not any(outcome.replayed for outcome in outcomes)
-    assert [_key(outcome) for outcome in outcomes] == ["from-the-future", "bystander"]
-    assert await _effects(database_url) == {"bystander": 1, "from-the-future": 1}
+    again, accepted = outcomes[::2], outcomes[1::2]
+    assert decided[-3:] == new
+    assert [outcome.recorded for outcome in again] == [outcome.recorded for outcome in first]
+    assert all(outcome.replayed for outcome in again)
+    assert [_key(outcome) for outcome in accepted] == [command.key for command in new]
+    assert not any(outcome.replayed for outcome in accepted)
+    assert await _effects(database_url) == {command.key: 1 for command in (*done, *new)}
 
 
 async def test_what_is_done_for_valkey_is_answered_without_being_decided_again(
@@ -250,7 +212,7 @@ async def test_terminated_backends_lose_and_double_nothing(
     database_url: str, cache_url: str
 ) -> None:
     """Every submission ends in an outcome that is in the log, or in Unavailable."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=20, claim_lease_s=1)
+    settings = given.settings(database_url, cache_url, batch_commands_max=20)
     commands = [given.transfer(f"k{n}", amount=n + 1) for n in range(600)]
     async with given.writing(settings) as one, given.writing(settings) as two:
         killing = asyncio.create_task(_terminations(database_url))
@@ -441,7 +403,7 @@ async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url
 
 async def test_a_writer_that_stops_tells_everybody(database_url: str, cache_url: str) -> None:
     """Those in hand and those in the queue get Unavailable; afterwards each key has one effect."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=2, claim_lease_s=1)
+    settings = given.settings(database_url, cache_url, batch_commands_max=2)
     commands = [given.transfer(f"k{n}") for n in range(6)]
     async with contextlib.AsyncExitStack() as stack:
         writer = await stack.enter_async_context(given.writing(settings))
@@ -462,7 +424,7 @@ async def test_a_cancelled_exchange_with_valkey_ends(cache_url: str) -> None:
         cache = Cache(cache_url)
         if steps % 2:
             await cache.ping()
-        call = cache.exchange([("claim", b"x")], 1_000, [("value", b"y")], 1_000)
+        call = cache.claim(["claim"], 1_000)
         task = asyncio.create_task(call)
         for _ in range(steps // 2):
             await asyncio.sleep(0)
@@ -541,12 +503,33 @@ def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def _decided(monkeypatch: pytest.MonkeyPatch) -> list[Decidable]:
+    decided: list[Decidable] = []
+    original = decide
+
+    def noted(command: Decidable, *more: Any) -> Decision:  # noqa: ANN401 - passed on
+        decided.append(command)
+        return original(command, *more)
+
+    monkeypatch.setattr(batches, "decide", noted)
+    return decided
+
+
+async def _claimed(cache_url: str, commands: Sequence[Keyed]) -> list[Keyed]:
+    """Claim as a process does that dies afterwards; return what was claimed before."""
+    cache = Cache(cache_url)
+    try:
+        return await Idempotency(cache, 60).claim(commands)
+    finally:
+        await cache.close()
+
+
 async def _insisting(writer: Writer, command: Command) -> Done:
-    """Submit as a client does: a conflict or an absence is tried again with the same key."""
+    """Submit as a client does: an absence is tried again with the same key."""
     for _ in range(RETRIES_MAX):
         try:
             return await writer.submit(command)
-        except (Conflict, Unavailable):
+        except Unavailable:
             await asyncio.sleep(0.05)
     raise AssertionError(command)
 
@@ -607,7 +590,3 @@ def _key(answer: Done) -> str:
 
 def _shown(answer: Done) -> str | None:
     return None if answer.recorded is None else answer.recorded.event.topic
-
-
-def _cache_key(command: Transfer) -> str:
-    return f"{PREFIX}{command.ledger}:{command.key}"

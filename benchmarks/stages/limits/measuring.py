@@ -52,7 +52,7 @@ async def _claims(bench: Bench, transfers: int) -> list[Limit]:
     together = await beside.claiming(bench, transfers, CONNECTIONS)
     singly_count = transfers // SINGLY_SHARE
     singly = await beside.claiming(bench, singly_count, 1)
-    name = f"claim and result of {CONNECTIONS} a round trip"
+    name = f"claims, {CONNECTIONS} a round trip"
     return [
         Limit(
             name=f"{name}: client",
@@ -66,8 +66,8 @@ async def _claims(bench: Bench, transfers: int) -> list[Limit]:
             stages=[("valkey", "all of it")],
             batched=False,
         ),
-        Limit(name="claim and result, one a round trip: client", us=singly.own_us(singly_count)),
-        Limit(name="claim and result, one a round trip: Valkey", us=singly.other_us(singly_count)),
+        Limit(name="a claim a round trip: client", us=singly.own_us(singly_count)),
+        Limit(name="a claim a round trip: Valkey", us=singly.other_us(singly_count)),
     ]
 
 
