@@ -218,14 +218,14 @@ class _Decided:
     def _outcome(self, command: Command) -> Outcome:
         try:
             match command:
+                case Request():
+                    return self._keyed(command)
                 case Atomic():
                     return self._together(command)
                 case Rehearsal():
                     return self._rehearsed(command)
                 case Settle():
                     return self._settled(command)
-                case Request():
-                    return self._keyed(command)
                 case _:
                     return self._unkeyed(command)
         except Invalid as problem:

@@ -211,9 +211,15 @@ def singles(commands: Sequence[Command]) -> Iterator[Single]:
 
 def weight(command: Command) -> int:
     """Return how many transactions are decided for `command`."""
-    if isinstance(command, Rehearsal):
-        return sum(map(weight, command.commands))
-    return len(command.commands) if isinstance(command, Atomic) else 1
+    match command:
+        case Request():
+            return 1
+        case Rehearsal():
+            return sum(map(weight, command.commands))
+        case Atomic():
+            return len(command.commands)
+        case _:
+            return 1
 
 
 def accounts_of(command: Single) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ Nothing here has a clock or answers anybody. What is kept is bounded by who wait
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from heapq import heappop, heappush
 
@@ -110,6 +110,11 @@ class Line:
     def __len__(self) -> int:
         """Return how many transactions wait."""
         return self._weight
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Yield who waits, ledger by ledger."""
+        for queue in self._queues.values():
+            yield from queue.waiting
 
     @property
     def ledgers(self) -> int:

@@ -75,7 +75,7 @@ class Writer:
         )
         self._some = asyncio.Event()
         self._pace = Pace(settings.batch_commands_max)
-        self._unanswered: set[asyncio.Future[list[Outcome]]] = set()
+        self._in_hand: list[Waiting] = []
         self._connection: database.Connection | None = None
         self._working = WorkingSet()
 
@@ -108,8 +108,6 @@ class Writer:
         shed = self._line.full(waiting.ledger)
         if shed is not None:
             return [self._turned_away(shed, waiting.ledger)] * len(commands)
-        self._unanswered.add(waiting.outcomes)
-        waiting.outcomes.add_done_callback(self._unanswered.discard)
         self._line.add(waiting)
         self._some.set()
         return await waiting.outcomes
@@ -123,8 +121,8 @@ class Writer:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            for outcomes in list(self._unanswered):
-                outcomes.set_exception(Unavailable("stopping", "The server stops. Try again."))
+            for waiting in (*self._in_hand, *self._line):
+                _answer(waiting, Unavailable("stopping", "The server stops. Try again."))
             if self._connection is not None:
                 await self._connection.close(timeout=database.CLOSE_TIMEOUT_S)
 
@@ -133,7 +131,7 @@ class Writer:
         while True:
             await self._gather()
             self._pace.begin(loop.time())
-            batch = self._take(loop.time())
+            self._in_hand = batch = self._take(loop.time())
             with BATCH_SECONDS.time():
                 new, foreseen = await self._claim_and_foresee(batch)
                 if new:

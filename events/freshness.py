@@ -17,7 +17,10 @@ _SECONDS_DIGITS_MAX = 9
 
 def preferred_wait_s(headers: Mapping[str, str], wait_s_max: float) -> float | None:
     """Return S of `Prefer: wait=S` (RFC 7240), at most `wait_s_max`; None if not asked for."""
-    for preference in headers.get("prefer", "").split(","):
+    preferences = headers.get("prefer")
+    if preferences is None:
+        return None
+    for preference in preferences.split(","):
         text = preference.strip()
         if text.startswith(_PREFERENCE):
             digits = text.removeprefix(_PREFERENCE)

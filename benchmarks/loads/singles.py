@@ -116,8 +116,8 @@ class Load:
         """Return the next request, which was due then."""
         self._numbers += 1
         key = f"{self._asked.prefix}-{self._numbers}"
-        accounts, chosen = self._asked.accounts, self._chosen
-        body = transfer(chosen.randrange(accounts), chosen.randrange(accounts), key)
+        accounts, chosen = self._asked.accounts, self._chosen.random
+        body = transfer(int(accounts * chosen()), int(accounts * chosen()), key)
         sent = Sent(self._numbers, due, time.perf_counter())
         self._under_way.add(sent)
         return sent, f"{self._head}{len(body)}\r\n\r\n{body}".encode()
