@@ -15,8 +15,8 @@ class Ratio(msgspec.Struct, frozen=True):
 
 
 RATIOS = (
-    Ratio("HTTP singles ÷ TPC-B", "singles", "tpcb", 1.2),
-    Ratio("HTTP singles ÷ pgledger's singles", "singles", "pgledger", 2),
+    Ratio("HTTP singles ÷ TPC-B, in turn", "turn-singles", "turn-tpcb", 1.2),
+    Ratio("HTTP singles ÷ pgledger's singles, in turn", "turn-singles", "turn-pgledger", 2),
     Ratio("HTTP batches of 5,000 ÷ TPC-B", "batch-5000", "tpcb", 5),
     Ratio("HTTP batches of 5,000 ÷ pgledger's singles", "batch-5000", "pgledger", 10),
     Ratio("HTTP batches of 5,000 ÷ pgledger's arrays", "batch-5000", "pgledger-array", 3),

@@ -13,7 +13,10 @@ PER_SECOND = "/s"
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much; `log_transfers` are the lengths of log whose rates are compared."""
+    """How long and how much; `log_transfers` are the lengths of log whose rates are compared.
+
+    What is measured in turn has `turns`, each of `turn_s`.
+    """
 
     seconds: int
     warm_up_s: int
@@ -23,6 +26,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: int
     overload_s: int
     peer_s: int
+    turns: int
+    turn_s: int
     point_s: int
     audited_transfers: list[int]
     stages_s: int
@@ -38,6 +43,8 @@ FULL = Sizes(
     idle_s=20,
     overload_s=10,
     peer_s=10,
+    turns=8,
+    turn_s=4,
     point_s=5,
     audited_transfers=[100_000],
     stages_s=8,
@@ -52,6 +59,8 @@ QUICK = Sizes(
     idle_s=2,
     overload_s=2,
     peer_s=1,
+    turns=1,
+    turn_s=1,
     point_s=1,
     audited_transfers=[],
     stages_s=1,

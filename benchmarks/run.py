@@ -2,6 +2,7 @@
 
     peers    pgbench TPC-B (before and after everything: machines drift), the eventsourcing
              library's recorder and runner, pgledger if its SQL was given
+    in turn  a few seconds each, again and again: TPC-B, pgledger, singles
     singles  closed loop over 64 connections between 10,000 accounts and between 2, and over 512;
              an open loop at 70 % of the best of these, the peak
     batches  5,000 and 500 a request, the latter between 2 accounts, too, and audited and sealed
@@ -28,6 +29,7 @@ from benchmarks.measures import (
     by_wrk,
     engine,
     idle,
+    in_turn,
     overload,
     singles,
     sweeps,
@@ -71,6 +73,7 @@ class Measuring:
             self.run.rows.append(before)
             await self._peers(bench)
             await self._step("opening accounts", batches.open_accounts(bench))
+            await self._in_turn(bench)
             await self._singles(bench)
             await self._batches(bench)
             await self._length(bench)
@@ -114,8 +117,15 @@ class Measuring:
     async def _peers(self, bench: Bench) -> None:
         await self._rows("eventsourcing", recorder.measure(bench, self._sizes))
         if self._options.pgledger:
-            peer = pgledger.measure(bench, self._options.pgledger, self._sizes)
-            await self._rows("pgledger", peer)
+            await pgledger.prepare(bench, self._options.pgledger)
+            await self._rows("pgledger", pgledger.measure(bench, self._sizes))
+
+    async def _in_turn(self, bench: Bench) -> None:
+        with_pgledger = bool(self._options.pgledger)
+        pressing = in_turn.measure(bench, self._sizes, with_pgledger=with_pgledger)
+        await self._rows("singles and peers, in turn", pressing)
+        if with_pgledger:
+            await pgledger.drop(bench)
 
     async def _singles(self, bench: Bench) -> None:
         before = await usage(bench)

@@ -2,6 +2,7 @@
 
 from benchmarks import service
 from benchmarks.children import output
+from benchmarks.latency import Latency
 from benchmarks.peers import pgbench
 from benchmarks.result import Row, Sizes
 from benchmarks.service import Bench
@@ -19,6 +20,10 @@ async def prepare(bench: Bench) -> None:
 
 async def measure(bench: Bench, sizes: Sizes) -> Row:
     """Return transactions a second; the latencies are those of a tenth of them."""
-    url = bench.beside(DATABASE)
-    tps, latency = await pgbench.press(url, seconds=sizes.seconds, warm_up_s=sizes.warm_up_s)
+    tps, latency = await press(bench, sizes.seconds, sizes.warm_up_s)
     return Row(key=KEY, name="pgbench TPC-B", figure=tps, latency=latency)
+
+
+async def press(bench: Bench, seconds: int, warm_up_s: int) -> tuple[float, Latency]:
+    """Press for so long; return the same."""
+    return await pgbench.press(bench.beside(DATABASE), seconds=seconds, warm_up_s=warm_up_s)

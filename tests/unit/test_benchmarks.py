@@ -66,13 +66,14 @@ def test_ratios_are_of_what_was_measured() -> None:
     """A peer that did not run has no ratio; neither has one that did nothing."""
     rows = [
         Row(key="tpcb", name="", figure=2_000.0),
-        Row(key="singles", name="", figure=3_000.0),
+        Row(key="turn-tpcb", name="", figure=1_500.0),
+        Row(key="turn-singles", name="", figure=3_000.0),
         Row(key="recorder", name="", figure=0.0),
         Row(key="engine", name="", figure=9_000.0),
     ]
     run = Run(machine={}, started_at=datetime.now(UTC), seconds=0, sizes=QUICK, rows=rows)
     assert {(ratio.over, ratio.under): value for ratio, value in ratios(run)} == {
-        ("singles", "tpcb"): 1.5,
+        ("turn-singles", "turn-tpcb"): 2.0,
         ("engine", "tpcb"): 4.5,
     }
 

@@ -8,7 +8,10 @@ Its accounts get short ids, so that the scripts can name them without looking th
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from benchmarks import service
+from benchmarks.latency import Latency
 from benchmarks.peers import pgbench
 from benchmarks.result import Row, Sizes
 from benchmarks.service import Bench
@@ -17,30 +20,60 @@ DATABASE = "bench_pgledger"
 HERE = Path(__file__).parent
 ACCOUNTS = 10_000
 ARRAY = 50
-# Key, name, script, transfers in a call, accounts, clients (what is fastest of 2, 4 and 16).
-ROWS = (
-    ("pgledger", "pgledger, a transfer a call", "single.pgbench", 1, ACCOUNTS, 16),
-    ("pgledger-hot", "  between 2 accounts", "single.pgbench", 1, 2, 2),
-    ("pgledger-array", f"pgledger, {ARRAY} a call", "array.pgbench", ARRAY, ACCOUNTS, 16),
-    ("pgledger-array-hot", "  between 2 accounts", "array.pgbench", ARRAY, 2, 2),
+
+
+class Load(msgspec.Struct, frozen=True):
+    """A script, how many transfers are in a call of it, and between how many accounts.
+
+    With so many clients, of 2, 4 and 16, it is fastest.
+    """
+
+    key: str
+    name: str
+    script: str
+    transfers: int
+    accounts: int
+    clients: int
+
+
+SINGLES = Load("pgledger", "pgledger, a transfer a call", "single.pgbench", 1, ACCOUNTS, 16)
+LOADS = (
+    SINGLES,
+    Load("pgledger-hot", "  between 2 accounts", "single.pgbench", 1, 2, 2),
+    Load("pgledger-array", f"pgledger, {ARRAY} a call", "array.pgbench", ARRAY, ACCOUNTS, 16),
+    Load("pgledger-array-hot", "  between 2 accounts", "array.pgbench", ARRAY, 2, 2),
 )
 
 
-async def measure(bench: Bench, files: Sequence[Path], sizes: Sizes) -> list[Row]:
-    """Run `files` (its SQL, and first what that needs) in a new database, and press on it."""
+async def prepare(bench: Bench, files: Sequence[Path]) -> None:
+    """Run `files` (its SQL, and first what that needs) in a new database, and open accounts."""
     url = await service.create_database(bench, DATABASE)
     scripts = [path.read_text(encoding="utf-8") for path in (*files, HERE / "accounts.sql")]
     await service.execute(url, *scripts)
+
+
+async def measure(bench: Bench, sizes: Sizes) -> list[Row]:
+    """Return the row of each load."""
     rows = []
-    for key, name, script, transfers, accounts, clients in ROWS:
-        tps, latency = await pgbench.press(
-            url,
-            *("-f", str(HERE / script), "-D", f"accounts={accounts}"),
-            seconds=sizes.peer_s,
-            warm_up_s=sizes.warm_up_s,
-            clients=clients,
-        )
-        note = f"{clients} clients; latency of a call"
-        rows.append(Row(key=key, name=name, figure=tps * transfers, latency=latency, note=note))
-    await service.drop_database(bench, DATABASE)
+    for load in LOADS:
+        figure, latency = await press(bench, load, sizes.peer_s, sizes.warm_up_s)
+        note = f"{load.clients} clients; latency of a call"
+        rows.append(Row(key=load.key, name=load.name, figure=figure, latency=latency, note=note))
     return rows
+
+
+async def press(bench: Bench, load: Load, seconds: int, warm_up_s: int) -> tuple[float, Latency]:
+    """Return transfers a second, and the latencies of a tenth of the calls."""
+    tps, latency = await pgbench.press(
+        bench.beside(DATABASE),
+        *("-f", str(HERE / load.script), "-D", f"accounts={load.accounts}"),
+        seconds=seconds,
+        warm_up_s=warm_up_s,
+        clients=load.clients,
+    )
+    return tps * load.transfers, latency
+
+
+async def drop(bench: Bench) -> None:
+    """Drop its database, so that nothing is done about it any more."""
+    await service.drop_database(bench, DATABASE)
