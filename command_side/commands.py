@@ -24,7 +24,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
-    """A command whose idempotency key is its identity; both digests are computed once."""
+    """A command whose idempotency key is its identity."""
 
     kind: ClassVar[Kind]
 
@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dic
         """The stream that this command makes, or has made already."""
         return transaction_id(self.ledger, self.key)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Equal exactly for equal commands: BLAKE2b of all fields, 128 bits, hex."""
         return hashlib.blake2b(_ENCODER.encode(self), digest_size=16).hexdigest()

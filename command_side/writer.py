@@ -18,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 
 from command_side.batch import Done, Foreseen, Outcome, append_batch, foresee, replayed
 from command_side.commands import Command, Keyed
@@ -83,8 +84,7 @@ class Writer:
         """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
         shed = self._line.full(ledger)
         if shed is None:
-            now_s = asyncio.get_running_loop().time()
-            wait_s = self._pace.wait_s(self._line.before(ledger), now_s)
+            wait_s = self._pace.wait_s(self._line.before(ledger), monotonic())
             shed = Shed.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
         if shed is not None:
             raise self._turned_away(shed, ledger)
@@ -103,8 +103,7 @@ class Writer:
         """
         if not commands:
             return []
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(commands, loop.create_future(), loop.time())
+        waiting = Waiting(commands, asyncio.Future(), monotonic())
         shed = self._line.full(waiting.ledger)
         if shed is not None:
             return [self._turned_away(shed, waiting.ledger)] * len(commands)
@@ -127,16 +126,15 @@ class Writer:
                 await self._connection.close(timeout=database.CLOSE_TIMEOUT_S)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._gather()
-            self._pace.begin(loop.time())
-            self._in_hand = batch = self._take(loop.time())
+            self._pace.begin(monotonic())
+            self._in_hand = batch = self._take(monotonic())
             with BATCH_SECONDS.time():
                 new, foreseen = await self._claim_and_foresee(batch)
                 if new:
                     await self._append(new, foreseen)
-            self._pace.end(loop.time(), sum(waiting.weight for waiting in new))
+            self._pace.end(monotonic(), sum(waiting.weight for waiting in new))
 
     async def _gather(self) -> None:
         """Wait until somebody waits, and for who comes with them."""
@@ -174,9 +172,9 @@ class Writer:
     def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
         """Return the answer, with the seconds in which what waits now will have been decided."""
         SHED[shed].inc()
-        full, now_s = shed is Shed.LINE_FULL, asyncio.get_running_loop().time()
+        full = shed is Shed.LINE_FULL
         before = len(self._line) if full else self._line.before(ledger)
-        retry_after_s = self._pace.retry_after_s(before, now_s)
+        retry_after_s = self._pace.retry_after_s(before, monotonic())
         headers = {"Retry-After": str(retry_after_s)}
         again = f"Nothing was appended: try again in {retry_after_s} s, with the same key."
         if shed is Shed.TOO_LATE:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
+from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
@@ -25,18 +26,26 @@ CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class HttpRequest(Request[Any, Any, Any]):
-    """Litestar's request with a plain dict of headers: they take a third of the time.
+    """Litestar's request with a plain dict of headers, and the rest of it only if it is asked for.
 
-    Names are in lower case only, so Litestar's own `accept` and `content_type` find none.
+    Headers take a third of the time so, and what most requests never need takes none. Names are in
+    lower case only, so Litestar's own `accept` and `content_type` find none.
     """
 
     __slots__ = ("_named",)
 
-    def __init__(self, scope: Scope, *way: Any, **ways: Any) -> None:  # noqa: ANN401 - passed on
-        super().__init__(scope, *way, **ways)
+    def __init__(  # made whole by `__getattr__`
+        self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send
+    ) -> None:
+        self.scope, self.receive, self.send = scope, receive, send  # type: ignore[assignment]
         self._named: dict[str, str] = {}
         for name, value in scope["headers"]:
             self._named.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever Litestar has there
+        """Make it whole, for whoever asks for what is not there yet."""
+        super().__init__(self.scope, self.receive, self.send)
+        return object.__getattribute__(self, name)
 
     @property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]
