@@ -8,6 +8,8 @@ from benchmarks.result import PER_SECOND, Row, Run
 from benchmarks.stages import shown as stages
 
 COLUMNS = 150
+# These have their ratios to each other.
+TURN = "turn-"
 
 
 def show(run: Run) -> None:
@@ -31,7 +33,7 @@ def _show_rows(run: Run) -> None:
     for row in run.rows:
         if not row.name.startswith(" "):
             table.add_section()
-        table.add_row(*_cells(row, base.figure if base else None))
+        table.add_row(*_cells(row, base.figure if base and not row.key.startswith(TURN) else None))
     table.add_section()
     for ratio, value in ratios(run):
         goal = f"goal ≥ {ratio.goal:g}" if ratio.goal else ""

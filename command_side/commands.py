@@ -211,6 +211,7 @@ def singles(commands: Sequence[Command]) -> Iterator[Single]:
 
 def weight(command: Command) -> int:
     """Return how many transactions are decided for `command`."""
+    # Most are requests, and not to be of a class is found out slowly.
     match command:
         case Request():
             return 1

@@ -206,18 +206,17 @@ class Writer:
             return batch
         try:
             before = await self._idempotency.claim(commands)
+            return await self._answer_again(batch, before) if before else batch
+        except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
+            await self._disconnect()
         except Exception:
-            # A bug, by definition; claims only make duplicates fast, so nobody need suffer from it.
             log.exception("%d commands could not be claimed", len(commands))
-            return batch
-        return await self._answer_again(batch, before) if before else batch
+        # Claims only make duplicates fast, so nobody need suffer: `_append` meets it again.
+        return batch
 
     async def _answer_again(self, batch: list[Waiting], before: Sequence[Keyed]) -> list[Waiting]:
         """Answer from the log what is there of those claimed before; return what is not."""
-        try:
-            found = await find(await self._connected(), [c.transaction_id for c in before])
-        except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
-            return batch
+        found = await find(await self._connected(), [c.transaction_id for c in before])
         new = []
         for waiting in batch:
             command = waiting.claimed

@@ -5,7 +5,7 @@
     │   └── TooLarge, Unidentified, NotAllowed, NotFound
     ├── Rejected       a business refusal; a *returned* value until it reaches the HTTP edge
     │   └── Outdated     somebody else was faster
-    ├── Conflict       somebody else is at it; try again, boundedly
+    ├── Conflict       somebody else is at it, or was meanwhile: look again
     └── Unavailable    a backend is down or full; try again later
     Bug                an assertion: the unit of work crashes, the answer is 500
 
@@ -62,7 +62,7 @@ class Outdated(Rejected):
 
 
 class Conflict(Problem):
-    """Another request is doing the same thing right now."""
+    """Somebody else is at it right now, or was since the caller looked; nothing was done."""
 
 
 class Unavailable(Problem):
@@ -99,7 +99,7 @@ def body(problem: Problem) -> tuple[int, dict[str, Any]]:
 def headers(problem: Problem) -> dict[str, str]:
     """Return the extra headers that belong to `problem`."""
     match problem:
-        case Conflict() | Unavailable():
+        case Unavailable():
             return {"Retry-After": str(RETRY_AFTER_S)} | problem.headers
         case Unidentified():
             return {"WWW-Authenticate": "Bearer"} | problem.headers

@@ -52,9 +52,11 @@ async def measure(bench: Bench, sizes: Sizes, *, with_pgledger: bool) -> list[Ro
     """Return the mean of each one's turns; pgledger's database must be there if it takes part."""
     contenders = [TPCB, PGLEDGER, SINGLES] if with_pgledger else [TPCB, SINGLES]
     figures: list[list[float]] = [[] for _ in contenders]
+    both = list(zip(contenders, figures, strict=True))
     for _ in range(sizes.turns):
-        for contender, of_contender in zip(contenders, figures, strict=True):
+        for contender, of_contender in both:
             of_contender.append(await contender.press(bench, sizes.turn_s))
+        both.reverse()  # Nobody always comes after the same one.
     return [_row(c, of_c, sizes) for c, of_c in zip(contenders, figures, strict=True)]
 
 

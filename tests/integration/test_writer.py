@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -176,17 +177,47 @@ async def test_what_is_foreseen_counts_only_if_nothing_of_it_is_done(
     new = [given.transfer(f"new{n}", amount=1 + n) for n in range(3)]
     async with given.writing(given.settings(database_url, cache_url)) as writer:
         first = [await writer.submit(command) for command in done]
-        decided = _decided(monkeypatch)
+        appended = _appended(monkeypatch)
         outcomes = await asyncio.gather(
             *(writer.submit(c) for pair in zip(done, new, strict=True) for c in pair)
         )
     again, accepted = outcomes[::2], outcomes[1::2]
-    assert decided[-3:] == new
+    assert appended == [len(new)]
     assert [outcome.recorded for outcome in again] == [outcome.recorded for outcome in first]
     assert all(outcome.replayed for outcome in again)
     assert [_key(outcome) for outcome in accepted] == [command.key for command in new]
     assert not any(outcome.replayed for outcome in accepted)
     assert await _effects(database_url) == {command.key: 1 for command in (*done, *new)}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.QueryCanceledError("by an administrator"),
+        asyncpg.InvalidCatalogNameError("no such database"),
+        ConnectionResetError("gone"),
+    ],
+    ids=["cancelled", "misconfigured", "gone"],
+)
+async def test_what_cannot_be_looked_up_is_decided(
+    database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A look into the log that fails keeps nobody waiting, now or afterwards."""
+    command = given.transfer("again")
+
+    async def failing(*_: object) -> None:
+        monkeypatch.undo()
+        raise error
+
+    async with given.writing(given.settings(database_url, cache_url)) as writer:
+        first = await writer.submit(command)
+        monkeypatch.setattr(writers, "find", failing)
+        async with asyncio.timeout(10):
+            again = await writer.submit(command)
+            other = await writer.submit(given.transfer("other"))
+    assert (again.recorded, again.replayed) == (first.recorded, True)
+    assert not other.replayed
+    assert await _effects(database_url) == {"again": 1, "other": 1}
 
 
 async def test_what_is_done_for_valkey_is_answered_without_being_decided_again(
@@ -357,6 +388,7 @@ async def test_what_waited_for_too_long_is_neither_claimed_nor_decided(
         assert outcome.code == "waited_too_long"
         assert int(outcome.headers["Retry-After"]) >= 1
         assert not (await first).replayed
+        assert await _claimed(cache_url, [late]) == []
         assert not (await two.submit(late)).replayed
     assert await _effects(database_url) == {"in-hand": 1, "late": 1}
 
@@ -513,6 +545,20 @@ def _decided(monkeypatch: pytest.MonkeyPatch) -> list[Decidable]:
 
     monkeypatch.setattr(batches, "decide", noted)
     return decided
+
+
+def _appended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    appended: list[int] = []
+    original = log.append
+
+    async def noted(
+        connection: database.Executor, head: log.Head, events: Sequence[Any], stored: int
+    ) -> log.Head | None:
+        appended.append(len(events))
+        return await original(connection, head, events, stored)
+
+    monkeypatch.setattr(log, "append", noted)
+    return appended
 
 
 async def _claimed(cache_url: str, commands: Sequence[Keyed]) -> list[Keyed]:

@@ -72,7 +72,7 @@ def test_the_body_is_a_problem_document(kind: type[Problem]) -> None:
 def test_titles_tell_the_kinds_apart() -> None:
     """A title does not change from one occurrence to the next, and is one kind's own.
 
-    A status is, too, but for 409: read again, or just try again.
+    A status is, too, but for 409: a refusal because somebody was faster, or just that.
     """
     assert len({title for _, title in STATUS.values()}) == len(STATUS)
     kinds_of = {kind: status for kind, (status, _) in STATUS.items() if kind is not Outdated}
@@ -83,7 +83,7 @@ def test_titles_tell_the_kinds_apart() -> None:
 @pytest.mark.parametrize(
     "kind, expected",
     [
-        (Conflict, {"Retry-After": "1"}),
+        (Conflict, {}),
         (Unavailable, {"Retry-After": "1"}),
         (Unidentified, {"WWW-Authenticate": "Bearer"}),
         (Rejected, {}),
