@@ -119,13 +119,11 @@ class Measuring:
         if self._options.pgledger:
             await pgledger.prepare(bench, self._options.pgledger)
             await self._rows("pgledger", pgledger.measure(bench, self._sizes))
+            await pgledger.drop(bench)
 
     async def _in_turn(self, bench: Bench) -> None:
-        with_pgledger = bool(self._options.pgledger)
-        pressing = in_turn.measure(bench, self._sizes, with_pgledger=with_pgledger)
+        pressing = in_turn.measure(bench, self._options.pgledger, self._sizes)
         await self._rows("singles and peers, in turn", pressing)
-        if with_pgledger:
-            await pgledger.drop(bench)
 
     async def _singles(self, bench: Bench) -> None:
         before = await usage(bench)

@@ -5,6 +5,7 @@ not measured minutes apart: each is pressed for a few seconds, all of them again
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -48,15 +49,23 @@ PGLEDGER = Contender("turn-pgledger", "  pgledger, a transfer a call", _pgledger
 SINGLES = Contender("turn-singles", "  HTTP, a transfer a request, 64 connections", _singles)
 
 
-async def measure(bench: Bench, sizes: Sizes, *, with_pgledger: bool) -> list[Row]:
-    """Return the mean of each one's turns; pgledger's database must be there if it takes part."""
-    contenders = [TPCB, PGLEDGER, SINGLES] if with_pgledger else [TPCB, SINGLES]
+async def measure(bench: Bench, files: Sequence[Path], sizes: Sizes) -> list[Row]:
+    """Return the mean of each one's turns; pgledger takes part if its `files` were given.
+
+    Peers begin with new databases: what was left to vacuum of others would be counted as theirs.
+    """
+    await tpcb.prepare(bench)
+    if files:
+        await pgledger.prepare(bench, files)
+    contenders = [TPCB, PGLEDGER, SINGLES] if files else [TPCB, SINGLES]
     figures: list[list[float]] = [[] for _ in contenders]
     both = list(zip(contenders, figures, strict=True))
     for _ in range(sizes.turns):
         for contender, of_contender in both:
             of_contender.append(await contender.press(bench, sizes.turn_s))
         both.reverse()  # Nobody always comes after the same one.
+    if files:
+        await pgledger.drop(bench)
     return [_row(c, of_c, sizes) for c, of_c in zip(contenders, figures, strict=True)]
 
 
