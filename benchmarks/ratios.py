@@ -26,8 +26,12 @@ RATIOS = (
     Ratio("HTTP batches of 500, 2 accounts ÷ 10,000", "batch-500-hot", "batch-500", 0.9),
     Ratio("HTTP batches of 500, audited and sealed ÷ not", "batch-500-audited", "batch-500", 0),
     Ratio("engine at the longest log ÷ at an empty one", "engine-long", "engine", 0.9),
-    Ratio("overload, 2,000 connections ÷ closed loop", "overload-2000", "singles-many", 0.9),
-    Ratio("overload, 4,000 connections ÷ closed loop", "overload-4000", "singles-many", 0.9),
+    Ratio(
+        "overload, 2,000 connections ÷ closed loop", "overload-2000", "overload-2000-beside", 0.9
+    ),
+    Ratio(
+        "overload, 4,000 connections ÷ closed loop", "overload-4000", "overload-4000-beside", 0.9
+    ),
 )
 
 

@@ -134,7 +134,7 @@ class Measuring:
             await self._rows("singles, by wrk", pressing)
         await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
         await self._rows("singles, many connections", singles.many(bench, self._sizes))
-        steady = singles.steady(bench, self._sizes, singles.peak(self.run))
+        steady = singles.steady(bench, self._sizes, singles.peak(self.run).rate)
         await self._rows("singles, 70 % of the peak", steady)
         self.run.rows += taken.rows(singles.KEY, "HTTP, a transfer a request", used)
 

@@ -2,6 +2,8 @@
 
 import itertools
 
+import msgspec
+
 from benchmarks.children import told
 from benchmarks.loads.singles import Asked
 from benchmarks.loads.tally import Outcome
@@ -10,6 +12,7 @@ from benchmarks.result import Row, Run, Sizes
 from benchmarks.service import Bench
 
 KEY = "singles"
+MANY_KEY = "singles-many"
 CONNECTIONS = 64
 MANY_CONNECTIONS = 512
 ACCOUNTS = 10_000
@@ -61,15 +64,23 @@ async def many(bench: Bench, sizes: Sizes) -> Row:
     """Return the same over so many connections that more would only wait longer."""
     asking = asked(bench, sizes.seconds / 2, 1, connections=MANY_CONNECTIONS)
     outcome = await told(LOAD, asking, Outcome)
-    return _row("singles-many", f"  over {MANY_CONNECTIONS} connections", outcome)
+    return _row(MANY_KEY, f"  over {MANY_CONNECTIONS} connections", outcome)
 
 
-def peak(run: Run) -> float:
-    """Return the highest rate of both closed loops: what is more than that is overload."""
-    rows = (run.row(key) for key in (KEY, "singles-many"))
-    rate = max(row.figure or 0.0 for row in rows if row)
+class Peak(msgspec.Struct, frozen=True):
+    """The better of both closed loops: what is more than its rate is overload."""
+
+    connections: int
+    rate: float
+
+
+def peak(run: Run) -> Peak:
+    """Return over how many connections the most was accepted, and how much."""
+    loops = ((KEY, CONNECTIONS), (MANY_KEY, MANY_CONNECTIONS))
+    rates = [(row.figure or 0.0, count) for key, count in loops if (row := run.row(key))]
+    rate, connections = max(rates)
     assert rate, "no transfer was accepted; the notes of the rows say what was answered instead"
-    return rate
+    return Peak(connections, rate)
 
 
 async def hot(bench: Bench, sizes: Sizes) -> Row:
