@@ -3,8 +3,8 @@
     lock checkpoint (or skip) ─▶ read the log after it ─▶ pack ─▶ send ─▶ move checkpoint ─▶ COMMIT
 
 Any number of relays are safe: the one that holds the checkpoint's row lock works, the others skip.
-A crash anywhere repeats envelopes, and never skips one. Under load the relay rests a moment between
-rounds, so that envelopes fill up and SQS requests stay few.
+A crash anywhere repeats envelopes, and never skips one. Under load a round begins a moment after
+the one before, so that envelopes fill up and SQS requests stay few.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ ROUND_EVENTS_MAX = 5_000
 
 
 class Relay:
-    """One relay process's connection, and when it last sent something."""
+    """One relay process's connection, and when its last round began."""
 
     def __init__(self, settings: Settings, queue: Queue) -> None:
         self._settings = settings
         self._queue = queue
         self._connection: database.Connection | None = None
         self._appended = asyncio.Event()
-        self._sent_at = 0.0
+        self._began_at = 0.0
 
     async def run_once(self) -> int:
         """Publish one round; return the number of events. Raises Unavailable."""
-        since = time.monotonic() - self._sent_at
+        since = time.monotonic() - self._began_at
         await asyncio.sleep(max(0.0, self._settings.relay_interval_ms / 1000 - since))
         self._appended.clear()
         try:
@@ -55,6 +55,7 @@ class Relay:
             self._connection = None
 
     async def _publish(self, connection: database.Connection) -> int:
+        began_at = time.monotonic()
         async with connection.transaction():
             position = await checkpoints.try_lock(connection, checkpoints.RELAY)
             if position is None:
@@ -70,7 +71,7 @@ class Relay:
                 telemetry.PUBLISHED_ENVELOPES.inc()
             last: int = rows[-1]["notification_id"]
             await checkpoints.move(connection, checkpoints.RELAY, last)
-        self._sent_at = time.monotonic()
+        self._began_at = began_at
         telemetry.PUBLISHED_EVENTS.inc(len(rows))
         telemetry.CHECKPOINT.labels(checkpoints.RELAY).set(last)
         return len(rows)

@@ -16,6 +16,7 @@ What is remembered is true as long as nobody mends rows in other ways: whoever d
 `events.head.mended`, and everybody reads again.
 """
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile
 
@@ -56,7 +57,8 @@ class WorkingSet:
         self._accounts_max = accounts_max
         self._accounts: dict[AccountKey, Account] = {}
         # Of each account that is behind: the first event that its row may lack, oldest first …
-        self._first: dict[AccountKey, int] = {}
+        # (A dict would look again at what was taken from its front, each time.)
+        self._first: OrderedDict[AccountKey, int] = OrderedDict()
         # … and the last one.
         self._last: dict[AccountKey, int] = {}
         self._position = 0
@@ -73,7 +75,7 @@ class WorkingSet:
         last, self._head = self._head, None
         self._alone = head == last
         if last is None or not _leads_to(last, head):
-            self._accounts, self._first, self._last = {}, {}, {}
+            self._accounts, self._first, self._last = {}, OrderedDict(), {}
             self._position = head.accounts_stored
         self._others_stored(head.accounts_stored)
         as_of: dict[AccountKey, int] = {}

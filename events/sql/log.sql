@@ -36,8 +36,7 @@ SELECT
 FROM moved
 CROSS JOIN
     unnest($5::uuid[], $6::bigint[], $7::text[], $8::bytea[])
-    WITH ORDINALITY AS new (originator_id, originator_version, topic, state, line)
-ORDER BY new.line;
+    WITH ORDINALITY AS new (originator_id, originator_version, topic, state, line);
 
 -- name: read_after
 -- Positions have no gaps, so a page is one contiguous range of the index.
