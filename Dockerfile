@@ -13,10 +13,14 @@ RUN /opt/daybook/venv/bin/python -m pip install --no-cache-dir --disable-pip-ver
 # The code comes after its dependencies, so that a change of code installs nothing anew.
 COPY LICENSE /opt/daybook/
 COPY runtime /opt/daybook/runtime
+COPY web /opt/daybook/web
 COPY events /opt/daybook/events
-COPY projections /opt/daybook/projections
+COPY bank_statements /opt/daybook/bank_statements
+COPY sealing /opt/daybook/sealing
 COPY query_side /opt/daybook/query_side
+COPY projections /opt/daybook/projections
 COPY command_side /opt/daybook/command_side
+COPY auditing /opt/daybook/auditing
 COPY daybook /opt/daybook/daybook
 RUN python -m compileall -q /opt/daybook/runtime /opt/daybook/events /opt/daybook/projections \
         /opt/daybook/query_side /opt/daybook/command_side /opt/daybook/daybook

@@ -87,8 +87,9 @@ bench-cost: $(VENV)/.bench ## Dollars for a million transfers on AWS, from the l
 ## Keep it
 ##
 
-SQL := $(wildcard */sql/*.sql runtime/migrations/*.sql)
-CODE := daybook command_side query_side projections events runtime tests benchmarks
+SQL := $(wildcard */sql/*.sql */*/sql/*.sql daybook/migrations/*.sql)
+CODE := daybook auditing command_side projections query_side sealing bank_statements events web runtime \
+	tests benchmarks
 
 .PHONY: check
 check: $(VENV)/.dev ## What CI checks before the tests: style, types, directions, SQL, containers, locks

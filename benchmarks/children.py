@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from daybook.servers import LOOPBACK
+from daybook.embedded.servers import LOOPBACK
 
 T = TypeVar("T")
 STDERR_SHOWN = 2_000

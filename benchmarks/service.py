@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from daybook import cluster, servers
-from daybook.up import PROGRAMS, Program, Service, embedded
-from runtime import auth, database
+from daybook.embedded import cluster, servers
+from daybook.embedded.up import PROGRAMS, Program, Service, embedded
+from runtime import database
 from runtime.sql import queries
+from web import tokens
 
 SQL = queries("benchmarks")
 PAUSE_S = 0.005
@@ -130,10 +131,10 @@ async def everybody_at_the_head(bench: Bench) -> None:
 
 async def token(bench: Bench, ledger: str) -> str:
     """Return a token for another ledger."""
-    made = auth.new_token()
+    made = tokens.new_token()
     connection = await database.connect(bench.service.database_url)
     try:
-        await auth.add_token(connection, made, {ledger}, ["write"], "benchmark")
+        await tokens.add_token(connection, made, {ledger}, ["write"], "benchmark")
     finally:
         await connection.close()
     return made

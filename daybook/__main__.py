@@ -15,20 +15,20 @@ import click
 import msgspec
 import uvloop
 
+from auditing.explain.replayed_log import CONTRIBUTIONS_MAX
 from daybook import __version__
-from daybook.replaying.options import Written, written
-from daybook.replaying.replay import CONTRIBUTIONS_MAX
-from daybook.replaying.views import View
-from daybook.side import Side
-from events.notes import NoteError
+from daybook.cli.replay_sheets import View
+from daybook.cli.sheet_options import Written, written
+from daybook.migrations.migrate import MigrationError
+from daybook.processes.side import Side
 from events.schema import SchemaError
-from projections.sealing.export import ExportError
-from projections.sealing.findings import Verdict
-from projections.sealing.receipts import ReceiptError
 from runtime import loop, settings, telemetry
-from runtime.migrate import MigrationError
 from runtime.problems import Invalid, Problem
 from runtime.settings import Settings, SettingsError
+from sealing.export import ExportError
+from sealing.findings import Verdict
+from sealing.receipts import ReceiptError
+from sealing.signed_notes import NoteError
 
 COULD_NOT_RUN = 2
 SCOPES = ("read", "write", "reconcile")
@@ -59,7 +59,7 @@ def cli() -> None:
 @click.option("--ephemeral", is_flag=True, help="Throw-away data, removed at the end.")
 def up(data: Path, port: int, ephemeral: bool) -> None:
     """Run everything on this machine: PostgreSQL, Valkey, an SQS API, and Daybook."""
-    from daybook import up as embedded  # noqa: PLC0415 - its servers are no part of a container
+    from daybook.embedded import up as embedded  # noqa: PLC0415 - its servers are no part of a container
 
     sys.exit(uvloop.run(embedded.up(data, port, ephemeral=ephemeral)))
 
@@ -68,7 +68,7 @@ def up(data: Path, port: int, ephemeral: bool) -> None:
 @as_json
 def demo(as_json: bool) -> None:
     """Walk one transfer through everything, on throw-away servers, and check each step."""
-    from daybook.demo import demo as walk  # noqa: PLC0415
+    from daybook.embedded.demo import demo as walk  # noqa: PLC0415
 
     sys.exit(uvloop.run(walk(as_json=as_json)))
 
@@ -87,7 +87,7 @@ def drill(transfers: int, as_json: bool) -> None:
 
     Exit code 1: something was not found, or not as what and where it was.
     """
-    from daybook.drilling.drill import drill as damage  # noqa: PLC0415
+    from daybook.drill.drill import drill as damage  # noqa: PLC0415
 
     sys.exit(uvloop.run(damage(transfers=transfers, as_json=as_json)))
 
@@ -96,7 +96,7 @@ def drill(transfers: int, as_json: bool) -> None:
 @click.argument("side", type=click.Choice([side.value for side in Side]), default="all")
 def serve(side: str) -> None:
     """Serve the command API, the query API, or both."""
-    from daybook.serve import serve as serve_side  # noqa: PLC0415 - most commands need no HTTP
+    from daybook.processes.serve import serve as serve_side  # noqa: PLC0415 - most commands need no HTTP
 
     _run_process(lambda given: serve_side(given, Side(side)))
 
@@ -104,7 +104,7 @@ def serve(side: str) -> None:
 @cli.command()
 def relay() -> None:
     """Publish the log to SQS."""
-    from daybook.workers import relay as worker  # noqa: PLC0415 - a process imports what it does
+    from daybook.processes import relay as worker  # noqa: PLC0415 - a process imports what it does
 
     _run_process(worker.run)
 
@@ -112,7 +112,7 @@ def relay() -> None:
 @cli.command()
 def project() -> None:
     """Apply the log to the read models."""
-    from daybook.workers import project as worker  # noqa: PLC0415
+    from daybook.processes import project as worker  # noqa: PLC0415
 
     _run_process(worker.run)
 
@@ -120,7 +120,7 @@ def project() -> None:
 @cli.command()
 def audit() -> None:
     """Verify behind the projector, for ever, and do the reconciliations asked for over HTTP."""
-    from daybook.workers import audit as worker  # noqa: PLC0415
+    from daybook.processes import audit as worker  # noqa: PLC0415
 
     _run_process(worker.run)
 
@@ -129,7 +129,7 @@ def audit() -> None:
 @as_json
 def migrate(as_json: bool) -> None:
     """Bring the database's schema up to date, and create the queue."""
-    from daybook import admin  # noqa: PLC0415
+    from daybook.cli import admin  # noqa: PLC0415
 
     applied = _run(admin.migrate)
     _say(as_json, {"applied": applied}, f"applied: {', '.join(applied) or 'nothing was missing'}")
@@ -151,7 +151,7 @@ def token(
     as_json: bool,
 ) -> None:
     """Make a bearer token for LEDGER; it is shown this once, and only its digest is kept."""
-    from daybook import admin  # noqa: PLC0415
+    from daybook.cli import admin  # noqa: PLC0415
 
     ledgers = list(dict.fromkeys((ledger, *more) if ledger else more))
     if revoke is None:
@@ -182,11 +182,11 @@ def reconcile(
     as_json: bool,
 ) -> None:
     """Replay the log independently and compare every view with it. Exit code 1: they differ."""
-    from daybook import audit  # noqa: PLC0415
+    from daybook.cli import reconcile  # noqa: PLC0415
 
-    asked = audit.Asked(ledger, account, start, end, resume)
-    report = _run(lambda given: audit.reconcile(given, asked))
-    click.echo(audit.shown(report, "json" if as_json else form))
+    asked = reconcile.Asked(ledger, account, start, end, resume)
+    report = _run(lambda given: reconcile.reconcile(given, asked))
+    click.echo(reconcile.shown(report, "json" if as_json else form))
     sys.exit(0 if report.clean else 1)
 
 
@@ -195,10 +195,10 @@ def reconcile(
 @as_json
 def four_way(ledger: str, as_json: bool) -> None:
     """Compare log, read models, published events and statements. Exit code 1: they differ."""
-    from daybook import fourway  # noqa: PLC0415
+    from daybook.cli import four_way  # noqa: PLC0415
 
-    shown = _run(lambda given: fourway.report(given, ledger))
-    _say(as_json, shown, fourway.as_text(shown))
+    shown = _run(lambda given: four_way.report(given, ledger))
+    _say(as_json, shown, four_way.as_text(shown))
     sys.exit(0 if shown["status"] == "CLEAN" else 1)
 
 
@@ -215,10 +215,10 @@ def replay(
 
     A place is a position, a time or a date (its end). Exit code 1: debits and credits differ.
     """
-    from daybook.replaying import command  # noqa: PLC0415
+    from daybook.cli import replay  # noqa: PLC0415
 
     balanced = _run(
-        lambda given: command.replay(given, View(view), arguments, ledger, until, written)
+        lambda given: replay.replay(given, View(view), arguments, ledger, until, written)
     )
     sys.exit(0 if balanced else 1)
 
@@ -245,10 +245,10 @@ def explain(
     written: Written,
 ) -> None:
     """Show which events made the balance of ACCOUNT; their amounts add up to it."""
-    from daybook.replaying import command  # noqa: PLC0415
+    from daybook.cli import replay  # noqa: PLC0415
 
     _run(
-        lambda given: command.explain(
+        lambda given: replay.explain(
             given, account, ledger, at, limit, written, newest_first=not oldest_first
         )
     )
@@ -268,7 +268,7 @@ def explain(
 @as_json
 def repair(as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options above
     """Put wrong rows of the views right, from the log. Exit code 1: rows (still) differ."""
-    from daybook import repair as repairing  # noqa: PLC0415
+    from daybook.cli import repair as repairing  # noqa: PLC0415
 
     answer = _run(lambda given: repairing.repair(given, repairing.Asked(**asked)))
     _say(as_json, repairing.as_document(answer), repairing.as_text(answer))
@@ -285,7 +285,7 @@ def rebuild(
     compare_only: bool, keep_old: bool, drop_old: bool, by: str | None, as_json: bool
 ) -> None:
     """Build all read models anew beside the live ones, and swap. Exit code 1: they differed."""
-    from daybook import rebuild as rebuilding  # noqa: PLC0415
+    from daybook.cli import rebuild as rebuilding  # noqa: PLC0415
 
     if drop_old:
         _run(rebuilding.drop_old)
@@ -300,7 +300,7 @@ def rebuild(
 @cli.command()
 def seal() -> None:
     """Seal the log: keep its Merkle tree, and sign a checkpoint of it again and again."""
-    from daybook.workers import seal as worker  # noqa: PLC0415
+    from daybook.processes import seal as worker  # noqa: PLC0415
 
     _run_process(worker.run)
 
@@ -314,9 +314,9 @@ def seal_key(file: Path, name: str | None, as_json: bool) -> None:
 
     The public half is what others verify with: give it to them, and keep a copy elsewhere.
     """
-    from daybook import sealing  # noqa: PLC0415
+    from daybook.cli import seal  # noqa: PLC0415
 
-    public = str(sealing.key(file, name))
+    public = str(seal.key(file, name))
     _say(as_json, {"key": public, "file": str(file)}, public)
 
 
@@ -337,18 +337,18 @@ def verify(
     Without --key it trusts the key of DAYBOOK_SEAL_KEY_FILE; without --checkpoints it compares with
     those of DAYBOOK_SEAL_CHECKPOINTS.
     """
-    from daybook import sealing  # noqa: PLC0415
+    from daybook.cli import seal  # noqa: PLC0415
 
-    found: sealing.CheckedReceipt | Verdict
+    found: seal.CheckedReceipt | Verdict
     if receipt is not None:
-        trusted = sealing.trusted(keys, os.environ.get("DAYBOOK_SEAL_KEY_FILE"))
-        found = sealing.check_receipt(receipt, trusted)
-        text = sealing.receipt_as_text(found)
+        trusted = seal.trusted(keys, os.environ.get("DAYBOOK_SEAL_KEY_FILE"))
+        found = seal.check_receipt(receipt, trusted)
+        text = seal.receipt_as_text(found)
     else:
         given = _settings()
-        trusted = sealing.trusted(keys, given.seal_key_file)
-        found = uvloop.run(sealing.verify(given, trusted, checkpoints))
-        text = sealing.verdict_as_text(found)
+        trusted = seal.trusted(keys, given.seal_key_file)
+        found = uvloop.run(seal.verify(given, trusted, checkpoints))
+        text = seal.verdict_as_text(found)
     _say(as_json, msgspec.to_builtins(found) | {"intact": found.intact}, text)
     sys.exit(0 if found.intact else 1)
 
@@ -358,9 +358,9 @@ def verify(
 @as_json
 def seal_export(folder: Path, as_json: bool) -> None:
     """Write the sealed log to FOLDER as C2SP tlog-tiles: every ledger's events are in it."""
-    from daybook import sealing  # noqa: PLC0415
+    from daybook.cli import seal  # noqa: PLC0415
 
-    done = _run(lambda given: sealing.export_to(given, folder))
+    done = _run(lambda given: seal.export_to(given, folder))
     _say(as_json, done, f"{done.size:,} events in {done.files:,} files below {done.folder}")
 
 
@@ -387,7 +387,7 @@ def statements_import(
     as_json: bool,
 ) -> None:
     """Import FILE and match it; the same again changes nothing. Exit code 1: something differs."""
-    from daybook import statements as external  # noqa: PLC0415
+    from daybook.cli import bank_statements as external  # noqa: PLC0415
 
     asked = external.asked(form, columns, terms)
     shown = _run(
@@ -405,7 +405,7 @@ def statements_import(
 @as_json
 def statements_show(statement: str, ledger: str, as_json: bool) -> None:
     """Show how much of STATEMENT (its id) agrees by now. Exit code 1: something differs."""
-    from daybook import statements as external  # noqa: PLC0415
+    from daybook.cli import bank_statements as external  # noqa: PLC0415
 
     shown = _run(lambda given: external.show(given, ledger, statement))
     _say(as_json, shown, external.as_text(shown))

@@ -1,1 +1,1 @@
-"""What happened: the event vocabulary, the log, and the auditor's replay."""
+"""What happened: the event types, the log, and its readers' checkpoints."""

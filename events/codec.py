@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from events.vocabulary import EVENT_TYPES, Event, Recorded
+from events.types import EVENT_TYPES, Event, Recorded
 from runtime.sql import Row
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

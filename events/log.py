@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from events import codec
-from events.vocabulary import Event, Recorded
+from events.types import Event, Recorded
 from runtime.database import Executor
 from runtime.sql import Row, queries
 

@@ -11,7 +11,7 @@
 The rows are the library's own; reading is inherited unchanged. What differs is how an append takes
 its positions: from the locked row `events.head`, like every other writer, instead of a table lock
 and a sequence. So both kinds of writers may append at once, and positions stay gapless and in
-commit order. It is synchronous and far slower than `command_side.writer`: no hot path comes here.
+commit order. It is synchronous and far slower than `command_side/writer`: no hot path comes here.
 
 A projection of the library keeps its tracking table, and its views, where its own name says:
 with `BALANCES_POSTGRES_SCHEMA` and `BALANCES_PERSISTENCE_MODULE=eventsourcing.postgres`, a

@@ -16,7 +16,7 @@ import iso4217
 import msgspec
 
 from events import money
-from events.vocabulary import AccountType, Side
+from events.types import AccountType, Side
 from runtime.problems import Invalid
 
 DEFAULT_FILE = Path(__file__).with_name("schema.toml")

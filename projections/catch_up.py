@@ -20,11 +20,11 @@ from typing import Any
 from uuid import UUID
 
 from events import checkpoints, log
-from events.vocabulary import AccountType, Side, Stage, Status
+from events.types import AccountType, Side, Stage, Status
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Account, Page
-from projections.folds.standings import Standing
+from projections.folds.transaction_states import Standing
 from projections.memory import Memory
 from runtime import database, telemetry
 from runtime.database import Executor

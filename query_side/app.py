@@ -1,6 +1,5 @@
 """What the query side's routes work with, opened at start and closed at the end."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,14 +9,12 @@ from litestar import Litestar
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
-from query_side.events import pages
-from query_side.events.following import Following
 from runtime import database
 from runtime import queue as queues
-from runtime.auth import Tokens
 from runtime.cache import Cache
 from runtime.queue import Queue
 from runtime.settings import Settings
+from web.tokens import Tokens
 
 ROLE = "daybook_reader"
 
@@ -32,8 +29,6 @@ class QuerySide(msgspec.Struct, frozen=True):
     projected: checkpoints.Waiters
     cache: Cache
     queue: Queue
-    following: Following
-    turns: asyncio.Semaphore
 
 
 @asynccontextmanager
@@ -50,10 +45,6 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )
-        turns = asyncio.Semaphore(pages.TURNS)
-        following = await stack.enter_async_context(
-            Following(settings, pool, turns).running(app.state.stopping)
-        )
         app.state.query_side = QuerySide(
             settings,
             schemas.load(settings.schema_file),
@@ -62,7 +53,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             projected,
             cache,
             queue,
-            following,
-            turns,
         )
         yield

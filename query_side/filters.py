@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from events.schema import Schema
-from events.vocabulary import AccountType, Kind, Side, Stage, Status, account_stream_id
+from events.types import AccountType, Kind, Side, Stage, Status, account_stream_id
 from query_side.parameters import Order, Paging, Parameters, Period
-from runtime.cursors import BIGGEST, Cut
+from web.cursors import BIGGEST, Cut
 
 FIRST: Cut = (0,)
 LAST: Cut = (BIGGEST,)

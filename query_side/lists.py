@@ -20,9 +20,10 @@ from query_side import queries
 from query_side.filters import Listing
 from query_side.parameters import Paging
 from query_side.queries import SQL, Rows
-from runtime import cursors, database
-from runtime.cursors import Cursor, Cut
+from runtime import database
 from runtime.database import Executor
+from web import cursors
+from web.cursors import Cursor, Cut
 
 LOOK_MAX = 20_000
 # The first look is for one page; each one after it is for this many times more.

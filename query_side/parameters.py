@@ -12,9 +12,9 @@ from uuid import UUID
 
 from events import money
 from events.schema import ACCOUNT_ID, Schema
-from runtime import cursors
-from runtime.cursors import Cursor, Cut
 from runtime.problems import Invalid
+from web import cursors
+from web.cursors import Cursor, Cut
 
 METADATA = "metadata."
 METADATA_MAX = 20

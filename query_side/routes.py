@@ -14,18 +14,20 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import access, codec, freshness, shown
-from events.access import Caller
-from events.vocabulary import transaction_id as id_of_key
+from events import codec, transaction_view
+from events.types import transaction_id as id_of_key
 from query_side import filters, lists, queries, views
 from query_side.app import QuerySide
 from query_side.filters import Asked
 from query_side.parameters import Parameters
 from query_side.queries import Read
 from query_side.views import View
-from runtime.http import ENCODER, Answer, HttpRequest, check_path
 from runtime.problems import NotFound, Unavailable
 from runtime.sql import Row
+from web import caller as access
+from web import conditions
+from web.caller import Caller
+from web.http import ENCODER, Answer, HttpRequest, check_path
 
 POSITION = "Daybook-Position"
 CACHE_PREFIX = "daybook:"
@@ -59,7 +61,7 @@ async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> AS
     )
     if found.row is None:
         raise _no_transaction(transaction_id)
-    return _answer(shown.transaction(found.row, side.schema, related), found.position)
+    return _answer(transaction_view.transaction(found.row, side.schema, related), found.position)
 
 
 @get("/transactions")
@@ -67,7 +69,7 @@ async def transactions(request: HttpRequest) -> ASGIApp:
     """List transactions, newest first."""
     side, caller = await _may_read(request)
     asked = filters.transactions(_parameters(request), caller.ledger, side.schema)
-    return await _listed(side, asked, lambda row: shown.transaction(row, side.schema))
+    return await _listed(side, asked, lambda row: transaction_view.transaction(row, side.schema))
 
 
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
@@ -193,7 +195,7 @@ async def _may_read(request: HttpRequest) -> tuple[QuerySide, Caller]:
     side: QuerySide = request.app.state.query_side
     caller = await access.caller(request.headers, side.tokens, "read")
     check_path(request)
-    await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
+    await conditions.ensure(request.headers, side.projected.reached, side.settings.wait_s_max)
     return side, caller
 
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from events import money, shown
+from events import money, transaction_view
 from events.schema import Schema
-from events.vocabulary import Kind, Recorded, Side, Stage
+from events.types import Kind, Recorded, Side, Stage
 from runtime.sql import Row
 
 View = dict[str, Any]
@@ -20,7 +20,7 @@ def polled(row: Row, schema: Schema) -> View:
     return {
         "status": Stage.FAILED if failed else Stage.COMPLETED,
         "idempotencyKey": row["idempotency_key"],
-        "result": shown.transaction(row, schema),
+        "result": transaction_view.transaction(row, schema),
     }
 
 
@@ -37,7 +37,7 @@ def account(row: Row, schema: Schema) -> View:
         "overdraft": "unlimited" if limit is None else money.to_text(limit, decimals),
         "status": row["status"],
         "version": row["version"],
-        "metadata": shown.parsed(row["metadata"]),
+        "metadata": transaction_view.parsed(row["metadata"]),
         "opened_at": row["opened_at"],
     }
 
@@ -47,7 +47,7 @@ def balance(row: Row, schema: Schema) -> View:
     minor = _balances(row) | {name: row[name] for name in _COUNTERS}
     view: View = {"account_id": row["account_id"], "currency": row["currency"]}
     for name, value in minor.items():
-        view |= shown.amount(name, value, row["currency"], schema)
+        view |= transaction_view.amount(name, value, row["currency"], schema)
     return view | {"position": row["position"], "as_of": row["as_of"]}
 
 
@@ -60,11 +60,11 @@ def entry(row: Row, schema: Schema) -> View:
         "transaction_id": row["transaction_id"],
         "kind": row["kind"],
         "side": row["side"],
-        **shown.amount("amount", row["amount"], row["currency"], schema),
+        **transaction_view.amount("amount", row["amount"], row["currency"], schema),
         "currency": row["currency"],
     }
     for name, value in _balances(row).items():
-        view |= shown.amount(name, value, row["currency"], schema)
+        view |= transaction_view.amount(name, value, row["currency"], schema)
     return view | {
         "effective_at": row["effective_at"] or row["recorded_at"],
         "recorded_at": row["recorded_at"],
@@ -129,9 +129,9 @@ def verification(row: Row, entries: Sequence[Row]) -> View:
 
 def _expected(row: Row) -> dict[tuple[str, str], int]:
     """Return how much of each kind of entry and currency the transaction's own events made."""
-    postings = shown.postings_of(row)
+    postings = transaction_view.postings_of(row)
     amounts = [posting.amount_minor for posting in postings]
-    used = shown.used_of(row, postings)
+    used = transaction_view.used_of(row, postings)
     left = [amount - gone for amount, gone in zip(amounts, used, strict=True)]
     made: list[tuple[str, list[int]]] = []
     match Kind(row["kind"]), Stage(row["status"]):

@@ -1,4 +1,4 @@
-"""Named SQL: `queries("command_side")["lock_head"]` is the text below `-- name: lock_head`.
+"""Named SQL: `queries("events")["lock_head"]` is the text below `-- name: lock_head`.
 
 All SQL lives in the `sql/` folder of the room that owns it, so that it can be read, linted and
 prepared against the migrated schema without running any Python.

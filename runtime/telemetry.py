@@ -1,6 +1,6 @@
 """Metrics (Prometheus) and logs (one JSON object a line on standard error).
 
-Metrics are served by every process at `GET /metrics`; see `runtime/health.py`.
+Metrics are served by every process at `GET /metrics`; see `web/health.py`.
 """
 
 import logging

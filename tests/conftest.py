@@ -18,8 +18,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from daybook import servers
-from daybook.supervisor import Supervisor
+from daybook.embedded import servers
+from daybook.embedded.supervisor import Supervisor
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -90,7 +90,7 @@ async def admin(postgres_server: str) -> AsyncIterator[Admin]:
 @pytest.fixture(scope="session")
 async def template_database(postgres_server: str, admin: Admin) -> str:
     """Migrate a database once, for all tests to clone, and return its name."""
-    from runtime.migrate import migrate  # noqa: PLC0415 - unit tests need no database driver
+    from daybook.migrations.migrate import migrate  # noqa: PLC0415 - unit tests need no database driver
 
     await admin.execute(f"create database {TEMPLATE}")
     await migrate(_database(postgres_server, TEMPLATE))

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from events import codec
-from events.vocabulary import Recorded
+from events.types import Recorded
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,13 +15,13 @@ import uvloop
 
 from benchmarks.latency import latency
 from benchmarks.loads.long_log import LEDGER
-from command_side.batch import append_batch
-from command_side.commands import Transfer
-from command_side.working_set import WorkingSet
-from command_side.writer import ROLE as WRITER
+from command_side.domain.commands import Transfer
+from command_side.writer.account_cache import WorkingSet
+from command_side.writer.commit import append_batch
+from command_side.writer.writer import ROLE as WRITER
 from events import checkpoints
 from events import schema as schemas
-from events.vocabulary import Posting
+from events.types import Posting
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
 from projections.memory import Memory

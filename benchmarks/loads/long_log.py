@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-from command_side import store
-from command_side.accounts import Account, evolve
-from command_side.batch import append_batch
-from command_side.commands import Transfer
-from command_side.state import State
-from command_side.writer import ROLE
+from command_side.domain.account import Account, evolve
+from command_side.domain.commands import Transfer
+from command_side.domain.state import State
+from command_side.writer import store
+from command_side.writer.commit import append_batch
+from command_side.writer.writer import ROLE
 from events import log
 from events import schema as schemas
-from events.vocabulary import FIRST_VERSION, Event, Posting, TransferPosted, transaction_id
+from events.types import FIRST_VERSION, Event, Posting, TransferPosted, transaction_id
 from runtime import database
 
 LEDGER = "long"

@@ -25,33 +25,34 @@ from tempfile import TemporaryDirectory
 import msgspec
 import uvloop
 
+from auditing.rebuild.rebuild import rebuild
+from auditing.reconcile.continuous import Auditor
+from auditing.reconcile.reconcile import ROLE as AUDITOR
+from auditing.replay import Books
 from benchmarks.loads import long_log
 from benchmarks.service import SQL
-from command_side.batch import append_batch
-from command_side.commands import Transfer
-from command_side.working_set import WorkingSet
-from command_side.writer import ROLE as WRITER
-from daybook import audit, servers
-from daybook.supervisor import Supervisor
+from command_side.domain.commands import Transfer
+from command_side.writer.account_cache import WorkingSet
+from command_side.writer.commit import append_batch
+from command_side.writer.writer import ROLE as WRITER
+from daybook.cli import reconcile
+from daybook.embedded import servers
+from daybook.embedded.supervisor import Supervisor
+from daybook.migrations.migrate import migrate
 from events import checkpoints, log
 from events import schema as schemas
-from events.notes import Signer
-from events.replay import Books
-from events.vocabulary import Posting
-from projections.auditing.continuous import Auditor
-from projections.auditing.reconcile import ROLE as AUDITOR
+from events.types import Posting
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
 from projections.memory import Memory
-from projections.rebuilding.rebuild import rebuild
-from projections.sealing.offsite import Folder
-from projections.sealing.sealer import Sealer
-from projections.sealing.verify import verify_log
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
 from runtime.loop import collect_garbage_rarely
-from runtime.migrate import migrate
 from runtime.settings import Settings
+from sealing.offsite import Folder
+from sealing.sealer import Sealer
+from sealing.signed_notes import Signer
+from sealing.verify import verify_log
 
 NOWHERE = "http://127.0.0.1:1/000000000000/nothing.fifo"
 APPENDED, BATCH = 20_000, 500
@@ -150,7 +151,7 @@ async def _seal(url: str, _events: int, folder: Path) -> Did:
 
 
 async def _reconcile(url: str, _events: int, _folder: Path) -> Did:
-    report = await audit.reconcile(_settings(url), audit.Asked())
+    report = await reconcile.reconcile(_settings(url), reconcile.Asked())
     assert report.clean, report.kinds
     return report.events_read, 0.0
 

@@ -11,9 +11,9 @@ from benchmarks.latency import Latency
 from benchmarks.loads.long_log import written
 from benchmarks.result import Point, Row, Sizes, Sweep
 from benchmarks.service import Bench
+from daybook.migrations.migrate import migrate
 from events import log
 from runtime import database
-from runtime.migrate import migrate
 
 KEY = "engine"
 DATABASE = "bench_engine"

@@ -15,8 +15,8 @@ from benchmarks.loads.tally import Outcome
 from benchmarks.measures.singles import LOAD, Peak, asked
 from benchmarks.result import Row, Sizes
 from benchmarks.service import Bench
-from daybook.seed import LEDGER
-from events.vocabulary import transaction_id
+from daybook.embedded.seed import LEDGER
+from events.types import transaction_id
 
 TIMES = 4
 # Fewer than a process lets wait for its commits, and more than that.

@@ -14,7 +14,7 @@ from benchmarks.stages import limits
 from benchmarks.stages.budget import budget
 from benchmarks.stages.limits import measuring as alone
 from benchmarks.stages.measuring import measured, press_batches, press_singles
-from command_side.working_set import LATE_EVENTS_MAX
+from command_side.writer.account_cache import LATE_EVENTS_MAX
 
 T = TypeVar("T")
 SINGLES = f"A transfer a request, {CONNECTIONS} connections"

@@ -6,7 +6,8 @@ its constants (pg_stat_statements shows parameters instead), which are therefore
 
 import re
 
-from command_side import relay, store, writer
+from command_side import relay
+from command_side.writer import store, writer
 from events import log
 from projections import catch_up, worker
 

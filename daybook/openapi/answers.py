@@ -11,13 +11,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from events.vocabulary import AccountType, Kind, Metadata, Rate, Side, Stage, Status
-from projections.auditing.discrepancies import Discrepancy
-from projections.auditing.discrepancies import Kind as DiscrepancyKind
-from projections.external.findings import Finding
-from projections.external.matching import Terms
-from projections.external.reading import Format as StatementFormat
-from projections.repairing.plan import Action, Obstacle
+from auditing.discrepancies import Discrepancy
+from auditing.discrepancies import Kind as DiscrepancyKind
+from auditing.repair.plan import Action, Obstacle
+from bank_statements.findings import Finding
+from bank_statements.formats.reading import Format as StatementFormat
+from bank_statements.matching.matching import Terms
+from events.types import AccountType, Kind, Metadata, Rate, Side, Stage, Status
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from command_side.rejections import Code
+from command_side.domain.rejections import Code
 from runtime.problems import STATUS, Outdated, Rejected
 
 Codes = frozenset[str]

@@ -13,8 +13,8 @@ from daybook.openapi.answers import Money, Problem, Units
 from daybook.openapi.examples import Example
 from daybook.openapi.operations import JSON, OPERATIONS, TAGS, Bodies, Operation
 from daybook.openapi.parameters import LEDGER, PATH, Parameter
-from runtime.http import ENCODER
 from runtime.problems import STATUS
+from web.http import ENCODER
 
 Json = dict[str, Any]
 

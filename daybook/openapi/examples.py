@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from events.vocabulary import transaction_id
+from events.types import transaction_id
 
 FILES = sorted(Path(__file__).parent.glob("examples/*.toml"))
 LEDGER = "acme"

@@ -5,7 +5,11 @@ from typing import Any
 
 import msgspec
 
-from command_side.requests.shapes import (
+from auditing.reconcile.account_routes import PeriodBody
+from auditing.reconcile.job_routes import ReconciliationBody
+from auditing.repair.routes import RepairBody
+from bank_statements.parameters import Decision, Override
+from command_side.api.bodies import (
     ChangeBody,
     CloseBody,
     EndBody,
@@ -52,11 +56,7 @@ from daybook.openapi.parameters import (
     WAIT,
     Parameter,
 )
-from projections.auditing.routes import PeriodBody
-from projections.auditing.runs.routes import ReconciliationBody
-from projections.external.asking import Decision, Override
-from projections.repairing.routes import RepairBody
-from projections.sealing.receipts import Receipt
+from sealing.receipts import Receipt
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from events.vocabulary import AccountType, Kind, Side, Stage, Status
-from projections.auditing.discrepancies import Kind as DiscrepancyKind
-from projections.external.findings import Kind as FindingKind
-from projections.external.matching import Rule
-from projections.external.reading import Format as StatementFormat
-from query_side.events import asking
+from auditing.discrepancies import Kind as DiscrepancyKind
+from bank_statements.findings import Kind as FindingKind
+from bank_statements.formats.reading import Format as StatementFormat
+from bank_statements.matching.matching import Rule
+from events.types import AccountType, Kind, Side, Stage, Status
+from query_side.event_feed import parameters
 from query_side.filters import EntryKind
 from query_side.parameters import Order
-from query_side.statements.asking import Basis, Format
-from runtime.cursors import LIMIT_MAX
+from query_side.statements.parameters import Basis, Format
+from web.cursors import LIMIT_MAX
 
 Place = Literal["path", "query", "header"]
 
@@ -161,7 +161,7 @@ ACCOUNTS = (
 _WANTED = (
     _query("account_id", "Events that move this account, change it or name it.", maxLength=128),
     _query("transaction_id", "Events of this transaction, and of those about it.", format="uuid"),
-    _choice("type", "Of this type.", asking.Topic),
+    _choice("type", "Of this type.", parameters.Topic),
 )
 EVENTS = (
     *_WANTED,
@@ -171,7 +171,7 @@ EVENTS = (
     _query(
         "format",
         "`ndjson`: all of them, one a line, without paging. Without it as `Accept` says.",
-        enum=asking.FORMATS,
+        enum=parameters.FORMATS,
     ),
     *PAGING,
 )

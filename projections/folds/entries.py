@@ -8,15 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from events.vocabulary import (
-    HoldExpired,
-    HoldPlaced,
-    HoldVoided,
-    Kind,
-    Recorded,
-    Side,
-    TransferPosted,
-)
+from events.types import HoldExpired, HoldPlaced, HoldVoided, Kind, Recorded, Side, TransferPosted
 from projections.folds.balances import AccountKey, Balance
 
 

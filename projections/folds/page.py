@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from events.vocabulary import (
+from events.types import (
     AccountChanged,
     AccountOpened,
     AccountType,
@@ -25,10 +25,10 @@ from events.vocabulary import (
     TransferScheduled,
     accounts_of,
 )
-from projections.folds import entries, standings, transactions
+from projections.folds import entries, transaction_states, transactions
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.entries import Entry
-from projections.folds.standings import Standing
+from projections.folds.transaction_states import Standing
 from projections.folds.transactions import Transaction
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -125,7 +125,7 @@ def changed(events: Sequence[Recorded]) -> Changed:
                 found.books.add(event.ledger)
             case TransferRejected() | TransferScheduled() | TransferCancelled():
                 pass
-        transaction_id = standings.changed_by(recorded)
+        transaction_id = transaction_states.changed_by(recorded)
         if transaction_id is not None:
             found.standings.add(transaction_id)
     return found
@@ -139,7 +139,7 @@ def _fold_one(page: Page, recorded: Recorded) -> None:
         case TransferPosted() | TransactionEvent() | HoldExpired():
             moved = entries.fold(recorded, page.balances)
             page.entries.extend(moved)
-            standings.fold(page.standings, recorded)
+            transaction_states.fold(page.standings, recorded)
             transaction = transactions.fold(recorded)
             if transaction is not None:
                 page.transactions.append(transaction)

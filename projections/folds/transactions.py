@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from events.vocabulary import (
+from events.types import (
     FIRST_VERSION,
     HoldPlaced,
     HoldVoided,

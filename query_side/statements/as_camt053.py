@@ -15,8 +15,8 @@ from datetime import datetime
 from xml.sax.saxutils import escape
 
 from events import money
-from events.vocabulary import Kind, Side, account_stream_id
-from query_side.statements.asking import TICK, Basis
+from events.types import Kind, Side, account_stream_id
+from query_side.statements.parameters import TICK, Basis
 from query_side.statements.statement import Line, Statement
 from runtime.problems import Invalid
 

@@ -13,7 +13,7 @@ import asyncpg
 
 from events import money
 from events.schema import Schema
-from events.vocabulary import Side
+from events.types import Side
 from query_side.statements import trial_balance as trial
 from query_side.statements.statement import Line, Statement
 from query_side.statements.trial_balance import Sum, Totals

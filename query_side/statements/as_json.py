@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from query_side.statements import views
 from query_side.statements.statement import Line, Statement
-from runtime.http import ENCODER
+from web.http import ENCODER
 
 
 async def statement(

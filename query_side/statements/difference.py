@@ -7,11 +7,12 @@ import asyncpg
 from events import checkpoints
 from query_side import queries
 from query_side.statements import points
-from query_side.statements.asking import Asked
+from query_side.statements.parameters import Asked
 from query_side.statements.points import SQL, Account, Counters, Point
-from runtime import cursors, database
-from runtime.cursors import Cursor
+from runtime import database
 from runtime.problems import Invalid
+from web import cursors
+from web.cursors import Cursor
 
 LIST = "balance-difference"
 EXAMPLE = (0, 0, 0, 0)

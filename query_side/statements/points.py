@@ -16,9 +16,9 @@ from datetime import datetime
 import msgspec
 
 from events import checkpoints
-from events.vocabulary import Side, account_stream_id
+from events.types import Side, account_stream_id
 from query_side import queries
-from query_side.statements.asking import Asked
+from query_side.statements.parameters import Asked
 from runtime.database import Executor
 from runtime.problems import NotFound
 from runtime.sql import Row

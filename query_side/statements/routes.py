@@ -11,25 +11,25 @@ from litestar import get
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from events import access, freshness
-from events.access import Caller
 from query_side import queries
 from query_side.app import QuerySide
 from query_side.statements import (
     as_camt053,
     as_csv,
     as_json,
-    asking,
     difference,
+    parameters,
     points,
     trial_balance,
     views,
 )
 from query_side.statements import statement as statements
-from query_side.statements.asking import Asked, Format
+from query_side.statements.parameters import Asked, Format
 from query_side.statements.statement import Statement
-from runtime import cursors
-from runtime.http import ENCODER, Answer, HttpRequest, Streamed, check_path
+from web import caller as access
+from web import conditions, cursors
+from web.caller import Caller
+from web.http import ENCODER, Answer, HttpRequest, Streamed, check_path
 
 POSITION = "Daybook-Position"
 POINT = ("position", "at", "effective_at")
@@ -40,7 +40,7 @@ PAGING = ("cursor", "limit")
 async def balance(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's four counters, now or at a point."""
     side, caller, given = await _may_read(request, POINT)
-    asked = asking.point(given, effective="effective_at")
+    asked = parameters.point(given, effective="effective_at")
     await _reached(request, side, asked)
     async with queries.snapshot(side.pool) as connection:
         account = await points.account(connection, caller.ledger, account_id)
@@ -60,8 +60,8 @@ async def balance_difference(request: HttpRequest, account_id: FromPath[str]) ->
     names = ("from_position", "from_at", "to_position", "to_at", *PAGING)
     side, caller, given = await _may_read(request, names)
     asked = (
-        asking.point(given, "from_position", "from_at"),
-        asking.point(given, "to_position", "to_at"),
+        parameters.point(given, "from_position", "from_at"),
+        parameters.point(given, "to_position", "to_at"),
     )
     await _reached(request, side, *asked)
     cursor, limit = given.get("cursor"), cursors.limit(given.get("limit"))
@@ -77,8 +77,12 @@ async def statement(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
     """Return an account's statement of a period: balances, totals, and every entry."""
     names = ("from", "to", "basis", "format", "position", "at")
     side, caller, given = await _may_read(request, names)
-    period, basis, asked = asking.period(given), asking.basis(given), asking.point(given)
-    form = asking.form(given, request.headers.get("accept", ""))
+    period, basis, asked = (
+        parameters.period(given),
+        parameters.basis(given),
+        parameters.point(given),
+    )
+    form = parameters.form(given, request.headers.get("accept", ""))
     await _reached(request, side, asked)
     found = await statements.head(side.pool, caller.ledger, account_id, period, basis, asked)
     decimals = side.schema.decimals(found.account.currency)
@@ -100,11 +104,11 @@ async def statement(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
 async def trial(request: HttpRequest) -> ASGIApp:
     """Return every account's counters at a point, and their sums."""
     side, caller, given = await _may_read(request, (*POINT, "currency", "format", *PAGING))
-    asked = asking.point(given, effective="effective_at")
+    asked = parameters.point(given, effective="effective_at")
     currency = given.get("currency")
     if currency is not None:
         side.schema.decimals(currency)
-    form = asking.form(given, request.headers.get("accept", ""), (Format.JSON, Format.CSV))
+    form = parameters.form(given, request.headers.get("accept", ""), (Format.JSON, Format.CSV))
     cursor, limit = given.get("cursor"), cursors.limit(given.get("limit"))
     await _reached(request, side, asked)
     found = await trial_balance.page(side.pool, caller.ledger, asked, currency, cursor, limit)
@@ -127,8 +131,8 @@ async def _may_read(
     side: QuerySide = request.app.state.query_side
     caller = await access.caller(request.headers, side.tokens, "read")
     check_path(request)
-    given = asking.parameters(request.query_params.multi_items(), known)
-    await freshness.ensure(request.headers, side.projected, side.settings.wait_s_max)
+    given = parameters.parameters(request.query_params.multi_items(), known)
+    await conditions.ensure(request.headers, side.projected.reached, side.settings.wait_s_max)
     return side, caller, given
 
 
@@ -136,8 +140,8 @@ async def _reached(request: HttpRequest, side: QuerySide, *asked: Asked) -> None
     """Wait for the positions that are asked for, as `Daybook-Min-Position` would."""
     wanted = max((each.position for each in asked if each.position is not None), default=None)
     if wanted is not None:
-        headers = dict(request.headers) | {freshness.MIN_POSITION: str(wanted)}
-        await freshness.ensure(headers, side.projected, side.settings.wait_s_max)
+        headers = dict(request.headers) | {conditions.MIN_POSITION: str(wanted)}
+        await conditions.ensure(headers, side.projected.reached, side.settings.wait_s_max)
 
 
 def _answer(body: object, position: int) -> Answer:
@@ -152,5 +156,5 @@ def _file(
 
 
 def _name(found: Statement, extension: str) -> str:
-    days = found.period.start.date(), (found.period.end - asking.TICK).date()
+    days = found.period.start.date(), (found.period.end - parameters.TICK).date()
     return f"statement-{found.account.account_id}-{days[0]}-{days[1]}.{extension}"

@@ -16,13 +16,14 @@ import asyncpg
 import msgspec
 
 from events import codec
-from events.vocabulary import BooksClosed, Posting, Side, books_stream_id
+from events.types import BooksClosed, Posting, Side, books_stream_id
 from query_side import queries
 from query_side.statements import points
-from query_side.statements.asking import Asked, Basis, Period
+from query_side.statements.parameters import Asked, Basis, Period
 from query_side.statements.points import SQL, Account, Counters, Point
-from runtime import cursors, database
+from runtime import database
 from runtime.database import Executor
+from web import cursors
 
 # Rows of one query: some hundred kilobytes, however long the statement is.
 PAGE_ROWS = 500

@@ -9,14 +9,15 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from events.vocabulary import AccountType
+from events.types import AccountType
 from query_side import queries
 from query_side.statements import points
-from query_side.statements.asking import Asked
+from query_side.statements.parameters import Asked
 from query_side.statements.points import SQL, Counters, Point
-from runtime import cursors, database
-from runtime.cursors import Cursor
+from runtime import database
 from runtime.sql import Row
+from web import cursors
+from web.cursors import Cursor
 
 PAGE_ROWS = 500
 LIST = "trial-balance"

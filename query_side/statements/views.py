@@ -5,9 +5,9 @@ from typing import Any
 
 from events import money
 from events.schema import Schema
-from events.vocabulary import AccountType, Kind, Side
-from query_side.statements.asking import TICK
+from events.types import AccountType, Kind, Side
 from query_side.statements.difference import Difference
+from query_side.statements.parameters import TICK
 from query_side.statements.points import Account, Counters, Point
 from query_side.statements.statement import Line, Statement
 from query_side.statements.trial_balance import Sum, Totals, TrialBalance

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from daybook.up import PROGRAMS, Service, embedded
+from daybook.embedded.up import PROGRAMS, Service, embedded
 from events.schema import DEFAULT_FILE
 from tests.acceptance.driving import SCOPES, Database, Ledger, opened_ledger
 

@@ -24,12 +24,12 @@ import httpx
 import msgspec
 from litestar.routes import HTTPRoute
 
-from daybook import servers
-from daybook.serve import application
-from daybook.side import Side
-from daybook.up import Service
-from runtime import auth
+from daybook.embedded import servers
+from daybook.embedded.up import Service
+from daybook.processes.serve import application
+from daybook.processes.side import Side
 from runtime.settings import Settings
+from web import tokens
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -184,10 +184,10 @@ async def opened_ledger(
     also: Sequence[str] = (),
 ) -> AsyncIterator[Ledger]:
     """Make a token for a fresh ledger (or for `name`, or for more) and a client that sends it."""
-    name, token = name or f"ledger-{uuid4().hex[:12]}", auth.new_token()
+    name, token = name or f"ledger-{uuid4().hex[:12]}", tokens.new_token()
     connection = await asyncpg.connect(service.database_url)
     try:
-        await auth.add_token(connection, token, {name, *also}, scopes, "acceptance test")
+        await tokens.add_token(connection, token, {name, *also}, scopes, "acceptance test")
     finally:
         await connection.close()
     async with client(service.url, token) as http:

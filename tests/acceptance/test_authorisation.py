@@ -15,8 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from daybook.up import Service
-from runtime.auth import SCOPES
+from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import (
     API,
@@ -32,6 +31,7 @@ from tests.acceptance.driving import (
     problem,
     routes,
 )
+from web.tokens import SCOPES
 
 
 class Needs(NamedTuple):

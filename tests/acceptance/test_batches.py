@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from runtime.settings import Settings
 from tests.acceptance.commanding import (
     BATCH,

@@ -14,7 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
-from daybook.up import Service, read_run
+from daybook.embedded.up import Service, read_run
 from tests.acceptance.driving import (
     API,
     ROOT,

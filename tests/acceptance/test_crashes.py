@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.driving import (
     READABLE,
     Database,

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from daybook.drilling import drill
-from daybook.drilling.case import Spot
-from events.vocabulary import transaction_id
-from projections.auditing.compare import Scope
-from projections.auditing.discrepancies import Discrepancy, Kind
-from projections.auditing.reconcile import Report
-from projections.sealing.findings import FindingKind, Verdict
+from auditing.discrepancies import Discrepancy, Kind
+from auditing.reconcile.compare import Scope
+from auditing.reconcile.reconcile import Report
+from daybook.drill import drill
+from daybook.drill.corruption import Spot
+from events.types import transaction_id
+from sealing.findings import FindingKind, Verdict
 from tests.acceptance.driving import started
 
 DRILL_S_MAX = 180

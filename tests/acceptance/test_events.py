@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.driving import API, Database, Ledger, client, new_key, second_api
 
 LOG = """

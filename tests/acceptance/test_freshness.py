@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.driving import (
     API,
     READABLE,

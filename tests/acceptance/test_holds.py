@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.commanding import (
     about,
     balance,

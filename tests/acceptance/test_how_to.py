@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from daybook.up import Service, seal_key
-from projections.sealing import sealer
+from daybook.embedded.up import Service, seal_key
+from sealing import sealer
 from tests.acceptance.documented import matches, settled
 from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.driving import (
     API,
     READABLE,

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from daybook.embedded.up import Service
 from daybook.openapi import examples
 from daybook.openapi.document import PROBLEM, parameters_of, problems_of
 from daybook.openapi.examples import Example
 from daybook.openapi.operations import OPERATIONS, Operation
-from daybook.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.documented import settled
 from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes, until

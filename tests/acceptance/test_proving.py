@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from daybook.up import Service, seal_key
-from events import merkle, notes, tiles
-from events.notes import Verifier
-from projections.sealing import receipts, sealer
+from daybook.embedded.up import Service, seal_key
+from sealing import merkle, receipts, sealer, signed_notes, tiles
+from sealing.signed_notes import Verifier
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import (
     API,
@@ -39,12 +38,12 @@ async def receipt_of(ledger: Ledger, transaction_id: str) -> bytes:
     return answer.content
 
 
-async def checkpoint(ledger: Ledger, position: int, key: Verifier) -> notes.Checkpoint:
+async def checkpoint(ledger: Ledger, position: int, key: Verifier) -> signed_notes.Checkpoint:
     """Return the latest checkpoint, of at least `position` events."""
     headers = {"Daybook-Min-Position": str(position), **READABLE}
     answer = await ledger.http.get(f"{API}/seal/checkpoint", headers=headers)
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    signed = notes.checkpoint(notes.opened(answer.text, [key]))
+    signed = signed_notes.checkpoint(signed_notes.opened(answer.text, [key]))
     assert answer.headers["Daybook-Position"] == str(signed.size)
     return signed
 
@@ -173,7 +172,7 @@ async def test_a_receipt_is_checked_offline(
     done = await checked("--key", str(key))
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith(f"position {posted['position']:,}\ngenuine\n")
-    other = notes.Signer(key.name, bytes(32)).verifier
+    other = signed_notes.Signer(key.name, bytes(32)).verifier
     done = await checked("--key", str(other), "--json")
     assert done.code == 1
     shown = json.loads(done.out)
@@ -202,7 +201,9 @@ async def test_the_whole_log_is_verified_and_exported(
     assert (shown["findings"], shown["checkpoints_off_the_box"]) == ([], 0)
     folder = tmp_path / "export"
     exported = json.loads((await run("seal-export", str(folder), "--json", env=env)).out)
-    signed = notes.checkpoint(notes.opened((folder / "checkpoint").read_text(), [key]))
+    signed = signed_notes.checkpoint(
+        signed_notes.opened((folder / "checkpoint").read_text(), [key])
+    )
     assert signed.size == exported["size"] >= posted["position"]
 
 

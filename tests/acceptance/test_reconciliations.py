@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import API, UNKNOWN_ID, Database, Ledger, client, problem, until
 

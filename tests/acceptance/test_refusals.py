@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from command_side.rejections import Code
+from command_side.domain.rejections import Code
 from tests.acceptance.driving import (
     API,
     READABLE,

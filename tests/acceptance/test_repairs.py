@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import (
     API,

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.driving import (
     API,
     OUTCOMES,

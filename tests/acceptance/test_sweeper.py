@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from daybook.up import Service
+from daybook.embedded.up import Service
 from tests.acceptance.commanding import (
     about,
     accepted,

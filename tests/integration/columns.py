@@ -5,12 +5,15 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from command_side.commands import Hold
-from projections.auditing import audited
+from auditing import view_catalog
+from command_side.domain.commands import Hold
 from runtime import database
-from tests.integration import given
+from tests.integration import fixtures
 
-VIEWS = {view.table: view for view in audited.JOURNALS + audited.READ_SIDE + audited.COMMAND_SIDE}
+VIEWS = {
+    view.table: view
+    for view in view_catalog.JOURNALS + view_catalog.READ_SIDE + view_catalog.COMMAND_SIDE
+}
 # A changed value for each type, near the old one: what is off by the least is found, too.
 CHANGED = {
     "bigint": "{0} + 1000",
@@ -38,8 +41,8 @@ FILLED = {
 STILL_DUE = Hold(
     ledger="demo",
     key="still-due",
-    postings=given.several(("world", "alice", 1, "USD")),
-    expires_at=given.START + timedelta(days=900),
+    postings=fixtures.several(("world", "alice", 1, "USD")),
+    expires_at=fixtures.START + timedelta(days=900),
 )
 
 

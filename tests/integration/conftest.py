@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from daybook import servers
+from daybook.embedded import servers
 from runtime import queue
 
 MOTO_ACCOUNT = "123456789012"

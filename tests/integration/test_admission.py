@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from daybook import servers
-from daybook.serve import application
-from daybook.side import Side
-from runtime import auth
+from daybook.embedded import servers
+from daybook.processes.serve import application
+from daybook.processes.side import Side
 from runtime.problems import Unavailable
-from runtime.server import served
-from tests.integration import given
+from tests.integration import fixtures
+from web import tokens
+from web.server import served
 
 LEDGERS = ("flood", "quiet")
 SUBMIT = "POST /api/v1/transactions"
@@ -65,11 +65,11 @@ class Serving(NamedTuple):
 @asynccontextmanager
 async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIterator[Serving]:  # noqa: ANN401
     """Serve the command side, to tokens named as their ledgers."""
-    async with given.connected(database_url) as database:
+    async with fixtures.connected(database_url) as database:
         for ledger in LEDGERS:
-            await auth.add_token(database, ledger, {ledger}, ["write"], ledger)
+            await tokens.add_token(database, ledger, {ledger}, ["write"], ledger)
     port = servers.free_port()
-    settings = given.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
+    settings = fixtures.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
     app = application(settings, Side.COMMAND)
     async with served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
         async with asyncio.timeout(10):
@@ -134,9 +134,9 @@ async def test_a_flooding_ledger_is_turned_away_before_its_body_is_read(
         warming_up = await served.connect()
         warming_up.send(b"".join(submission("flood", "k0")))
         assert (await warming_up.answer()).status == 202
-        async with given.held_head(database_url):
+        async with fixtures.held_head(database_url):
             in_hand.send(b"".join(submission("flood", "k1")))
-            await given.kept_waiting(database_url)
+            await fixtures.kept_waiting(database_url)
             waits.send(b"".join(submission("flood", "k2")))
             await until(lambda: not has_room(served, "flood"))
             head, body = submission("flood", "k3", what)
@@ -163,9 +163,9 @@ async def test_a_dry_run_with_nothing_to_decide_waits_for_nobody(
     """It takes no place in the line, where nobody would come for it."""
     async with serving(database_url, cache_url) as served:
         busy, asked = [await served.connect() for _ in range(2)]
-        async with given.held_head(database_url):
+        async with fixtures.held_head(database_url):
             busy.send(b"".join(submission("flood", "k0")))
-            await given.kept_waiting(database_url)
+            await fixtures.kept_waiting(database_url)
             asked.send(
                 b"POST /api/v1/transactions/batch?dry_run=true HTTP/1.1\r\nHost: x\r\n"
                 b"Authorization: Bearer flood\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -184,9 +184,9 @@ async def test_a_flood_changes_nothing_about_who_is_asked_first(
     """A stranger is a stranger; who only asks what would be decided waits in the same line."""
     async with serving(database_url, cache_url, waiting_commands_max=1) as served:
         clients = [await served.connect() for _ in range(3)]
-        async with given.held_head(database_url):
+        async with fixtures.held_head(database_url):
             clients[0].send(b"".join(submission("flood", "k0")))
-            await given.kept_waiting(database_url)
+            await fixtures.kept_waiting(database_url)
             clients[1].send(b"".join(submission("flood", "k1")))
             await until(lambda: not has_room(served, "quiet"))
             asked = clients[2]

@@ -11,20 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
-from events.vocabulary import Side
+from events.types import Side
 from query_side.app import ROLE
-from query_side.statements import asking, points
+from query_side.statements import parameters, points
 from query_side.statements.points import Counters
 from runtime import database
-from tests.integration import given, naive
-from tests.integration.asked import asking_over_http
+from tests.integration import fixtures, reference_reads
+from tests.integration.requests import asking_over_http
 
 SEEDS = (1, 2, 3)
 TICK = timedelta(microseconds=1)
 UNUSED = "empty"  # Opened, and never moved.
 
 
-def four(found: Counters) -> naive.Four:
+def four(found: Counters) -> reference_reads.Four:
     """Return the four counters."""
     return (
         found.debits_posted,
@@ -37,10 +37,13 @@ def four(found: Counters) -> naive.Four:
 class Reader:
     """Asks the read models and the slow fold the same."""
 
-    def __init__(self, connection: database.Executor, moves: Sequence[naive.Move]) -> None:
+    def __init__(
+        self, connection: database.Executor, moves: Sequence[reference_reads.Move]
+    ) -> None:
         self.connection = connection
         self.moves = {
-            key: naive.of(moves, *key) for key in {(move.ledger, move.account_id) for move in moves}
+            key: reference_reads.of(moves, *key)
+            for key in {(move.ledger, move.account_id) for move in moves}
         }
         self.accounts: dict[tuple[str, str], points.Account] = {}
 
@@ -53,22 +56,24 @@ class Reader:
 
     async def agree(self, **given: str) -> None:
         """Assert that every account has the same counters at the point `given`, both ways."""
-        asked = asking.point(given, effective="effective_at")
+        asked = parameters.point(given, effective="effective_at")
         point = await points.locate(self.connection, asked)
         known = 10**9 if asked.position is None else asked.position
         for key, moves in self.moves.items():
             found = await points.at(self.connection, self.accounts[key], point)
-            expected = naive.counters(moves, known, asked.recorded_before, asked.effective_before)
+            expected = reference_reads.counters(
+                moves, known, asked.recorded_before, asked.effective_before
+            )
             assert four(found) == expected, (key, given)
 
 
 @asynccontextmanager
 async def reading(database_url: str, seed: int) -> AsyncIterator[tuple[Reader, list[datetime]]]:
     """Read a rich log as the reader may; with every time in it."""
-    events = await naive.log_with_dates(database_url, seed)
-    moves = naive.moves(events)
+    events = await reference_reads.log_with_dates(database_url, seed)
+    moves = reference_reads.moves(events)
     times = {move.recorded_at for move in moves} | {move.effective_at for move in moves}
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         yield await Reader(connection, moves).opened(), sorted(times)
 
 
@@ -76,7 +81,7 @@ async def reading(database_url: str, seed: int) -> AsyncIterator[tuple[Reader, l
 async def test_at_every_position(database_url: str, seed: int) -> None:
     """From before the first event to the last one, every account."""
     async with reading(database_url, seed) as (reader, _):
-        length = await given.checkpoint(database_url, "projector")
+        length = await fixtures.checkpoint(database_url, "projector")
         for position in range(length + 1):
             await reader.agree(position=str(position))
 
@@ -104,7 +109,7 @@ async def test_at_effective_times_as_they_were_known(database_url: str, seed: in
     """Both times at once: what was not recorded yet did not count."""
     rng = random.Random(seed)
     async with reading(database_url, seed) as (reader, times):
-        length = await given.checkpoint(database_url, "projector")
+        length = await fixtures.checkpoint(database_url, "projector")
         for _ in range(60):
             effective = (rng.choice(times) - rng.choice((0, 1)) * TICK).isoformat()
             await reader.agree(position=str(rng.randint(0, length)), effective_at=effective)
@@ -116,8 +121,8 @@ async def test_a_date_is_the_end_of_its_day(database_url: str) -> None:
     async with reading(database_url, 1) as (reader, times):
         for day in sorted({moment.date() for moment in times}):
             for name in ("at", "effective_at"):
-                whole = asking.point({name: str(day)}, effective="effective_at")
-                last = asking.point({name: f"{day}T23:59:59.999999Z"}, effective="effective_at")
+                whole = parameters.point({name: str(day)}, effective="effective_at")
+                last = parameters.point({name: f"{day}T23:59:59.999999Z"}, effective="effective_at")
                 assert whole == last
                 await reader.agree(**{name: str(day)})
 
@@ -125,7 +130,7 @@ async def test_a_date_is_the_end_of_its_day(database_url: str) -> None:
 async def test_the_last_point_is_the_balance_of_now(database_url: str) -> None:
     """The row that is kept and the last entry agree, with position and time."""
     async with reading(database_url, 1) as (reader, _):
-        point = await points.locate(reader.connection, asking.Asked())
+        point = await points.locate(reader.connection, parameters.Asked())
         for account in reader.accounts.values():
             now = await points.now(reader.connection, account)
             assert now == await points.at(reader.connection, account, point)
@@ -152,9 +157,9 @@ async def test_an_account_has_zeros_before_it_was_opened_and_until_it_is_used(
 
 async def test_balance_over_http(database_url: str) -> None:
     """Now as ever; at a point with the point; what is nonsense is refused by its code."""
-    events = await naive.log_with_dates(database_url)
+    events = await reference_reads.log_with_dates(database_url)
     length = len(events)
-    moves = naive.of(naive.moves(events), "demo", "bob")
+    moves = reference_reads.of(reference_reads.moves(events), "demo", "bob")
     async with asking_over_http(database_url) as client:
         now = await client.get("/accounts/bob/balance")
         assert set(now.json()) == set(_fields()) | {"account_id", "currency", "position", "as_of"}
@@ -164,10 +169,10 @@ async def test_balance_over_http(database_url: str) -> None:
 
         middle = await client.get("/accounts/bob/balance", params={"position": length // 2})
         assert middle.headers["Daybook-Position"] == str(length // 2)
-        four_then = naive.counters(moves, length // 2, None, None)
+        four_then = reference_reads.counters(moves, length // 2, None, None)
         names = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
         assert tuple(int(middle.json()[f"{name}_minor"]) for name in names) == four_then
-        day = (given.START - timedelta(days=10)).date()
+        day = (fixtures.START - timedelta(days=10)).date()
         dated = await client.get("/accounts/bob/balance", params={"effective_at": str(day)})
         assert dated.json()["balance_minor"] == "77"
         assert dated.json()["effective_at"] == f"{day}T23:59:59.999999Z"
@@ -202,16 +207,18 @@ async def test_balance_over_http(database_url: str) -> None:
 async def test_what_lies_between_two_points_is_the_difference(database_url: str, seed: int) -> None:
     """All pages' entries together add up to each counter's difference, exactly."""
     rng = random.Random(seed)
-    events = await naive.log_with_dates(database_url, seed)
-    everything = naive.moves(events)
+    events = await reference_reads.log_with_dates(database_url, seed)
+    everything = reference_reads.moves(events)
     async with asking_over_http(database_url) as client:
         for _ in range(25):
             account_id = rng.choice(("alice", "bob", "world", "revenue:fees", "tokyo", UNUSED))
             first, last = sorted(rng.sample(range(len(events) + 1), 2))
             params = {"from_position": first, "to_position": last, "limit": rng.choice((2, 7, 500))}
             found, items = await _whole(client, account_id, params)
-            moves = naive.of(everything, "demo", account_id)
-            before, after = (naive.counters(moves, end, None, None) for end in (first, last))
+            moves = reference_reads.of(everything, "demo", account_id)
+            before, after = (
+                reference_reads.counters(moves, end, None, None) for end in (first, last)
+            )
             differences = tuple(one - other for one, other in zip(after, before, strict=True))
             assert _four(found["from"]) == before
             assert _four(found["to"]) == after
@@ -224,7 +231,7 @@ async def test_what_lies_between_two_points_is_the_difference(database_url: str,
 
 async def test_an_entry_of_a_difference_says_what_it_was(database_url: str) -> None:
     """Its transaction, kind, amount, reference and description; a capture posts what was held."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         found, items = await _whole(client, "bob", {"limit": 500})
         assert found["from"]["at_position"] == 0
@@ -247,8 +254,8 @@ async def test_an_entry_of_a_difference_says_what_it_was(database_url: str) -> N
 
 async def test_differences_are_refused_when_they_make_no_sense(database_url: str) -> None:
     """Each by its code; a cursor is only what the list gave."""
-    await given.rich_log(database_url)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url)
+    await fixtures.project(database_url)
     path = "/accounts/bob/balance-difference"
     async with asking_over_http(database_url) as client:
         refused: list[tuple[dict[str, Any], str]] = [
@@ -270,14 +277,14 @@ def _fields() -> list[str]:
     return [f"{name}{suffix}" for name in names for suffix in ("", "_minor")]
 
 
-def _four(view: dict[str, Any]) -> naive.Four:
+def _four(view: dict[str, Any]) -> reference_reads.Four:
     names = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
     one, two, three, four_ = (int(view[f"{name}_minor"]) for name in names)
     assert int(str(view["balance"]).replace(".", "")) == int(view["balance_minor"])
     return one, two, three, four_
 
 
-def _added(items: Sequence[dict[str, Any]]) -> naive.Four:
+def _added(items: Sequence[dict[str, Any]]) -> reference_reads.Four:
     added = [0, 0, 0, 0]
     for item in items:
         credit = item["side"] == Side.CREDIT

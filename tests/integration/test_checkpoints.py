@@ -10,7 +10,7 @@ import pytest
 from events import checkpoints
 from events.checkpoints import PROJECTOR, Waiters
 from runtime import database
-from tests.integration import given
+from tests.integration import fixtures
 
 ROLE = "daybook_reader"
 
@@ -73,7 +73,7 @@ async def test_a_reader_set_back_is_not_said_to_have_arrived(database_url: str) 
     await _moved(database_url, 9)
     async with _waiters(database_url) as waiters:
         assert await waiters.reached(9, 5)
-        await given.execute(
+        await fixtures.execute(
             database_url, "UPDATE events.checkpoints SET position = 4 WHERE reader = 'projector'"
         )
         assert not await waiters.reached(9, 0.2)
@@ -92,7 +92,7 @@ async def test_with_the_database_away_waiters_time_out_and_later_ones_are_served
         assert await waiters.reached(1, 5)
         waiting = asyncio.create_task(waiters.reached(2, 20))
         for _ in range(3):
-            await given.execute(
+            await fixtures.execute(
                 database_url,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'daybook_reader' AND datname = current_database()",
@@ -117,7 +117,7 @@ async def test_a_waiter_that_goes_away_stops_nobody(database_url: str) -> None:
 
 async def test_a_checkpoint_never_moves_backwards(database_url: str) -> None:
     """A worker that was overtaken cannot take the reader back."""
-    async with given.connected(database_url, "daybook_projector") as connection:
+    async with fixtures.connected(database_url, "daybook_projector") as connection:
         for position in (7, 3):
             async with connection.transaction():
                 await checkpoints.lock(connection, PROJECTOR)
@@ -128,8 +128,8 @@ async def test_a_checkpoint_never_moves_backwards(database_url: str) -> None:
 async def test_a_locked_checkpoint_is_skipped_by_those_who_only_try(database_url: str) -> None:
     """`try_lock` returns at once with nothing; `lock` waits its turn."""
     async with (
-        given.connected(database_url, "daybook_relay") as one,
-        given.connected(database_url, "daybook_relay") as two,
+        fixtures.connected(database_url, "daybook_relay") as one,
+        fixtures.connected(database_url, "daybook_relay") as two,
     ):
         async with one.transaction():
             assert await checkpoints.try_lock(one, "relay") == 0
@@ -151,7 +151,7 @@ async def _waiters(database_url: str) -> AsyncIterator[Waiters]:
 
 
 async def _moved(database_url: str, position: int) -> None:
-    async with given.connected(database_url, "daybook_projector") as connection:
+    async with fixtures.connected(database_url, "daybook_projector") as connection:
         await checkpoints.move(connection, PROJECTOR, position)
 
 

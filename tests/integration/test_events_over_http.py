@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from command_side.commands import Command
-from events.vocabulary import Recorded, accounts_of, transaction_id
-from projections.auditing.continuous import Auditor
-from query_side.events import channel as channels_of
-from query_side.events import following
-from query_side.events.channel import Channel
-from tests.integration import given
-from tests.integration.asked import asking_over_http
+from auditing.reconcile.continuous import Auditor
+from command_side.domain.commands import Command
+from events.types import Recorded, accounts_of, transaction_id
+from query_side.event_feed import channel as channels_of
+from query_side.event_feed import following
+from query_side.event_feed.channel import Channel
+from tests.integration import fixtures
+from tests.integration.requests import asking_over_http
 
 NDJSON = {"Accept": "application/x-ndjson"}
 
@@ -35,7 +35,7 @@ class Sent(NamedTuple):
 
 async def of_demo(database_url: str) -> list[Recorded]:
     """Return the events of the ledger that the client may read."""
-    return [r for r in await given.whole_log(database_url) if r.event.ledger == "demo"]
+    return [r for r in await fixtures.whole_log(database_url) if r.event.ledger == "demo"]
 
 
 def positions(events: list[Recorded]) -> list[str]:
@@ -100,7 +100,7 @@ async def streamed(client: httpx.AsyncClient, **asked: str) -> list[Sent]:
 
 async def test_pages_are_the_ledgers_log_and_nothing_else(database_url: str) -> None:
     """Every event once, in order or backwards, as CloudEvents with the stored state."""
-    await given.rich_log(database_url, count=20)
+    await fixtures.rich_log(database_url, count=20)
     expected = await of_demo(database_url)
     async with asking_over_http(database_url) as client:
         forward = await walked(client, limit="7")
@@ -120,7 +120,7 @@ async def test_pages_are_the_ledgers_log_and_nothing_else(database_url: str) -> 
 
 async def test_filters_leave_just_what_matches(database_url: str) -> None:
     """Type, account, transaction, positions, times; alone and together."""
-    await given.rich_log(database_url, count=20)
+    await fixtures.rich_log(database_url, count=20)
     log = await of_demo(database_url)
     split = transaction_id("demo", "split")
     middle = log[len(log) // 2]
@@ -167,9 +167,11 @@ async def test_a_rare_ledgers_page_looks_at_a_bounded_part_of_the_log(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page is short or empty, and `next` goes on; nothing is left out on the way."""
-    monkeypatch.setattr("events.reading.LOOK_MAX", 10)
-    others = [given.transfer(f"o{n}", ledger="other") for n in range(35)]
-    await given.written(database_url, [given.transfer("first"), *others, given.transfer("last")])
+    monkeypatch.setattr("events.ledger_log.LOOK_MAX", 10)
+    others = [fixtures.transfer(f"o{n}", ledger="other") for n in range(35)]
+    await fixtures.written(
+        database_url, [fixtures.transfer("first"), *others, fixtures.transfer("last")]
+    )
     async with asking_over_http(database_url) as client:
         first = (await client.get("/events")).json()
         assert len(first["items"]) < len(await of_demo(database_url))
@@ -184,19 +186,21 @@ async def test_a_rare_ledgers_page_looks_at_a_bounded_part_of_the_log(
 
 async def test_pages_see_what_is_not_projected_yet(database_url: str) -> None:
     """The log is shown, and no read model."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     async with asking_over_http(database_url) as client:
         answer = await client.get("/events")
-        assert answer.headers["Daybook-Position"] == str(len(await given.whole_log(database_url)))
+        assert answer.headers["Daybook-Position"] == str(
+            len(await fixtures.whole_log(database_url))
+        )
         assert len(answer.json()["items"]) == len(await of_demo(database_url))
 
 
 async def test_previous_finds_what_was_added_since(database_url: str) -> None:
     """From the newest page on."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     async with asking_over_http(database_url) as client:
         newest = (await client.get("/events", params={"order": "desc"})).json()
-        await given.written(database_url, [given.transfer("two")])
+        await fixtures.written(database_url, [fixtures.transfer("two")])
         added = await client.get("/events", params={"order": "desc", "cursor": newest["previous"]})
         keys = [item["data"].get("key") for item in added.json()["items"]]
         assert keys == ["two"]
@@ -250,8 +254,8 @@ async def test_what_cannot_be_asked_is_refused(database_url: str) -> None:
 
 async def test_a_stream_begins_now_or_after_a_position(database_url: str) -> None:
     """Its first block is a place to come back to, so that nothing is missed before the first."""
-    await given.written(database_url, [given.transfer("one")])
-    head = len(await given.whole_log(database_url))
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    head = len(await fixtures.whole_log(database_url))
     async with asking_over_http(database_url) as client:
         at_end = [sent async for sent in blocks(client, {"Prefer": "wait=0"})]
         assert at_end == [Sent(f"{head}.0", None, None)]
@@ -272,7 +276,7 @@ async def test_an_empty_log_can_be_followed(database_url: str) -> None:
         assert await streamed(client) == []
         following_it = blocks(client)
         assert await anext(following_it) == Sent("0.0", None, None)
-        await given.written(database_url, [given.transfer("one")])
+        await fixtures.written(database_url, [fixtures.transfer("one")])
         async with asyncio.timeout(10):
             assert (await anext(following_it)).id == "1.0"
         await following_it.aclose()  # type: ignore[attr-defined]
@@ -290,10 +294,10 @@ async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
     async def write(name: str) -> None:
         for number in range(15):
             commands: list[Command] = [
-                given.transfer(f"{name}-{number}-{n}", ledger=rng.choice(("demo", "other")))
+                fixtures.transfer(f"{name}-{number}-{n}", ledger=rng.choice(("demo", "other")))
                 for n in range(rng.randint(1, 12))
             ]
-            await given.written(database_url, commands, now=lambda _: given.START)
+            await fixtures.written(database_url, commands, now=lambda _: fixtures.START)
 
     async def follow(client: httpx.AsyncClient, patience: int) -> list[Sent]:
         got: list[Sent] = []
@@ -313,7 +317,9 @@ async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
     async with asking_over_http(database_url) as client, asyncio.timeout(60):
         clients = [asyncio.create_task(follow(client, most)) for most in (1, 9, 99)]
         await asyncio.gather(write("a"), write("b"))
-        await given.written(database_url, [given.transfer("end")], now=lambda _: given.START)
+        await fixtures.written(
+            database_url, [fixtures.transfer("end")], now=lambda _: fixtures.START
+        )
         received = await asyncio.gather(*clients)
     expected = places(await of_demo(database_url))
     assert len(expected) > 50
@@ -335,14 +341,14 @@ async def test_a_client_that_does_not_read_costs_no_memory(
         begin(channel, position, discrepancy_id)
 
     monkeypatch.setattr(Channel, "begin", watched)
-    await given.written(database_url, [given.transfer("first")])
+    await fixtures.written(database_url, [fixtures.transfer("first")])
     async with asking_over_http(database_url) as client:
         slow = blocks(client)
         await anext(slow)
         await asyncio.sleep(0.2)
         big = {"note": "x" * 900}
-        commands = [given.transfer(f"k{n}", metadata=dict(big)) for n in range(300)]
-        await given.written(database_url, commands, batch_size=20)
+        commands = [fixtures.transfer(f"k{n}", metadata=dict(big)) for n in range(300)]
+        await fixtures.written(database_url, commands, batch_size=20)
         await asyncio.sleep(0.2)
         (channel,) = channels
         assert len(channel.events.after(channel.events.since)) <= 2
@@ -373,12 +379,12 @@ async def test_a_silent_stream_beats_and_says_how_far_it_is(
 ) -> None:
     """So that whoever comes back needs not read again what was never theirs."""
     monkeypatch.setattr(following, "BEAT_S", 0.1)
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     async with asking_over_http(database_url) as client:
         silent = blocks(client)
         await anext(silent)
-        await given.written(database_url, [given.transfer("theirs", ledger="other")])
-        head = f"{len(await given.whole_log(database_url))}.0"
+        await fixtures.written(database_url, [fixtures.transfer("theirs", ledger="other")])
+        head = f"{len(await fixtures.whole_log(database_url))}.0"
         async with asyncio.timeout(5):
             while (beat := await anext(silent)).id != head:
                 assert (beat.event, beat.data) == (None, None)
@@ -397,18 +403,18 @@ CONTINUOUS = "'00000000-0000-0000-0000-000000000001'"
 async def found(database_url: str, why: str, ledger: str = "'demo'", kind: str = "drift") -> None:
     """Add a discrepancy as the auditor does."""
     sql = FIND.format(run=CONTINUOUS, kind=kind, ledger=ledger, why=why)
-    await given.execute(database_url, sql)
+    await fixtures.execute(database_url, sql)
 
 
 async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(database_url: str) -> None:
     """Within seconds; who comes back with its id gets it no more, with the one before again."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
-    auditor = Auditor(given.settings(database_url))
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    auditor = Auditor(fixtures.settings(database_url))
     async with asking_over_http(database_url) as client, asyncio.timeout(20):
         stream = blocks(client)
         opening = await anext(stream)
-        await given.execute(
+        await fixtures.execute(
             database_url,
             "UPDATE read.balances SET debits_posted = debits_posted + 1 WHERE account_id = 'alice'",
         )
@@ -420,7 +426,7 @@ async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(databas
         assert sent.data is not None
         assert (sent.data["kind"], sent.data["account_id"]) == ("balance_drift", "alice")
         assert sent.id == f"{opening.id.partition('.')[0]}.{sent.data['id']}"
-        await given.written(database_url, [given.transfer("two")])
+        await fixtures.written(database_url, [fixtures.transfer("two")])
         event = await anext(stream)
         assert event.id.partition(".")[2] == str(sent.data["id"])
         await stream.aclose()  # type: ignore[attr-defined]
@@ -433,7 +439,7 @@ async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(databas
 
 async def test_a_stream_tells_of_no_discrepancy_of_others(database_url: str) -> None:
     """Nor that there is one: a gap is everybody's, a delay nobody's, and ids are its own."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     await found(database_url, "theirs before", "'other'")
     async with asking_over_http(database_url) as client, asyncio.timeout(20):
         stream, of_bob = blocks(client), blocks(client, account_id="bob")
@@ -445,11 +451,11 @@ async def test_a_stream_tells_of_no_discrepancy_of_others(database_url: str) -> 
         await found(database_url, "mine")
         told = [(await anext(stream)).data, (await anext(stream)).data]
         assert [data["explanation"] for data in told if data] == ["gap", "mine"]
-        await given.written(database_url, [given.transfer("two", destination="bob")])
+        await fixtures.written(database_url, [fixtures.transfer("two", destination="bob")])
         assert (await anext(of_bob)).event == "account.opened"
         for each in (stream, of_bob):
             await each.aclose()  # type: ignore[attr-defined]
-        head = len(await given.whole_log(database_url))
+        head = len(await fixtures.whole_log(database_url))
         again, ahead = await asyncio.gather(after(client, "0.0"), after(client, f"{head}.999999"))
         assert [sent.data for sent in again if sent.event == "discrepancy"] == told
         assert ahead == []
@@ -470,7 +476,7 @@ async def test_many_discrepancies_come_in_order_over_many_connections(
             "VALUES (", "SELECT "
         )
         many = many.rstrip().removesuffix(")") + " FROM generate_series(1, 40)"
-        await given.execute(database_url, many)
+        await fixtures.execute(database_url, many)
         ids = [sent.data["id"] for _ in range(40) if (sent := await anext(staying)).data]
         assert len(set(ids)) == 40
         assert ids == sorted(ids)
@@ -500,11 +506,11 @@ async def test_a_revoked_token_ends_its_streams(
     """However long they have been open: the client is asked again who it is."""
     monkeypatch.setattr(following, "BEAT_S", 0.05)
     monkeypatch.setattr(following, "IDENTIFY_S", 0.1)
-    monkeypatch.setattr("runtime.auth.REMEMBERED_S", 0.1)
+    monkeypatch.setattr("web.tokens.REMEMBERED_S", 0.1)
     async with asking_over_http(database_url) as client:
         stream = blocks(client)
         await anext(stream)
-        await given.execute(database_url, "UPDATE runtime.tokens SET revoked_at = now()")
+        await fixtures.execute(database_url, "UPDATE runtime.tokens SET revoked_at = now()")
         async with asyncio.timeout(10):
             assert {sent.event async for sent in stream} == {None}
         assert (await client.get("/events")).status_code == 401

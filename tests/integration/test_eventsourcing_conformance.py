@@ -25,11 +25,11 @@ from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.tests import persistence
 from psycopg.conninfo import conninfo_to_dict
 
-from command_side.batch import Done, append_batch
-from command_side.commands import Transfer
+from command_side.domain.commands import Transfer
+from command_side.writer.commit import Done, append_batch
 from events import codec, log, schema
 from events.recorder import LogRecorder
-from events.vocabulary import BooksClosed, Posting
+from events.types import BooksClosed, Posting
 from runtime import database
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -33,8 +33,8 @@ from eventsourcing.utils import register_topic
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from command_side.batch import append_batch
-from command_side.commands import (
+from auditing.replay import Books
+from command_side.domain.commands import (
     ChangeAccount,
     Command,
     Hold,
@@ -44,14 +44,14 @@ from command_side.commands import (
     Transfer,
     check_metadata,
 )
+from command_side.writer.commit import append_batch
 from events import codec, log, schema
-from events.replay import Books
-from events.vocabulary import EVENT_TYPES, Metadata, Posting, Status, transaction_id
+from events.types import EVENT_TYPES, Metadata, Posting, Status, transaction_id
 from projections import worker
 from runtime import database
 from runtime.problems import Invalid
 from runtime.settings import Settings
-from tests.integration import given
+from tests.integration import fixtures
 
 AUDITOR = "stock_auditor"
 OWN_SCHEMA = "audit"
@@ -215,7 +215,7 @@ async def test_notification_log_shows_every_event_as_it_was_written(
 ) -> None:
     """Sections follow one another without a gap, and each event maps to what our codec reads."""
     connection = await database.connect(database_url)
-    last = await given.rich_log(database_url)
+    last = await fixtures.rich_log(database_url)
     ours = await log.read_after(connection, 0, last)
     await connection.close()
     with Daybook(env) as application:

@@ -10,27 +10,28 @@ import asyncpg
 import msgspec
 import pytest
 
-from command_side.commands import Command
-from events.vocabulary import Side, transaction_id
-from projections.external import deciding, findings, importing, parse_csv, store, summary
-from projections.external.asking import Linked, Override
-from projections.external.findings import Kind, Place, Statement
-from projections.external.importing import Imported, Upload
-from projections.external.matching import Terms
-from projections.external.reading import Format, Reader
-from projections.external.store import SQL
+from bank_statements import findings, importer, review, store, summary
+from bank_statements.findings import Kind, Place, Statement
+from bank_statements.formats import mapped_csv
+from bank_statements.formats.reading import Format, Reader
+from bank_statements.importer import Imported, Upload
+from bank_statements.matching.matching import Terms
+from bank_statements.parameters import Linked, Override
+from bank_statements.store import SQL
+from command_side.domain.commands import Command
+from events.types import Side, transaction_id
 from query_side.statements import as_camt053, as_csv
 from query_side.statements import statement as statements
-from query_side.statements.asking import Asked, Basis, Period
+from query_side.statements.parameters import Asked, Basis, Period
 from runtime import database
 from runtime.database import Connection
 from runtime.problems import Invalid, NotFound, Outdated
-from tests.integration import given
+from tests.integration import fixtures
 
-MATCHER = importing.ROLE
+MATCHER = importer.ROLE
 BANK = "bank:main"
-DAY = given.START.date()
-PERIOD = Period(given.START - timedelta(days=40), given.START + timedelta(days=40))
+DAY = fixtures.START.date()
+PERIOD = Period(fixtures.START - timedelta(days=40), fixtures.START + timedelta(days=40))
 # How our own CSV is read as a bank's: what the ledger debits a bank account with came in.
 OWN_CSV = {
     "date": "effective_at",
@@ -55,28 +56,28 @@ def upload(
     data: bytes, terms: Terms | None = None, columns: dict[str, str] | None = None
 ) -> Upload:
     """Return a CSV file as it is uploaded."""
-    how = Reader(Format.CSV, parse_csv.mapping(SIMPLE if columns is None else columns))
+    how = Reader(Format.CSV, mapped_csv.mapping(SIMPLE if columns is None else columns))
     return Upload(data, how, terms or Terms(), "alice")
 
 
 @pytest.fixture
 async def matcher(database_url: str) -> AsyncIterator[Connection]:
     """Connect as the matcher."""
-    async with given.connected(database_url, MATCHER) as connection:
+    async with fixtures.connected(database_url, MATCHER) as connection:
         yield connection
 
 
 async def posted(database_url: str, *commands: Command) -> None:
     """Append commands and project them."""
-    await given.written(database_url, commands)
-    await given.project(database_url)
+    await fixtures.written(database_url, commands)
+    await fixtures.project(database_url)
 
 
 async def of(connection: Connection, done: Imported, ledger: str = "demo") -> Statement:
     """Return a statement as findings want it."""
     row = await store.statement(connection, ledger, done.statement_id)
     account = await store.account(connection, ledger, row["account_id"])
-    return Statement(row, account, given.SCHEMA.decimals(row["currency"]))
+    return Statement(row, account, fixtures.SCHEMA.decimals(row["currency"]))
 
 
 async def found(connection: Connection, done: Imported) -> dict[Kind, int]:
@@ -97,7 +98,7 @@ async def imported(
     connection: Connection, file: Upload, account_id: str = BANK, ledger: str = "demo"
 ) -> Imported:
     """Import a file."""
-    return await importing.import_file(connection, ledger, account_id, file, given.SCHEMA)
+    return await importer.import_file(connection, ledger, account_id, file, fixtures.SCHEMA)
 
 
 async def exported(database_url: str, account_id: str, form: Format) -> bytes:
@@ -111,7 +112,7 @@ async def exported(database_url: str, account_id: str, form: Format) -> bytes:
     try:
         head = await statements.head(pool, "demo", account_id, PERIOD, Basis.EFFECTIVE, Asked())
         pages = statements.lines(pool, head)
-        decimals = given.SCHEMA.decimals(head.account.currency)
+        decimals = fixtures.SCHEMA.decimals(head.account.currency)
         if form is Format.CSV:
             chunks = as_csv.statement(head, pages, decimals)
         else:
@@ -127,8 +128,8 @@ async def test_our_own_export_matches_whole(
     database_url: str, matcher: Connection, form: Format, account_id: str
 ) -> None:
     """Of a log with every kind of event: every line and every entry, exactly, none twice."""
-    await given.rich_log(database_url)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url)
+    await fixtures.project(database_url)
     data = await exported(database_url, account_id, form)
     # The ledger's own side of the account decides which column is money in.
     own = OWN_CSV if account_id == BANK else OWN_CSV | {"debit": "debit", "credit": "credit"}
@@ -157,10 +158,10 @@ async def test_what_has_no_counterpart_is_found_on_either_side(
     """A line, an entry, another amount under one reference, another day; each once."""
     await posted(
         database_url,
-        given.transfer("same", BANK, "alice", 500, reference="R-1"),
-        given.transfer("fee", BANK, "alice", 1_000, reference="R-2"),
-        given.transfer("late", BANK, "alice", 700, reference="R-3"),
-        given.transfer("ours", BANK, "alice", 40),
+        fixtures.transfer("same", BANK, "alice", 500, reference="R-1"),
+        fixtures.transfer("fee", BANK, "alice", 1_000, reference="R-2"),
+        fixtures.transfer("late", BANK, "alice", 700, reference="R-3"),
+        fixtures.transfer("ours", BANK, "alice", 40),
     )
     file = csv_file(
         f"{DAY},5.00,R-1,x",
@@ -195,11 +196,11 @@ async def test_an_entry_is_in_one_match_of_all_statements(
     database_url: str, matcher: Connection
 ) -> None:
     """The second statement finds it taken, at once or afterwards; a rejection sets it free."""
-    await posted(database_url, given.transfer("one", BANK, "alice", 500, reference="R-1"))
+    await posted(database_url, fixtures.transfer("one", BANK, "alice", 500, reference="R-1"))
     files = [upload(csv_file(f"{DAY},5.00,R-1,{text}")) for text in "abcd"]
 
     async def at_once(file: Upload) -> Imported:
-        async with given.connected(database_url, MATCHER) as connection:
+        async with fixtures.connected(database_url, MATCHER) as connection:
             return await imported(connection, file)
 
     done = await asyncio.gather(*map(at_once, files))
@@ -207,14 +208,14 @@ async def test_an_entry_is_in_one_match_of_all_statements(
     assert sorted(map(len, left)) == [0, 1, 1, 1]
     winner = done[left.index({})]
     other = next(each for each in done if each != winner)
-    await deciding.decide(matcher, "demo", winner.statement_id, 1, "rejected", "bob", "twice")
+    await review.decide(matcher, "demo", winner.statement_id, 1, "rejected", "bob", "twice")
     assert await found(matcher, winner) == {
         Kind.UNMATCHED_STATEMENT_LINE: 1,
         Kind.UNMATCHED_ENTRY: 1,
     }
-    await importing.match_again(matcher, "demo", winner.statement_id, Terms())
+    await importer.match_again(matcher, "demo", winner.statement_id, Terms())
     assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, winner)
-    await importing.match_again(matcher, "demo", other.statement_id, Terms())
+    await importer.match_again(matcher, "demo", other.statement_id, Terms())
     assert await found(matcher, other) == {}
     with pytest.raises(asyncpg.UniqueViolationError, match="match_entries_once"):
         await matcher.execute(
@@ -227,8 +228,8 @@ async def test_a_person_may_link_what_no_rule_would(database_url: str, matcher: 
     """The proposals in the way are rejected, what was accepted is not; everything is kept."""
     await posted(
         database_url,
-        given.transfer("one", BANK, "alice", 500, reference="R-1"),
-        given.transfer("two", BANK, "alice", 900, reference="R-2"),
+        fixtures.transfer("one", BANK, "alice", 500, reference="R-1"),
+        fixtures.transfer("two", BANK, "alice", 900, reference="R-2"),
     )
     done = await imported(
         matcher, upload(csv_file(f"{DAY},5.00,R-1,", f"{DAY},9.00,R-2,", f"{DAY},14.00,,"))
@@ -239,7 +240,7 @@ async def test_a_person_may_link_what_no_rule_would(database_url: str, matcher: 
         entries = tuple(Linked(str(transaction_id("demo", key))) for key in keys)
         return Override((line,), entries, "one payment")
 
-    number = await deciding.link(matcher, "demo", known_as, linking(4, "one", "two"), "carol")
+    number = await review.link(matcher, "demo", known_as, linking(4, "one", "two"), "carol")
     rows = await matcher.fetch(SQL["matches_after"], known_as, 0, None, 10)
     assert [(row["match_number"], row["status"], row["rule"]) for row in rows] == [
         (1, "rejected", "reference"),
@@ -251,24 +252,24 @@ async def test_a_person_may_link_what_no_rule_would(database_url: str, matcher: 
         assert (decision["decided_by"], decision["reason"]) == ("carol", "one payment")
     assert await found(matcher, done) == {Kind.UNMATCHED_STATEMENT_LINE: 2}
     with pytest.raises(Outdated, match="match_accepted"):
-        await deciding.link(matcher, "demo", known_as, linking(2, "one"), "carol")
+        await review.link(matcher, "demo", known_as, linking(2, "one"), "carol")
     with pytest.raises(NotFound, match="entry_not_found"):
-        await deciding.link(matcher, "demo", known_as, linking(2, "never"), "carol")
+        await review.link(matcher, "demo", known_as, linking(2, "never"), "carol")
     with pytest.raises(NotFound, match="statement_line_not_found"):
-        await deciding.link(matcher, "demo", known_as, linking(77, "one"), "carol")
+        await review.link(matcher, "demo", known_as, linking(77, "one"), "carol")
     with pytest.raises(Outdated, match="match_rejected"):
-        await deciding.decide(matcher, "demo", known_as, 1, "accepted", "carol", "no")
+        await review.decide(matcher, "demo", known_as, 1, "accepted", "carol", "no")
 
 
 async def test_what_is_late_in_the_ledger_is_matched_later(
     database_url: str, matcher: Connection
 ) -> None:
     """The statement came first; matched again, it agrees."""
-    await posted(database_url, given.transfer("open", BANK, "world", 1))
+    await posted(database_url, fixtures.transfer("open", BANK, "world", 1))
     done = await imported(matcher, upload(csv_file(f"{DAY},5.00,R-1,x", f"{DAY},0.01,,")))
     assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, done)
-    await posted(database_url, given.transfer("late", BANK, "alice", 500, reference="r-1"))
-    await importing.match_again(matcher, "demo", done.statement_id, Terms())
+    await posted(database_url, fixtures.transfer("late", BANK, "alice", 500, reference="r-1"))
+    await importer.match_again(matcher, "demo", done.statement_id, Terms())
     assert await found(matcher, done) == {}
 
 
@@ -280,15 +281,15 @@ async def test_the_same_file_and_ledger_give_the_same_matches(
     commands, rows = [], []
     for number in range(60):
         minor, text = rng.choice(((100, "1.00"), (250, "2.50"), (999, "9.99")))
-        commands.append(given.transfer(f"k{number}", BANK, "payer", minor))
+        commands.append(fixtures.transfer(f"k{number}", BANK, "payer", minor))
         known = f"K{number}" if rng.random() < 0.5 else ""
         rows.append(f"{DAY + timedelta(days=rng.randint(0, 2))},{text},{known},")
     file = csv_file(*rows[5:])
     seen = []
     await posted(database_url, *commands)
-    async with given.database_made(admin, database_url) as name:
-        for url in (database_url, given.beside(postgres_server, name)):
-            async with given.connected(url, MATCHER) as connection:
+    async with fixtures.database_made(admin, database_url) as name:
+        for url in (database_url, fixtures.beside(postgres_server, name)):
+            async with fixtures.connected(url, MATCHER) as connection:
                 done = await imported(connection, upload(file))
                 matches = await connection.fetch(
                     SQL["matches_after"], done.statement_id, 0, None, 500
@@ -309,7 +310,7 @@ async def test_a_file_that_is_wrong_leaves_nothing_behind(
     database_url: str, matcher: Connection
 ) -> None:
     """Neither a bad line nor a foreign account makes a statement."""
-    await posted(database_url, given.transfer("one", BANK, "alice", 500))
+    await posted(database_url, fixtures.transfer("one", BANK, "alice", 500))
     for file, account_id, code in (
         (csv_file(f"{DAY},5.00,,", f"{DAY},5.001,,"), BANK, "statement_line_invalid"),
         (csv_file(f"{DAY},5.00,,"), "nobody", "account_not_found"),
@@ -325,10 +326,10 @@ async def test_a_file_that_is_wrong_leaves_nothing_behind(
 
 async def test_decisions_are_kept_for_good(database_url: str, matcher: Connection) -> None:
     """Neither the matcher nor the owner takes one back."""
-    await posted(database_url, given.transfer("one", BANK, "alice", 500))
+    await posted(database_url, fixtures.transfer("one", BANK, "alice", 500))
     done = await imported(matcher, upload(csv_file(f"{DAY},5.00,,")))
-    await deciding.decide(matcher, "demo", done.statement_id, 1, "accepted", "bob", "seen")
-    await deciding.decide(matcher, "demo", done.statement_id, 1, "accepted", "bob", "seen")
+    await review.decide(matcher, "demo", done.statement_id, 1, "accepted", "bob", "seen")
+    await review.decide(matcher, "demo", done.statement_id, 1, "accepted", "bob", "seen")
     assert await matcher.fetchval("SELECT count(*) FROM external.decisions") == 1
     for change in (
         "DELETE FROM external.decisions",
@@ -338,7 +339,7 @@ async def test_decisions_are_kept_for_good(database_url: str, matcher: Connectio
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await matcher.execute(change)
         with pytest.raises(asyncpg.RestrictViolationError, match="decisions are kept"):
-            await given.execute(database_url, change)
+            await fixtures.execute(database_url, change)
     for change in (
         "DELETE FROM external.lines",
         "UPDATE external.lines SET amount = 1",

@@ -7,21 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from daybook import fourway
-from projections.auditing.reconcile import ROLE
-from projections.auditing.runs.worker import Runner
-from projections.external import importing, parse_csv
-from projections.external.importing import Upload
-from projections.external.matching import Terms
-from projections.external.reading import Format, Reader
-from projections.fourway import asked, sides, views
-from projections.fourway.sides import FourWay
-from runtime.http import ENCODER
+from auditing.four_way import jobs, sides, views
+from auditing.four_way.sides import FourWay
+from auditing.job_worker import Runner
+from auditing.reconcile.reconcile import ROLE
+from bank_statements import importer
+from bank_statements.formats import mapped_csv
+from bank_statements.formats.reading import Format, Reader
+from bank_statements.importer import Upload
+from bank_statements.matching.matching import Terms
+from daybook.cli import four_way
 from runtime.problems import NotFound
-from tests.integration import given
+from tests.integration import fixtures
+from web.http import ENCODER
 
 BANK = "bank:main"
-DAY = given.START.date()
+DAY = fixtures.START.date()
 COLUMNS = {
     "date": "date",
     "amount": "amount",
@@ -35,10 +36,10 @@ PUBLISHED = "UPDATE events.checkpoints SET position = {position} WHERE reader = 
 
 async def seen(database_url: str, lag_s_max: float = LATE_S) -> tuple[FourWay, dict[str, Any]]:
     """Return the ledger `demo` as it is, and as it is shown."""
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         found = await sides.view(connection, "demo", lag_s_max, lambda _done, _total: None)
-    report = views.shown(found, given.SCHEMA)
-    assert fourway.as_text(report)
+    report = views.shown(found, fixtures.SCHEMA)
+    assert four_way.as_text(report)
     return found, report
 
 
@@ -50,24 +51,24 @@ def agreeing(report: dict[str, Any]) -> dict[str, bool]:
 async def imported(database_url: str, *rows: str) -> None:
     """Import a bank's CSV for the bank's account."""
     data = "\n".join(["date,amount,reference,text,balance", *rows, ""]).encode()
-    how = Reader(Format.CSV, parse_csv.mapping(COLUMNS))
+    how = Reader(Format.CSV, mapped_csv.mapping(COLUMNS))
     upload = Upload(data, how, Terms(), "alice")
-    async with given.connected(database_url, importing.ROLE) as connection:
-        await importing.import_file(connection, "demo", BANK, upload, given.SCHEMA)
+    async with fixtures.connected(database_url, importer.ROLE) as connection:
+        await importer.import_file(connection, "demo", BANK, upload, fixtures.SCHEMA)
 
 
 async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
     """Totals of the log and the read models are the same, by currency; other ledgers are left."""
-    await given.rich_log(database_url, count=20)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.project(database_url)
     found, report = await seen(database_url)
     assert agreeing(report) == dict.fromkeys(("log", "read_models", "published", "external"), True)
     assert found.log == found.read_models
     assert report["status"] == "CLEAN"
     assert report["accounts"] == []
-    mine = [r for r in await given.whole_log(database_url) if r.event.ledger == "demo"]
+    mine = [r for r in await fixtures.whole_log(database_url) if r.event.ledger == "demo"]
     assert (found.published.position, found.published.waiting) == (0, len(mine))
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         row = await connection.fetchrow(
             "SELECT count(*) AS count, sum(amount) FILTER (WHERE side = 'debit') AS debits "
             "FROM read.entries WHERE ledger = 'demo' AND kind = 'posted' AND currency = 'USD'"
@@ -79,19 +80,19 @@ async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
 
 async def test_the_command_line_reports_a_ledger_that_there_is(database_url: str) -> None:
     """As JSON as well as text; a name that was mistyped is not a ledger that agrees."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
-    report = await fourway.report(given.settings(database_url), "demo")
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    report = await four_way.report(fixtures.settings(database_url), "demo")
     assert json.loads(msgspec.json.encode(report, enc_hook=str))["accountCount"] == 2
-    assert fourway.as_text(report).startswith("ledger demo at position")
+    assert four_way.as_text(report).startswith("ledger demo at position")
     with pytest.raises(NotFound):
-        await fourway.report(given.settings(database_url), "demi")
+        await four_way.report(fixtures.settings(database_url), "demi")
 
 
 async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str) -> None:
     """A balance, an entry or a missing row; the account is named with both sides."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
     spoil = (
         (
             "UPDATE read.balances SET credits_pending = credits_pending + 1 "
@@ -105,7 +106,7 @@ async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str
         "DELETE FROM read.balances WHERE ledger = 'demo' AND account_id = 'alice'",
     )
     for statement in spoil:
-        await given.execute(database_url, statement)
+        await fixtures.execute(database_url, statement)
         found, report = await seen(database_url)
         assert [each.account_id for each in found.accounts] == ["alice"]
         assert agreeing(report) == {
@@ -117,13 +118,13 @@ async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str
 
 async def test_a_relay_that_is_behind_or_beyond_is_told(database_url: str) -> None:
     """How many events of the ledger wait, since when; late only after the time that is agreed."""
-    await given.written(
-        database_url, [given.transfer("one"), given.transfer("theirs", ledger="other")]
+    await fixtures.written(
+        database_url, [fixtures.transfer("one"), fixtures.transfer("theirs", ledger="other")]
     )
-    await given.project(database_url)
-    log = await given.whole_log(database_url)
+    await fixtures.project(database_url)
+    log = await fixtures.whole_log(database_url)
     first = log[-1]
-    await given.execute(database_url, PUBLISHED.format(position=1))
+    await fixtures.execute(database_url, PUBLISHED.format(position=1))
     found, report = await seen(database_url, lag_s_max=1)
     mine = [r for r in log[1:] if r.event.ledger == "demo"]
     assert (found.published.waiting, found.published.since) == (
@@ -132,22 +133,22 @@ async def test_a_relay_that_is_behind_or_beyond_is_told(database_url: str) -> No
     )
     assert not agreeing(report)["published"]
     assert agreeing((await seen(database_url))[1])["published"]
-    await given.execute(database_url, PUBLISHED.format(position=first.position))
+    await fixtures.execute(database_url, PUBLISHED.format(position=first.position))
     found, report = await seen(database_url, lag_s_max=1)
     assert found.published.waiting == 0
     assert agreeing(report)["published"]
-    await given.execute(database_url, PUBLISHED.format(position=first.position + 5))
+    await fixtures.execute(database_url, PUBLISHED.format(position=first.position + 5))
     assert not agreeing((await seen(database_url))[1])["published"]
 
 
 async def test_a_statement_stands_beside_the_ledger(database_url: str) -> None:
     """What is matched, what is not on either side, and both balances of the last day."""
     commands = [
-        given.transfer("in-1", source=BANK, amount=1_000),
-        given.transfer("in-2", source=BANK, amount=250),
+        fixtures.transfer("in-1", source=BANK, amount=1_000),
+        fixtures.transfer("in-2", source=BANK, amount=250),
     ]
-    await given.written(database_url, commands)
-    await given.project(database_url)
+    await fixtures.written(database_url, commands)
+    await fixtures.project(database_url)
     await imported(database_url, f"{DAY},10.00,in-1,one,10.00", f"{DAY},3.33,other,what,13.33")
     found, report = await seen(database_url)
     (account,) = found.accounts
@@ -169,12 +170,12 @@ async def test_a_statement_stands_beside_the_ledger(database_url: str) -> None:
 
 async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url: str) -> None:
     """The ledger's balance is that of the end of the statement's last day."""
-    later = given.START + timedelta(days=2)
-    await given.written(database_url, [given.transfer("in-1", source=BANK, amount=1_000)])
-    await given.written(
-        database_url, [given.transfer("in-2", source=BANK, amount=250)], now=lambda _: later
+    later = fixtures.START + timedelta(days=2)
+    await fixtures.written(database_url, [fixtures.transfer("in-1", source=BANK, amount=1_000)])
+    await fixtures.written(
+        database_url, [fixtures.transfer("in-2", source=BANK, amount=250)], now=lambda _: later
     )
-    await given.project(database_url)
+    await fixtures.project(database_url)
     await imported(database_url, f"{DAY},10.00,in-1,one,10.00")
     found, _ = await seen(database_url)
     external = found.accounts[0].external
@@ -185,11 +186,11 @@ async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url:
 
 async def test_days_between_statements_are_not_expected_to_be_stated(database_url: str) -> None:
     """What was posted on them is no discrepancy; once a statement covers them, it is one."""
-    days = [given.START + timedelta(days=number) for number in range(4)]
+    days = [fixtures.START + timedelta(days=number) for number in range(4)]
     for number, day in enumerate(days, 1):
-        transfer = given.transfer(f"in-{number}", source=BANK, amount=100 * number)
-        await given.written(database_url, [transfer], now=lambda _: day)  # noqa: B023 - called now
-    await given.project(database_url)
+        transfer = fixtures.transfer(f"in-{number}", source=BANK, amount=100 * number)
+        await fixtures.written(database_url, [transfer], now=lambda _: day)  # noqa: B023 - called now
+    await fixtures.project(database_url)
     first, gap, _, last = (day.date() for day in days)
     await imported(database_url, f"{first},1.00,in-1,one,1.00")
     await imported(database_url, f"{last},4.00,in-4,four,10.00")
@@ -200,7 +201,7 @@ async def test_days_between_statements_are_not_expected_to_be_stated(database_ur
     assert (external.entries.count, external.lines.matched.count) == (0, 2)
     left = "entries that no statement has"
     assert left not in report["verdicts"]["external"]["explanation"]
-    assert f"{first} to {last} but for 2 days in USD" in fourway.as_text(report)
+    assert f"{first} to {last} but for 2 days in USD" in four_way.as_text(report)
     await imported(database_url, f"{gap},9.00,other,what,9.00")
     found, report = await seen(database_url)
     external = found.accounts[0].external
@@ -213,10 +214,10 @@ async def test_a_statement_that_ends_before_it_begins_covers_its_last_day(
     database_url: str,
 ) -> None:
     """Some banks date a balance by its last movement; such a row may be there from before."""
-    await given.written(database_url, [given.transfer("in-1", source=BANK, amount=100)])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("in-1", source=BANK, amount=100)])
+    await fixtures.project(database_url)
     await imported(database_url, f"{DAY},1.00,in-1,one,1.00")
-    await given.execute(database_url, "UPDATE external.statements SET starts_on = ends_on + 1")
+    await fixtures.execute(database_url, "UPDATE external.statements SET starts_on = ends_on + 1")
     found, _ = await seen(database_url)
     external = found.accounts[0].external
     assert external is not None
@@ -228,16 +229,16 @@ async def test_the_worst_accounts_are_listed_and_all_are_counted(
 ) -> None:
     """First those whose rows are wrong, by how much, then statements; the others are a number."""
     people = {"ann": 5, "bea": 500, "cat": 50}
-    await given.written(
+    await fixtures.written(
         database_url,
         [
-            given.transfer("in-1", source=BANK, amount=1_000),
-            *(given.transfer(who, destination=who) for who in people),
+            fixtures.transfer("in-1", source=BANK, amount=1_000),
+            *(fixtures.transfer(who, destination=who) for who in people),
         ],
     )
-    await given.project(database_url)
+    await fixtures.project(database_url)
     await imported(database_url, f"{DAY},9.00,other,what,9.00")
-    async with given.connected(database_url) as owner:
+    async with fixtures.connected(database_url) as owner:
         for who, off in people.items():
             await owner.execute(
                 "UPDATE read.balances SET debits_pending = $1 WHERE account_id = $2", off, who
@@ -251,28 +252,28 @@ async def test_the_worst_accounts_are_listed_and_all_are_counted(
     assert [each.account_id for each in found.accounts] == ["bea", "cat"]
     assert (report["differingCount"], report["unsettledCount"], report["leftOut"]) == (3, 1, 2)
     assert report["verdicts"]["external"]["explanation"].endswith(": 1 accounts.")
-    assert "and 2 accounts more" in fourway.as_text(report)
+    assert "and 2 accounts more" in four_way.as_text(report)
 
 
 async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: str) -> None:
     """One at a time; the report is that of the command line, and stays until the next one."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
-    settings = given.settings(database_url)
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
+    settings = fixtures.settings(database_url)
     runner = Runner(settings)
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         with pytest.raises(NotFound):
-            await asked.row_of(connection, "demo")
-        first = await asked.ask(connection, "demo")
-        again = await asked.ask(connection, "demo")
+            await jobs.row_of(connection, "demo")
+        first = await jobs.ask(connection, "demo")
+        again = await jobs.ask(connection, "demo")
         assert (first["status"], again["asked_at"]) == ("queued", first["asked_at"])
         assert await runner.run_once() > 0
-        row = await asked.row_of(connection, "demo")
+        row = await jobs.row_of(connection, "demo")
         assert (row["status"], row["position"], row["failure"]) == ("clean", row["target"], None)
         report = json.loads(row["report"])
-        told = json.loads(ENCODER.encode(await fourway.report(settings, "demo")))
+        told = json.loads(ENCODER.encode(await four_way.report(settings, "demo")))
         assert report | {"timestamp": None} == told | {"timestamp": None}
-        assert (await asked.ask(connection, "demo"))["report"] == row["report"]
+        assert (await jobs.ask(connection, "demo"))["report"] == row["report"]
         assert await runner.run_once() > 0
         assert await runner.run_once() == 0
     await runner.close()
@@ -280,22 +281,22 @@ async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: 
 
 async def test_a_view_that_cannot_be_made_fails_and_says_why(database_url: str) -> None:
     """The last report is still there; after a process that died over it, the next begins again."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
-    runner = Runner(given.settings(database_url))
-    async with given.connected(database_url, ROLE) as connection:
-        await asked.ask(connection, "demo")
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
+    runner = Runner(fixtures.settings(database_url))
+    async with fixtures.connected(database_url, ROLE) as connection:
+        await jobs.ask(connection, "demo")
         await connection.execute("UPDATE read.four_ways SET status = 'running'")
         await runner.run_once()
-        kept = (await asked.row_of(connection, "demo"))["report"]
-        await given.execute(
+        kept = (await jobs.row_of(connection, "demo"))["report"]
+        await fixtures.execute(
             database_url,
             "ALTER TABLE events.daybook_events DISABLE TRIGGER ALL",
             "UPDATE events.daybook_events SET state = '\\x7b' WHERE notification_id = 9",
         )
-        await asked.ask(connection, "demo")
+        await jobs.ask(connection, "demo")
         await runner.run_once()
-        row = await asked.row_of(connection, "demo")
+        row = await jobs.row_of(connection, "demo")
     await runner.close()
     assert (row["status"], row["report"]) == ("failed", kept)
     assert "9" in row["failure"]
@@ -305,16 +306,16 @@ async def test_a_view_that_stumbles_keeps_no_other_waiting(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stopped it, it has failed, and the next one has its turn."""
-    runner = Runner(given.settings(database_url))
+    runner = Runner(fixtures.settings(database_url))
 
     async def stumble(*_: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(sides, "view", stumble)
-    async with given.connected(database_url, ROLE) as connection:
-        await asked.ask(connection, "demo")
-        await asked.ask(connection, "other")
+    async with fixtures.connected(database_url, ROLE) as connection:
+        await jobs.ask(connection, "demo")
+        await jobs.ask(connection, "other")
         assert await runner.run_once() + await runner.run_once() == 2
-        rows = [await asked.row_of(connection, ledger) for ledger in ("demo", "other")]
+        rows = [await jobs.row_of(connection, ledger) for ledger in ("demo", "other")]
     await runner.close()
     assert [(row["status"], row["failure"]) for row in rows] == [("failed", "a bug")] * 2

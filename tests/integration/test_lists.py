@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from command_side.commands import Command, Hold, OpenAccount
-from events import shown
-from events.vocabulary import AccountType, Kind, Side, Stage, Status, transaction_id
+from command_side.domain.commands import Command, Hold, OpenAccount
+from events import transaction_view
+from events.types import AccountType, Kind, Side, Stage, Status, transaction_id
 from query_side import filters, lists, views
 from query_side.app import ROLE
 from query_side.filters import EntryKind, Listing
 from query_side.lists import Page
 from query_side.parameters import Paging, Parameters
 from runtime import database
-from tests.integration import given, naive_lists
-from tests.integration.given import SCHEMA, START, several, transfer
+from tests.integration import fixtures, reference_lists
+from tests.integration.fixtures import SCHEMA, START, several, transfer
 
 SEEDS = (1, 2, 3)
 EXAMPLES = 100
@@ -179,7 +179,7 @@ class World(NamedTuple):
     """Read models with something in them, and a plain reading of the same log."""
 
     pool: database.Pool
-    books: dict[str, naive_lists.Books]
+    books: dict[str, reference_lists.Books]
 
 
 class Walk(NamedTuple):
@@ -257,18 +257,18 @@ def running(database_url: str, seed: int) -> Iterator[tuple[asyncio.Runner, "Wor
             runner.run(pool.__aexit__(None, None, None))
 
 
-async def _written(database_url: str, seed: int) -> dict[str, naive_lists.Books]:
-    await given.rich_log(database_url, seed)
-    await given.written(database_url, EXTRA, now=lambda _: START + timedelta(hours=4))
-    await given.project(database_url)
-    events = await given.whole_log(database_url)
-    return {ledger: naive_lists.Books(events, ledger) for ledger in ("demo", "other")}
+async def _written(database_url: str, seed: int) -> dict[str, reference_lists.Books]:
+    await fixtures.rich_log(database_url, seed)
+    await fixtures.written(database_url, EXTRA, now=lambda _: START + timedelta(hours=4))
+    await fixtures.project(database_url)
+    events = await fixtures.whole_log(database_url)
+    return {ledger: reference_lists.Books(events, ledger) for ledger in ("demo", "other")}
 
 
 async def _check(world: World, list_: Asking, parameters: dict[str, str], walk: Walk) -> None:
     books = world.books[walk.ledger]
     account = walk.account if list_.of_account else None
-    expected = naive_lists.shown(books.items(list_.name), list_.name, parameters, account)
+    expected = reference_lists.shown(books.items(list_.name), list_.name, parameters, account)
     if list_.descending if walk.order is None else walk.order == "desc":
         expected.reverse()
 
@@ -331,12 +331,12 @@ def _keys(list_: Asking, pages: list[Page]) -> list[object]:
             return [(row["position"], row["line"]) for row in rows]
 
 
-def _check_figures(list_: Asking, pages: list[Page], expected: list[naive_lists.Item]) -> None:
+def _check_figures(list_: Asking, pages: list[Page], expected: list[reference_lists.Item]) -> None:
     rows = [row for page in pages for row in page.rows]
     for row, item in zip(rows, expected, strict=True):
         match list_.name:
             case "transactions":
-                view = shown.transaction(row, SCHEMA)
+                view = transaction_view.transaction(row, SCHEMA)
                 assert (view["status"], view["kind"]) == (item.status, item.kind)
                 assert view["effective_at"] == item.effective_at
                 amounts: dict[str, int] = {}

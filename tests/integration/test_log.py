@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from events import log
-from events.vocabulary import AccountOpened, AccountType, Recorded, Side
+from events.types import AccountOpened, AccountType, Recorded, Side
 from runtime import database
-from tests.integration import given
+from tests.integration import fixtures
 
 NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
 WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = ROLES = tuple(
@@ -146,18 +146,18 @@ KEPT = ("read.repairs", "read.repair_checks", "read.rebuilds")
 
 async def test_not_even_the_owner_changes_an_event(database_url: str) -> None:
     """The superuser is refused by the trigger, whatever way the change takes."""
-    await given.written(database_url, [given.transfer("one")])
-    before = await given.whole_log(database_url)
-    async with given.connected(database_url) as connection:
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    before = await fixtures.whole_log(database_url)
+    async with fixtures.connected(database_url) as connection:
         for change in CHANGES:
             with pytest.raises(asyncpg.RestrictViolationError, match="the log is immutable"):
                 await connection.execute(change)
-    assert await given.whole_log(database_url) == before
+    assert await fixtures.whole_log(database_url) == before
 
 
 async def test_not_even_the_owner_changes_what_was_done(database_url: str) -> None:
     """Repairs and rebuilds stay on record, empty as the tables may be."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         for table in KEPT:
             for change in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):  # noqa: S608
                 with pytest.raises(asyncpg.RestrictViolationError, match="stays on record"):
@@ -168,7 +168,7 @@ async def test_a_role_is_denied_what_is_not_its_work(database_url: str) -> None:
     """Each statement is refused for want of the right, before any trigger is asked."""
     allowed: list[tuple[str, str]] = []
     for role in ROLES:
-        async with given.connected(database_url, role) as connection:
+        async with fixtures.connected(database_url, role) as connection:
             for statement in [denied for whose, denied in DENIED if whose == role]:
                 try:
                     await connection.execute(statement)
@@ -180,9 +180,9 @@ async def test_a_role_is_denied_what_is_not_its_work(database_url: str) -> None:
 
 async def test_replica_mode_does_not_open_the_log(database_url: str) -> None:
     """A session that plays replica, as restore tools do, is refused as well."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     with pytest.raises(asyncpg.RestrictViolationError):
-        await given.execute(
+        await fixtures.execute(
             database_url,
             "SET session_replication_role = replica",
             "DELETE FROM events.daybook_events",
@@ -191,7 +191,7 @@ async def test_replica_mode_does_not_open_the_log(database_url: str) -> None:
 
 async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) -> None:
     """Every table and every verb is compared, so a right too many shows as one too few does."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         tables = await connection.fetch(
             "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
             " WHERE schemaname IN"
@@ -231,7 +231,7 @@ async def test_the_roles_have_exactly_these_rights_on_tables(database_url: str) 
 )
 async def test_a_role_keeps_to_its_own_rows(database_url: str, role: str, statement: str) -> None:
     """A relay moves its own checkpoint only; entries are only ever added."""
-    async with given.connected(database_url, role) as connection:
+    async with fixtures.connected(database_url, role) as connection:
         try:
             changed = await connection.execute(statement)
         except asyncpg.InsufficientPrivilegeError:
@@ -241,22 +241,22 @@ async def test_a_role_keeps_to_its_own_rows(database_url: str, role: str, statem
 
 async def test_the_head_cannot_be_taken_back(database_url: str) -> None:
     """A head behind the log makes the next append fail, and never overwrites a position."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.execute(database_url, "UPDATE events.head SET position = 1")
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.execute(database_url, "UPDATE events.head SET position = 1")
     with pytest.raises(asyncpg.UniqueViolationError):
-        await given.written(database_url, [given.transfer("two")])
-    assert len(await given.whole_log(database_url)) == 3
+        await fixtures.written(database_url, [fixtures.transfer("two")])
+    assert len(await fixtures.whole_log(database_url)) == 3
 
 
 async def test_a_stream_takes_a_version_once(database_url: str) -> None:
     """The second append of a version fails, and leaves no gap."""
     stream_id = uuid4()
-    async with given.connected(database_url, WRITER) as connection:
-        await _append(connection, [stream_id], given.START)
+    async with fixtures.connected(database_url, WRITER) as connection:
+        await _append(connection, [stream_id], fixtures.START)
         with pytest.raises(asyncpg.UniqueViolationError):
-            await _append(connection, [uuid4(), stream_id], given.START)
-        await _append(connection, [uuid4()], given.START)
-    assert [recorded.position for recorded in await given.whole_log(database_url)] == [1, 2]
+            await _append(connection, [uuid4(), stream_id], fixtures.START)
+        await _append(connection, [uuid4()], fixtures.START)
+    assert [recorded.position for recorded in await fixtures.whole_log(database_url)] == [1, 2]
 
 
 async def test_sixteen_appenders_with_rollbacks_leave_no_gap_and_a_tail_misses_nothing(
@@ -274,8 +274,8 @@ async def test_sixteen_appenders_with_rollbacks_leave_no_gap_and_a_tail_misses_n
     assert len(committed) > APPENDERS
     times = [recorded.event.recorded_at for recorded in seen]
     assert times == sorted(times)
-    assert seen == await given.whole_log(database_url)
-    async with given.connected(database_url) as connection:
+    assert seen == await fixtures.whole_log(database_url)
+    async with fixtures.connected(database_url) as connection:
         head = await log.head(connection)
     assert (head.position, head.recorded_at) == (len(seen), times[-1])
 
@@ -284,9 +284,9 @@ async def test_pages_keep_within_their_bounds(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any page size gives the events in (after, until], in order, once."""
-    length = await given.rich_log(database_url, count=20)
-    events = await given.whole_log(database_url)
-    async with given.connected(database_url, AUDITOR) as connection:
+    length = await fixtures.rich_log(database_url, count=20)
+    events = await fixtures.whole_log(database_url)
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         for size in (1, 7, length - 1, length, length + 1):
             monkeypatch.setattr(log, "PAGE_EVENTS_MAX", size)
             pages = [page async for page in log.pages(connection, 3, length - 2)]
@@ -296,7 +296,7 @@ async def test_pages_keep_within_their_bounds(
 
 async def _appender(database_url: str, seed: int, committed: set[UUID]) -> None:
     rng = random.Random(seed)
-    async with given.connected(database_url, WRITER) as connection:
+    async with fixtures.connected(database_url, WRITER) as connection:
         for _ in range(ROUNDS):
             stream_ids = [uuid4() for _ in range(rng.randint(1, 4))]
             now = datetime.now(UTC) + timedelta(seconds=rng.uniform(-3600, 1))
@@ -343,7 +343,7 @@ class _RolledBackError(Exception):
 
 async def _tail(database_url: str, ended: asyncio.Event) -> list[Recorded]:
     seen: list[Recorded] = []
-    async with given.connected(database_url, RELAY) as connection:
+    async with fixtures.connected(database_url, RELAY) as connection:
         while True:
             last_look = ended.is_set()
             position = seen[-1].position if seen else 0

@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 
 from benchmarks.stages.measuring import EXTENSION
+from daybook.migrations import migrate as migrations
+from daybook.migrations.migrate import MigrationError, migrate
 from runtime import database
-from runtime import migrate as migrations
-from runtime.migrate import MigrationError, migrate
 from runtime.sql import ROOT, queries
-from tests.integration import given
+from tests.integration import fixtures
 
 ROOMS = ("benchmarks", "command_side", "events", "projections", "query_side", "runtime")
 PARTS = (*ROOMS, "daybook")
@@ -25,8 +25,8 @@ VIEWS = (
     *("entries", "transactions", "mentions", "moments", "balances", "accounts", "standings"),
     *("books", "command_accounts", "command_standings", "command_books"),
 )
-EXTERNAL = ROOT / "projections/sql/external.sql"
-FOUR_WAY = ROOT / "projections/sql/fourway.sql"
+EXTERNAL = ROOT / "bank_statements/sql/bank_statements.sql"
+FOUR_WAY = ROOT / "auditing/sql/four_way.sql"
 # Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
     "benchmarks": (None,),
@@ -137,19 +137,19 @@ async def test_migrating_again_changes_nothing(
     admin: database.Connection, postgres_server: str
 ) -> None:
     """The first run applies every file in order, the second none."""
-    async with given.database_made(admin, None) as name:
-        url = given.beside(postgres_server, name)
+    async with fixtures.database_made(admin, None) as name:
+        url = fixtures.beside(postgres_server, name)
         assert await migrate(url) == sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
         assert await migrate(url) == []
-        assert await given.checkpoint(url, "projector") == 0
+        assert await fixtures.checkpoint(url, "projector") == 0
 
 
 async def test_two_migrating_processes_take_turns(
     admin: database.Connection, postgres_server: str
 ) -> None:
     """Of several at once one applies everything, the others find it done."""
-    async with given.database_made(admin, None) as name:
-        url = given.beside(postgres_server, name)
+    async with fixtures.database_made(admin, None) as name:
+        url = fixtures.beside(postgres_server, name)
         applied = await asyncio.gather(*(migrate(url) for _ in range(4)))
         everything = sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
         assert sorted(applied) == [[], [], [], everything]
@@ -160,11 +160,11 @@ async def test_databases_of_one_cluster_may_migrate_at_once(
 ) -> None:
     """The roles are shared by the cluster; making them again disturbs nobody."""
     async with (
-        given.database_made(admin, None) as one,
-        given.database_made(admin, None) as two,
-        given.database_made(admin, None) as three,
+        fixtures.database_made(admin, None) as one,
+        fixtures.database_made(admin, None) as two,
+        fixtures.database_made(admin, None) as three,
     ):
-        urls = [given.beside(postgres_server, name) for name in (one, two, three)]
+        urls = [fixtures.beside(postgres_server, name) for name in (one, two, three)]
         applied = await asyncio.gather(*(migrate(url) for url in urls))
         assert all(names == applied[0] != [] for names in applied)
 
@@ -179,7 +179,7 @@ async def test_a_file_changed_after_it_was_applied_is_refused(
     (folder / "9999_later.sql").write_text("CREATE TABLE read.later (x int);")
     with pytest.raises(MigrationError, match=r"0002_log\.sql"):
         await migrate(database_url)
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         assert await connection.fetchval("SELECT to_regclass('read.later')") is None
 
 
@@ -193,10 +193,10 @@ async def test_a_token_from_before_keeps_its_one_tenant(
     folder = _copied(tmp_path, monkeypatch)
     for path in sorted(folder.glob("*.sql"))[4:]:
         path.unlink()
-    async with given.database_made(admin, None) as name:
-        url = given.beside(postgres_server, name)
+    async with fixtures.database_made(admin, None) as name:
+        url = fixtures.beside(postgres_server, name)
         assert len(await migrate(url)) == 4
-        async with given.connected(url) as connection:
+        async with fixtures.connected(url) as connection:
             await connection.execute(
                 "INSERT INTO runtime.tokens (token_sha256, tenant, scopes, label) "
                 "VALUES ('\\x00', 'acme', '{read}', 'from before')"
@@ -218,7 +218,7 @@ async def test_a_failing_migration_leaves_nothing_behind(
     broken.write_text("CREATE TABLE read.half (x int); SELECT 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(database_url)
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         assert await connection.fetchval("SELECT to_regclass('read.half')") is None
     broken.write_text("CREATE TABLE read.half (x int);")
     assert await migrate(database_url) == ["9999_broken"]
@@ -231,13 +231,13 @@ async def test_every_named_query_fits_the_schema_and_its_roles_rights(
     """Each prepares, and its plan may be executed, as the role that uses it."""
     wrong: list[str] = []
     if room == "benchmarks":  # Which also asks what the server counts of statements.
-        async with given.connected(database_url) as connection:
+        async with fixtures.connected(database_url) as connection:
             await connection.execute(EXTENSION)
     for name, text in queries(room).items():
         if name in SCRIPTS:
             continue
         for role in ROLES.get(name, ROOM_ROLES[room]):
-            async with given.connected(database_url, role) as connection:
+            async with fixtures.connected(database_url, role) as connection:
                 try:
                     await connection.prepare(text)
                     # Rights are checked when a plan is opened, not when it is prepared.

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from command_side.commands import Command, Hold, OpenAccount, Refund, Void
-from events.vocabulary import Posting, transaction_id
+from command_side.domain.commands import Command, Hold, OpenAccount, Refund, Void
+from events.types import Posting, transaction_id
 from query_side import filters, lists
 from query_side.app import ROLE
 from query_side.filters import Asked
 from query_side.lists import Page
 from query_side.parameters import Parameters
 from runtime import database
-from tests.integration import given
-from tests.integration.given import SCHEMA, START, transfer
+from tests.integration import fixtures
+from tests.integration.fixtures import SCHEMA, START, transfer
 
 PAGES_MAX = 1_000
 Asking = Callable[[Parameters], Asked]
@@ -69,8 +69,8 @@ class Growing:
             transfer(f"refused{number}", "alice", "bob", 10**12),
         ]
         moment = START + timedelta(minutes=number)
-        await given.written(self.url, commands, 4, now=lambda _: moment)
-        await given.project(self.url)
+        await fixtures.written(self.url, commands, 4, now=lambda _: moment)
+        await fixtures.project(self.url)
 
     async def page(self, asking: Asking, cursor: str | None = None, **more: str) -> Page:
         """Return a page of four, looking at six."""
@@ -174,7 +174,7 @@ async def test_a_page_may_be_empty_and_not_the_last(database_url: str) -> None:
     """What a request looks at is bounded; where it stopped, the next one goes on."""
     async with database.pool(database_url, ROLE, 2) as pool:
         growing = Growing(database_url, pool)
-        await given.written(database_url, [transfer("sought", reference="R"), transfer("other")])
+        await fixtures.written(database_url, [transfer("sought", reference="R"), transfer("other")])
         for _ in range(3):
             await growing.grow()
         page = await growing.page(transactions, text="sought")
@@ -190,8 +190,8 @@ async def test_a_page_may_be_empty_and_not_the_last(database_url: str) -> None:
 
 async def _open(growing: Growing, *account_ids: str) -> None:
     commands = [OpenAccount(ledger="demo", account_id=each, currency="USD") for each in account_ids]
-    await given.written(growing.url, commands, now=lambda _: START)
-    await given.project(growing.url)
+    await fixtures.written(growing.url, commands, now=lambda _: START)
+    await fixtures.project(growing.url)
 
 
 async def _all(growing: Growing, asking: Asking) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from command_side.relay import Relay
 from events import codec
 from events.codec import UnreadableEventError
 from events.envelope import Envelope, pack
-from events.vocabulary import TransferPosted
+from events.types import TransferPosted
 from projections import lambda_handler
 from projections.catch_up import PoisonEventError, catch_up
 from projections.folds.balances import Balance
@@ -24,7 +24,7 @@ from runtime.problems import Unavailable
 from runtime.queue import Queue
 from runtime.settings import Settings
 from runtime.telemetry import POISONED
-from tests.integration import given
+from tests.integration import fixtures
 from tests.integration.hostile_queue import GARBAGE, GivenQueue, HostileQueue
 
 ROUNDS_MAX = 2_000
@@ -42,9 +42,9 @@ async def test_the_normal_way_over_a_real_queue(
     database_url: str, queue_url_each: str, admin: database.Connection
 ) -> None:
     """Relay, SQS, projector: the same bytes as a straight fold, and an empty queue."""
-    length = await given.rich_log(database_url)
+    length = await fixtures.rich_log(database_url)
     expected = await _straight(admin, database_url)
-    settings = given.settings(database_url, queue_url=queue_url_each, envelope_events_max=9)
+    settings = fixtures.settings(database_url, queue_url=queue_url_each, envelope_events_max=9)
     settings = msgspec.structs.replace(settings, idle_poll_s=1.0)
     async with queues.connect(queue_url_each) as queue:
         relay = Relay(settings, queue)
@@ -57,8 +57,8 @@ async def test_the_normal_way_over_a_real_queue(
                 break
         assert await _messages(queue) == 0
         await worker.close()
-        assert await given.checkpoint(database_url, "projector") == length
-    assert await given.read_models(database_url) == expected
+        assert await fixtures.checkpoint(database_url, "projector") == length
+    assert await fixtures.read_models(database_url) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -66,9 +66,9 @@ async def test_a_hostile_queue_and_two_workers_change_no_byte(
     database_url: str, admin: database.Connection, seed: int
 ) -> None:
     """Lost, late, doubled, shuffled, redelivered, garbled: the read models come out the same."""
-    length = await given.rich_log(database_url, seed=seed)
+    length = await fixtures.rich_log(database_url, seed=seed)
     expected = await _straight(admin, database_url)
-    settings = given.settings(
+    settings = fixtures.settings(
         database_url, envelope_events_max=3 + seed, projection_events_max=5 + 3 * seed
     )
     hostile = HostileQueue(seed)
@@ -81,78 +81,78 @@ async def test_a_hostile_queue_and_two_workers_change_no_byte(
     for _ in range(10):
         assert await worker.run_once() == 0
     await worker.close()
-    assert await given.read_models(database_url) == expected
-    assert await given.checkpoint(database_url, "projector") == length
+    assert await fixtures.read_models(database_url) == expected
+    assert await fixtures.checkpoint(database_url, "projector") == length
 
 
 async def test_projecting_while_the_log_grows_gives_the_same_bytes(
     database_url: str, admin: database.Connection
 ) -> None:
     """Pages cut wherever the race cuts them: the result is that of one straight fold."""
-    settings = given.settings(database_url, envelope_events_max=4, projection_events_max=7)
+    settings = fixtures.settings(database_url, envelope_events_max=4, projection_events_max=7)
     hostile = HostileQueue(99)
     ended = asyncio.Event()
     workers = [
         asyncio.create_task(_projecting(settings, hostile.as_queue(), ended)) for _ in range(2)
     ]
     relay = Relay(settings, hostile.as_queue())
-    commands = given.rich_commands(seed=9)
+    commands = fixtures.rich_commands(seed=9)
     for first in range(0, len(commands), 10):
-        await given.written(database_url, commands[first : first + 10], batch_size=3)
+        await fixtures.written(database_url, commands[first : first + 10], batch_size=3)
         await relay.run_once()
     await relay.close()
     ended.set()
     await asyncio.gather(*workers)
-    assert await given.read_models(database_url) == await _straight(admin, database_url)
+    assert await fixtures.read_models(database_url) == await _straight(admin, database_url)
 
 
 async def test_old_messages_are_acknowledged(database_url: str) -> None:
     """Messages from before the checkpoint are deleted, and nothing is applied twice."""
-    await given.rich_log(database_url, count=10)
+    await fixtures.rich_log(database_url, count=10)
     bodies = [envelope.body for envelope in await _envelopes(database_url, 5)]
-    await given.project(database_url)
-    before = await given.read_models(database_url)
+    await fixtures.project(database_url)
+    before = await fixtures.read_models(database_url)
     queue = GivenQueue(*bodies)
-    assert await _once(given.settings(database_url), queue) == 0
+    assert await _once(fixtures.settings(database_url), queue) == 0
     assert [message.body for message in queue.deleted] == bodies
-    assert await given.read_models(database_url) == before
+    assert await fixtures.read_models(database_url) == before
 
 
 async def test_holes_are_read_from_the_log(database_url: str, admin: database.Connection) -> None:
     """Of many envelopes only the second and the last arrive: everything is applied, once."""
-    length = await given.rich_log(database_url, count=20)
+    length = await fixtures.rich_log(database_url, count=20)
     envelopes = await _envelopes(database_url, 5)
     queue = GivenQueue(envelopes[-1].body, envelopes[1].body)
-    assert await _once(given.settings(database_url, projection_events_max=4), queue) == length
+    assert await _once(fixtures.settings(database_url, projection_events_max=4), queue) == length
     assert len(queue.deleted) == 2
-    assert await given.read_models(database_url) == await _straight(admin, database_url)
+    assert await fixtures.read_models(database_url) == await _straight(admin, database_url)
 
 
 async def test_messages_that_are_no_envelopes_are_deleted(database_url: str) -> None:
     """Garbage stops nobody: it is acknowledged, and the log is looked at anyway."""
-    length = await given.rich_log(database_url, count=5)
+    length = await fixtures.rich_log(database_url, count=5)
     queue = GivenQueue(*GARBAGE)
-    assert await _once(given.settings(database_url), queue) == length
+    assert await _once(fixtures.settings(database_url), queue) == length
     assert len(queue.deleted) == len(GARBAGE)
 
 
 async def test_without_a_queue_the_log_is_followed(database_url: str, queue_url_each: str) -> None:
     """A queue that was never made and one that does not answer both leave the idle poll."""
-    await given.rich_log(database_url, count=5)
+    await fixtures.rich_log(database_url, count=5)
     missing = queue_url_each.replace(".fifo", "-missing.fifo")
-    for number, url in enumerate((missing, given.CLOSED_QUEUE)):
-        await given.written(database_url, [given.transfer(f"extra-{number}")])
-        length = len(await given.whole_log(database_url))
+    for number, url in enumerate((missing, fixtures.CLOSED_QUEUE)):
+        await fixtures.written(database_url, [fixtures.transfer(f"extra-{number}")])
+        length = len(await fixtures.whole_log(database_url))
         async with queues.connect(url) as queue:
-            await _projected(given.settings(database_url, queue_url=url), queue, length)
+            await _projected(fixtures.settings(database_url, queue_url=url), queue, length)
 
 
 async def test_a_message_is_kept_until_its_events_are_applied(database_url: str) -> None:
     """With the database away nothing is acknowledged; afterwards the redelivery is."""
-    await given.rich_log(database_url, count=5)
+    await fixtures.rich_log(database_url, count=5)
     bodies = [envelope.body for envelope in await _envelopes(database_url, 50)]
     queue = GivenQueue(*bodies)
-    away = given.settings("postgresql://nobody@127.0.0.1:1/nothing")
+    away = fixtures.settings("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(Unavailable):
         await _once(away, queue)
     assert not queue.deleted
@@ -162,40 +162,40 @@ async def test_an_envelope_that_the_log_does_not_have_is_not_believed(
     database_url: str, admin: database.Connection
 ) -> None:
     """After a restore, messages of the lost future are still in the queue: the log is the truth."""
-    await given.written(database_url, [given.transfer("kept")])
-    async with given.database_made(admin, database_url) as name:
-        lost = given.beside(database_url, name)
-        await given.written(lost, [given.transfer("lost", amount=999)])
+    await fixtures.written(database_url, [fixtures.transfer("kept")])
+    async with fixtures.database_made(admin, database_url) as name:
+        lost = fixtures.beside(database_url, name)
+        await fixtures.written(lost, [fixtures.transfer("lost", amount=999)])
         (envelope,) = await _envelopes(lost, 100)
-    await given.project(database_url)
-    await _once(given.settings(database_url), GivenQueue(envelope.body))
-    assert await given.checkpoint(database_url, "projector") == 3
+    await fixtures.project(database_url)
+    await _once(fixtures.settings(database_url), GivenQueue(envelope.body))
+    assert await fixtures.checkpoint(database_url, "projector") == 3
 
 
 async def test_an_unknown_topic_stops_the_line_loudly_until_it_is_known(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker raises, the metric says so, nothing behind it is applied; mended, it goes on."""
-    await given.written(database_url, [given.transfer("one"), given.transfer("two")])
+    await fixtures.written(database_url, [fixtures.transfer("one"), fixtures.transfer("two")])
     mystery = await _inserted(
         database_url, "transfer.mystery", _posted("mystery", "alice", "world")
     )
     # No writer appends behind what it cannot read.
     with pytest.raises(UnreadableEventError, match=r"position 5"):
-        await given.written(database_url, [given.transfer("refused")])
+        await fixtures.written(database_url, [fixtures.transfer("refused")])
     await _inserted(database_url, "transfer.posted", _posted("after", "world", "alice"))
-    settings = given.settings(database_url, projection_events_max=2)
+    settings = fixtures.settings(database_url, projection_events_max=2)
     for _ in range(3):
         with pytest.raises((UnreadableEventError, PoisonEventError), match=r"position 5"):
             await _once(settings, GivenQueue())
     assert _poisoned()
-    assert await given.checkpoint(database_url, "projector") == mystery - 1
+    assert await fixtures.checkpoint(database_url, "projector") == mystery - 1
     # A newer program knows the topic.
     form = codec.form(TransferPosted)._replace(ending=b"")
     monkeypatch.setitem(codec._FORMS, "transfer.mystery", form)  # noqa: SLF001
     assert await _once(settings, GivenQueue()) == 2
     assert not _poisoned()
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         balance = await connection.fetchval(
             "SELECT credits_posted - debits_posted FROM read.balances WHERE account_id = 'alice'"
         )
@@ -204,17 +204,17 @@ async def test_an_unknown_topic_stops_the_line_loudly_until_it_is_known(
 
 async def test_an_event_that_cannot_be_applied_stops_the_line_loudly(database_url: str) -> None:
     """A transfer between accounts that never opened: raised, shown, and not stepped over."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     poison = await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
-    await given.written(database_url, [given.transfer("after")])
-    settings = given.settings(database_url, projection_events_max=1)
+    await fixtures.written(database_url, [fixtures.transfer("after")])
+    settings = fixtures.settings(database_url, projection_events_max=1)
     for _ in range(2):
         with pytest.raises(PoisonEventError, match=rf"position {poison} "):
             await _once(settings, GivenQueue())
     assert _poisoned()
-    assert await given.checkpoint(database_url, "projector") == poison - 1
+    assert await fixtures.checkpoint(database_url, "projector") == poison - 1
     # Mended by hand: the account that should have been there.
-    await given.execute(
+    await fixtures.execute(
         database_url,
         "CREATE TEMP TABLE one AS SELECT * FROM read.accounts WHERE account_id = 'alice'",
         "UPDATE one SET account_id = 'ghost'",
@@ -230,10 +230,10 @@ async def test_an_event_that_cannot_be_applied_stops_the_line_loudly(database_ur
 async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url: str) -> None:
     """What was folded in memory before the poison is folded again, once."""
     memory = Memory[Balance]()
-    await given.written(database_url, [given.transfer("one")])
-    async with given.connected(database_url, ROLE) as connection:
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    async with fixtures.connected(database_url, ROLE) as connection:
         await catch_up(connection, PAGE_MAX, memory)
-        await given.written(database_url, [given.transfer("two")])
+        await fixtures.written(database_url, [fixtures.transfer("two")])
         await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
         for _ in range(2):
             with pytest.raises(PoisonEventError):
@@ -244,21 +244,21 @@ async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url:
 async def test_rows_mended_beside_a_moved_checkpoint_are_read_again(database_url: str) -> None:
     """Whoever mends a balance updates the checkpoint, and no projector goes on from its memory."""
     memory = Memory[Balance]()
-    await given.written(database_url, [given.transfer("one")])
-    async with given.connected(database_url, ROLE) as connection:
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    async with fixtures.connected(database_url, ROLE) as connection:
         await catch_up(connection, PAGE_MAX, memory)
-        await given.execute(
+        await fixtures.execute(
             database_url,
             "UPDATE read.balances SET credits_posted = 7 WHERE account_id = 'alice'",
             "UPDATE events.checkpoints SET position = position WHERE reader = 'projector'",
         )
-        await given.written(database_url, [given.transfer("two")])
+        await fixtures.written(database_url, [fixtures.transfer("two")])
         await catch_up(connection, PAGE_MAX, memory)
     assert await _credits(database_url) == 107
 
 
 async def _credits(database_url: str) -> int:
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         credited: int = await connection.fetchval(
             "SELECT credits_posted FROM read.balances WHERE account_id = 'alice'"
         )
@@ -267,11 +267,11 @@ async def _credits(database_url: str) -> int:
 
 async def test_an_event_that_the_database_refuses_stops_the_line_loudly(database_url: str) -> None:
     """A posting of zero breaks a constraint when it is written: as loud as one that cannot fold."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     await _inserted(database_url, "transfer.posted", _posted("zero", "world", "alice", "0"))
     POISONED.set(0)
     with pytest.raises((PoisonEventError, asyncpg.CheckViolationError)):
-        await _once(given.settings(database_url), GivenQueue())
+        await _once(fixtures.settings(database_url), GivenQueue())
     assert _poisoned()
 
 
@@ -279,30 +279,30 @@ async def test_the_lambda_handler_applies_a_batch_of_messages(
     database_url: str, admin: database.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A standard SQS event: everything is applied, no message is asked for again."""
-    await given.rich_log(database_url)
+    await fixtures.rich_log(database_url)
     _as_lambda(monkeypatch, database_url)
     bodies = [envelope.body for envelope in await _envelopes(database_url, 20)]
     event = _sqs_event(*reversed(bodies), "not an envelope")
     for _ in range(2):
         assert await _invoked(event) == {"batchItemFailures": []}
-    assert await given.read_models(database_url) == await _straight(admin, database_url)
+    assert await fixtures.read_models(database_url) == await _straight(admin, database_url)
 
 
 async def test_the_lambda_handler_without_records_is_the_idle_poll(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A schedule's event brings no records; the log is read."""
-    length = await given.rich_log(database_url, count=5)
+    length = await fixtures.rich_log(database_url, count=5)
     _as_lambda(monkeypatch, database_url)
     assert await _invoked({"source": "aws.events"}) == {"batchItemFailures": []}
-    assert await given.checkpoint(database_url, "projector") == length
+    assert await fixtures.checkpoint(database_url, "projector") == length
 
 
 async def test_the_lambda_handler_asks_for_failed_messages_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a poison event every message of the batch is named; with no records it raises."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     await _inserted(database_url, "transfer.posted", _posted("poison", "ghost", "alice"))
     _as_lambda(monkeypatch, database_url)
     bodies = [envelope.body for envelope in await _envelopes(database_url, 2)]
@@ -318,11 +318,11 @@ async def test_the_lambda_handler_survives_a_connection_that_died_while_it_slept
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container is frozen for minutes; the invocation after that may fail, the next one works."""
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     _as_lambda(monkeypatch, database_url)
     assert await _invoked({}) == {"batchItemFailures": []}
-    await given.written(database_url, [given.transfer("two")])
-    await given.execute(
+    await fixtures.written(database_url, [fixtures.transfer("two")])
+    await fixtures.execute(
         database_url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'daybook_projector' AND datname = current_database()",
@@ -330,23 +330,23 @@ async def test_the_lambda_handler_survives_a_connection_that_died_while_it_slept
     bodies = [envelope.body for envelope in await _envelopes(database_url, 9)]
     await _invoked(_sqs_event(*bodies))
     assert await _invoked(_sqs_event(*bodies)) == {"batchItemFailures": []}
-    assert await given.checkpoint(database_url, "projector") == 4
+    assert await fixtures.checkpoint(database_url, "projector") == 4
 
 
 async def _straight(admin: database.Connection, database_url: str) -> bytes:
     """Fold the same log in a second database, without any queue; return its read models."""
-    async with given.database_made(admin, None) as name:
-        url = given.beside(database_url, name)
+    async with fixtures.database_made(admin, None) as name:
+        url = fixtures.beside(database_url, name)
         await _copy_log(admin, database_url, url)
-        await given.project(url)
-        return await given.read_models(url)
+        await fixtures.project(url)
+        return await fixtures.read_models(url)
 
 
 async def _copy_log(admin: database.Connection, source: str, target: str) -> None:
-    from runtime.migrate import migrate  # noqa: PLC0415 - only here
+    from daybook.migrations.migrate import migrate  # noqa: PLC0415 - only here
 
     await migrate(target)
-    async with given.connected(source) as one, given.connected(target) as two:
+    async with fixtures.connected(source) as one, fixtures.connected(target) as two:
         rows = await one.fetch("SELECT * FROM events.daybook_events ORDER BY notification_id")
         await two.copy_records_to_table(
             "daybook_events", schema_name="events", records=map(tuple, rows)
@@ -357,7 +357,7 @@ async def _copy_log(admin: database.Connection, source: str, target: str) -> Non
 
 
 async def _envelopes(database_url: str, events_max: int) -> list[Envelope]:
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         rows = await connection.fetch("SELECT * FROM events.daybook_events ORDER BY 5")
     return list(pack(rows, 240_000, events_max))
 
@@ -388,7 +388,7 @@ async def _projected(settings: Settings, queue: Queue, length: int) -> None:
     try:
         for _ in range(ROUNDS_MAX):
             await worker.run_once()
-            if await given.checkpoint(settings.database_url, "projector") == length:
+            if await fixtures.checkpoint(settings.database_url, "projector") == length:
                 return
         raise AssertionError
     finally:
@@ -402,13 +402,13 @@ async def _projecting(settings: Settings, queue: Queue, ended: asyncio.Event) ->
     while not ended.is_set():
         await worker.run_once()
     await worker.close()
-    length = len(await given.whole_log(settings.database_url))
+    length = len(await fixtures.whole_log(settings.database_url))
     await _projected(settings, queue, length)
 
 
 async def _inserted(database_url: str, topic: str, state: bytes) -> int:
     """Insert a row as the owner, as no writer would; return its position."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         await connection.execute(INSERT, uuid4(), topic, state)
         position = await connection.fetchval(
             "UPDATE events.head SET position = position + 1 RETURNING position"
@@ -423,7 +423,7 @@ def _posted(key: str, debit: str, credit: str, amount: str = "5") -> bytes:
         "key": key,
         "fingerprint": "",
         "postings": [{"debit": debit, "credit": credit, "amount": amount, "currency": "USD"}],
-        "recorded_at": given.START,
+        "recorded_at": fixtures.START,
     }
     return msgspec.json.encode(event)
 

@@ -9,13 +9,22 @@ import httpx
 import pytest
 from litestar.testing import AsyncTestClient
 
-from command_side.commands import Capture, Command, Hold, Part, Refund, Schedule, Settle, Transfer
-from daybook.serve import application
-from daybook.side import Side
-from events.vocabulary import Rate, Stage, transaction_id
-from runtime import auth
-from tests.integration import given
-from tests.integration.given import START, several, transfer
+from command_side.domain.commands import (
+    Capture,
+    Command,
+    Hold,
+    Part,
+    Refund,
+    Schedule,
+    Settle,
+    Transfer,
+)
+from daybook.processes.serve import application
+from daybook.processes.side import Side
+from events.types import Rate, Stage, transaction_id
+from tests.integration import fixtures
+from tests.integration.fixtures import START, several, transfer
+from web import tokens
 
 TOKEN = "a-token-for-tests"
 EXCHANGED = several(
@@ -68,7 +77,7 @@ class Reader:
 @pytest.fixture
 async def reader(database_url: str) -> AsyncIterator[Reader]:
     """Serve the query side alone, without cache and queue."""
-    await given.rich_log(database_url)
+    await fixtures.rich_log(database_url)
     more: list[Command] = [
         Transfer(
             ledger="demo", key="x", postings=EXCHANGED, rate=Rate("USD", "EUR", "0.92"), metadata={}
@@ -100,19 +109,19 @@ async def reader(database_url: str) -> AsyncIterator[Reader]:
         ),
         transfer("settle", "world", "bob", 3, "other"),
     ]
-    await given.written(database_url, more, now=lambda _: START + timedelta(hours=5))
+    await fixtures.written(database_url, more, now=lambda _: START + timedelta(hours=5))
     expired: list[Command] = [Settle(about=transaction_id("demo", "hold-used"))]
-    await given.written(database_url, expired, now=lambda _: START + timedelta(hours=7))
-    await given.project(database_url)
+    await fixtures.written(database_url, expired, now=lambda _: START + timedelta(hours=7))
+    await fixtures.project(database_url)
     async with _served(database_url) as client:
         yield Reader(client)
 
 
 @asynccontextmanager
 async def _served(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with given.connected(database_url) as connection:
-        await auth.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
-    async with AsyncTestClient(application(given.settings(database_url), Side.QUERY)) as client:
+    async with fixtures.connected(database_url) as connection:
+        await tokens.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
+    async with AsyncTestClient(application(fixtures.settings(database_url), Side.QUERY)) as client:
         yield client
 
 
@@ -234,7 +243,7 @@ async def test_a_wrong_entry_is_not_balanced(
 ) -> None:
     """One side, a currency, a kind, both sides, all of them."""
     position = (await reader.transaction("split"))["position"]
-    await given.execute(database_url, change.format(position))
+    await fixtures.execute(database_url, change.format(position))
     assert not (await reader.verified(_id("split")))["balanced"]
 
 

@@ -7,20 +7,20 @@ import asyncio
 import asyncpg
 import pytest
 
-from command_side.commands import Command
-from daybook import audit
+from auditing.rebuild import load as loading
+from auditing.rebuild import rebuild as rebuilds
+from auditing.rebuild import swap as swapping
+from auditing.rebuild import tables
+from auditing.rebuild.rebuild import Rebuilt, rebuild
+from auditing.repair.survey import COMMAND_SIDE, VIEWS
+from command_side.domain.commands import Command
+from daybook.cli import reconcile
 from events import checkpoints, log
 from projections.catch_up import catch_up
-from projections.rebuilding import load as loading
-from projections.rebuilding import rebuild as rebuilds
-from projections.rebuilding import swap as swapping
-from projections.rebuilding import tables
-from projections.rebuilding.rebuild import Rebuilt, rebuild
-from projections.repairing.survey import COMMAND_SIDE, VIEWS
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from runtime.problems import Conflict, Rejected, Unavailable
-from tests.integration import given
+from tests.integration import fixtures
 
 # Nothing that CSV, JSON or COPY could take for something else may come back otherwise.
 AWKWARD = [
@@ -67,7 +67,7 @@ async def _rebuilt(database_url: str, **options: bool) -> Rebuilt:
 def awkward_commands() -> list[Command]:
     """Return transfers whose texts are hard to transport."""
     return [
-        given.transfer(
+        fixtures.transfer(
             f"awkward {number}", description=text, reference=None, metadata={"note": text}
         )
         for number, text in enumerate(AWKWARD)
@@ -75,10 +75,10 @@ def awkward_commands() -> list[Command]:
 
 
 async def _rich(database_url: str) -> int:
-    await given.rich_log(database_url, count=20)
-    await given.written(database_url, awkward_commands())
-    await given.project(database_url)
-    return len(await given.whole_log(database_url))
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.written(database_url, awkward_commands())
+    await fixtures.project(database_url)
+    return len(await fixtures.whole_log(database_url))
 
 
 @pytest.mark.parametrize("page", [1, 7, 5_000])
@@ -89,13 +89,13 @@ async def test_the_rebuilt_tables_are_the_live_ones_byte_by_byte(
     monkeypatch.setattr(log, "PAGE_EVENTS_MAX", page)
     monkeypatch.setattr(loading, "PAGE_EVENTS_MAX", page)
     length = await _rich(database_url)
-    before = await given.read_models(database_url)
-    async with given.connected(database_url) as owner:
+    before = await fixtures.read_models(database_url)
+    async with fixtures.connected(database_url) as owner:
         catalogue = await owner.fetch(CATALOGUE)
         ids = await owner.fetch("SELECT oid FROM pg_class WHERE relname = 'entries'")
         built = await _rebuilt(database_url)
         assert (built.differing, built.position, built.swapped) == (0, length, True)
-        assert await given.read_models(database_url) == before
+        assert await fixtures.read_models(database_url) == before
         assert await owner.fetch(CATALOGUE) == catalogue
         assert await owner.fetch("SELECT oid FROM pg_class WHERE relname = 'entries'") != ids
         row = await owner.fetchrow("SELECT * FROM read.rebuilds")
@@ -113,14 +113,14 @@ def test_all_views_of_the_read_side_are_rebuilt() -> None:
 async def test_what_differs_is_reported_and_gone_afterwards(database_url: str) -> None:
     """Comparing alone changes nothing; afterwards the tables are as if nothing had happened."""
     await _rich(database_url)
-    before = await given.read_models(database_url)
-    await given.execute(
+    before = await fixtures.read_models(database_url)
+    await fixtures.execute(
         database_url,
         "DELETE FROM read.entries WHERE account_id = 'bob' AND position < 20",
         "UPDATE read.balances SET credits_posted = credits_posted + 1 WHERE account_id = 'alice'",
         "INSERT INTO read.mentions VALUES ('demo', 'nobody', 3)",
     )
-    broken = await given.read_models(database_url)
+    broken = await fixtures.read_models(database_url)
     compared = await _rebuilt(database_url, compare_only=True)
     assert not compared.swapped
     assert [(table.table, table.first[0].built is None) for table in compared.differences] == [
@@ -128,10 +128,10 @@ async def test_what_differs_is_reported_and_gone_afterwards(database_url: str) -
         ("read.entries", False),
         ("read.mentions", True),
     ]
-    assert await given.read_models(database_url) == broken
+    assert await fixtures.read_models(database_url) == broken
     built = await _rebuilt(database_url, keep_old=True)
     assert built.differing == compared.differing
-    assert await given.read_models(database_url) == before
+    assert await fixtures.read_models(database_url) == before
     assert await _schemas(database_url) == {"read_replaced"}
     await rebuilds.drop_old(database_url)
     assert await _schemas(database_url) == set()
@@ -156,8 +156,8 @@ async def test_writers_projectors_and_readers_go_on_through_several_swaps(
     ended.set()
     await asyncio.gather(*busy)
     assert min(await asyncio.gather(*looks)) > 10
-    await given.project(database_url)
-    report = await audit.reconcile(given.settings(database_url), audit.Asked())
+    await fixtures.project(database_url)
+    report = await reconcile.reconcile(fixtures.settings(database_url), reconcile.Asked())
     assert report.clean
     assert await _schemas(database_url) == set()
 
@@ -169,7 +169,7 @@ async def test_the_swap_waits_for_whoever_still_reads_as_of_before(
     monkeypatch.setattr(swapping, "PAUSE_S", 0.01)
     monkeypatch.setattr(swapping, "SNAPSHOTS_S_MAX", 0.02)
     length = await _rich(database_url)
-    async with given.connected(database_url, "daybook_reader") as reader:
+    async with fixtures.connected(database_url, "daybook_reader") as reader:
         snapshot = reader.transaction(isolation="repeatable_read", readonly=True)
         await snapshot.start()
         assert await checkpoints.read(reader, checkpoints.PROJECTOR) == length
@@ -190,15 +190,15 @@ async def test_a_swap_that_cannot_be_had_leaves_everything_as_it_was(
     monkeypatch.setattr(swapping, "LOCK_WAIT_MS", 20)
     monkeypatch.setattr(swapping, "TRIES_MAX", 2)
     await _rich(database_url)
-    before = await given.read_models(database_url)
-    async with given.connected(database_url, "daybook_reader") as reader, reader.transaction():
+    before = await fixtures.read_models(database_url)
+    async with fixtures.connected(database_url, "daybook_reader") as reader, reader.transaction():
         await reader.fetch("SELECT FROM read.entries")
         with pytest.raises(Unavailable, match="swap_blocked"):
             await _rebuilt(database_url)
         # The projector is not left standing.
-        await given.written(database_url, [given.transfer("later")])
-        await given.project(database_url)
-    assert await given.read_models(database_url) != before
+        await fixtures.written(database_url, [fixtures.transfer("later")])
+        await fixtures.project(database_url)
+    assert await fixtures.read_models(database_url) != before
     assert await _schemas(database_url) == set()
     assert (await _rebuilt(database_url)).differing == 0
 
@@ -206,8 +206,8 @@ async def test_a_swap_that_cannot_be_had_leaves_everything_as_it_was(
 async def test_a_killed_rebuild_changes_nothing_and_is_begun_again(database_url: str) -> None:
     """Its connections are lost while it folds; the next one drops what it left."""
     await _rich(database_url)
-    before = await given.read_models(database_url)
-    async with given.connected(database_url) as owner:
+    before = await fixtures.read_models(database_url)
+    async with fixtures.connected(database_url) as owner:
         killed = False
 
         def kill(phase: str, _done: int, _total: int) -> None:
@@ -221,7 +221,7 @@ async def test_a_killed_rebuild_changes_nothing_and_is_begun_again(database_url:
             await rebuild(database_url, rebuilt_by="killed", progress=kill)
         await asyncio.gather(*kills)
         assert killed
-    assert await given.read_models(database_url) == before
+    assert await fixtures.read_models(database_url) == before
     assert await _schemas(database_url) == {"read_rebuilt"}
     assert (await _rebuilt(database_url)).differing == 0
     assert await _schemas(database_url) == set()
@@ -248,20 +248,20 @@ async def test_only_one_rebuild_at_a_time(database_url: str) -> None:
 async def test_a_log_with_a_gap_is_not_built_from(database_url: str, damage: str) -> None:
     """Read models of half a history would look whole."""
     await _rich(database_url)
-    before = await given.read_models(database_url)
-    await given.execute(
+    before = await fixtures.read_models(database_url)
+    await fixtures.execute(
         database_url,
         "ALTER TABLE events.daybook_events DISABLE TRIGGER daybook_events_immutable",
         damage,
     )
     with pytest.raises(Rejected, match="log_unsound"):
         await _rebuilt(database_url)
-    assert await given.read_models(database_url) == before
+    assert await fixtures.read_models(database_url) == before
     assert await _schemas(database_url) == set()
 
 
 async def _schemas(database_url: str) -> set[str]:
-    async with given.connected(database_url) as owner:
+    async with fixtures.connected(database_url) as owner:
         rows = await owner.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read\\__%'")
     return {row["nspname"] for row in rows}
 
@@ -276,16 +276,16 @@ async def _kill_others(owner: database.Connection) -> None:
 async def _writer(database_url: str, ended: asyncio.Event) -> None:
     number = 0
     while not ended.is_set():
-        await given.written(
+        await fixtures.written(
             database_url,
-            [given.transfer(f"busy-{number}-{line}", "world", f"w{line}") for line in range(20)],
-            now=lambda _: given.START.replace(year=2027),
+            [fixtures.transfer(f"busy-{number}-{line}", "world", f"w{line}") for line in range(20)],
+            now=lambda _: fixtures.START.replace(year=2027),
         )
         number += 1
 
 
 async def _projector(database_url: str, ended: asyncio.Event) -> None:
-    async with given.connected(database_url, PROJECTOR_ROLE) as connection:
+    async with fixtures.connected(database_url, PROJECTOR_ROLE) as connection:
         while not ended.is_set():
             if not await catch_up(connection, 50):
                 await asyncio.sleep(0.001)
@@ -294,7 +294,7 @@ async def _projector(database_url: str, ended: asyncio.Event) -> None:
 async def _reader(database_url: str, ended: asyncio.Event) -> int:
     """Read as the query side does: the checkpoint first, then rows, in one snapshot."""
     looks = 0
-    async with given.connected(database_url, "daybook_reader") as connection:
+    async with fixtures.connected(database_url, "daybook_reader") as connection:
         while not ended.is_set():
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 position = await checkpoints.read(connection, checkpoints.PROJECTOR)

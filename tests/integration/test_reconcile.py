@@ -11,20 +11,20 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from command_side.commands import Refund
+from auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
+from auditing.reconcile import compare
+from auditing.reconcile.compare import Scope
+from auditing.reconcile.jobs import SQL, record
+from auditing.reconcile.reconcile import ROLE, Report, reconcile_account, reconcile_all
+from command_side.domain.commands import Refund
 from events import log
-from events.period import moment
-from events.vocabulary import transaction_id
-from projections.auditing import compare
-from projections.auditing.compare import Scope
-from projections.auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
-from projections.auditing.reconcile import ROLE, Report, reconcile_account, reconcile_all
-from projections.auditing.runs.kept import SQL, record
+from events.types import transaction_id
 from projections.worker import Projector
-from runtime.cursors import BIGGEST
 from runtime.problems import Invalid
-from tests.integration import given
+from tests.integration import fixtures
 from tests.integration.hostile_queue import GivenQueue
+from web.cursors import BIGGEST
+from web.times import moment
 
 OPEN_LOG = "ALTER TABLE events.daybook_events DISABLE TRIGGER daybook_events_immutable"
 ALICE_FUNDING = "transaction_id = '" + str(transaction_id("demo", "fund-alice")) + "'"
@@ -200,14 +200,14 @@ async def test_a_rich_log_is_clean(
     database_url: str, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     """Whatever the page size, nothing differs and everything was compared."""
-    length = await given.rich_log(database_url, count=60 if page > 1 else 10)
-    await given.project(database_url)
+    length = await fixtures.rich_log(database_url, count=60 if page > 1 else 10)
+    await fixtures.project(database_url)
     monkeypatch.setattr(log, "PAGE_EVENTS_MAX", page)
     monkeypatch.setattr(compare, "PAGE_ROWS_MAX", page)
     report = await _everything(database_url)
     assert report.discrepancies == []
     assert report.clean
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         counts = [
             await connection.fetchval(f"SELECT count(*) FROM {table}")
             for table in ("read.entries", "read.balances", "command.accounts")
@@ -219,9 +219,9 @@ async def test_a_rich_log_is_clean(
 
 async def test_a_projection_that_lags_is_no_discrepancy(database_url: str) -> None:
     """The read models are compared up to their checkpoint, the command side up to the head."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
-    await given.written(database_url, [given.transfer("two", destination="bob")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("two", destination="bob")])
     report = await _everything(database_url)
     assert (report.position, report.events_read, report.discrepancies) == (3, 5, [])
 
@@ -229,9 +229,9 @@ async def test_a_projection_that_lags_is_no_discrepancy(database_url: str) -> No
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}-{fault.actual[:9]}")
 async def test_a_difference_is_found_once_and_named(database_url: str, fault: Fault) -> None:
     """Kind, account, transaction, position, expected and actual."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    async with given.connected(database_url) as connection:
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    async with fixtures.connected(database_url) as connection:
         position = await connection.fetchval(f"SELECT {fault.position}")
         await connection.execute(fault.statement)
     report = await _everything(database_url)
@@ -252,8 +252,8 @@ async def test_a_difference_is_found_once_and_named(database_url: str, fault: Fa
 
 async def test_an_event_missing_from_the_log_is_a_gap(database_url: str) -> None:
     """A refusal taken out of the log: one gap at its position, and its rows have no event."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
     position = await _position(database_url, transaction_id("demo", "too-much"))
     await _taken_out(database_url, position)
     found = _by_kind(await _everything(database_url))
@@ -268,9 +268,9 @@ async def test_an_event_missing_from_the_log_is_a_gap(database_url: str) -> None
 
 async def test_a_log_cut_off_at_its_end_is_a_gap(database_url: str) -> None:
     """The head knows how long the log was; what is missing at its end is missing, too."""
-    refused = given.transfer("refused", "poor", "alice", 5)
-    await given.written(database_url, [given.transfer("one"), refused])
-    await given.project(database_url)
+    refused = fixtures.transfer("refused", "poor", "alice", 5)
+    await fixtures.written(database_url, [fixtures.transfer("one"), refused])
+    await fixtures.project(database_url)
     await _taken_out(database_url, 4)
     found = _by_kind(await _everything(database_url))
     assert set(found) == {
@@ -284,9 +284,9 @@ async def test_a_log_cut_off_at_its_end_is_a_gap(database_url: str) -> None:
 
 async def test_an_unprojected_end_that_is_missing_is_a_gap(database_url: str) -> None:
     """Between the projection and the head, the log must be whole as well."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
-    await given.written(database_url, [given.transfer("two", "poor", "alice", 5)])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("two", "poor", "alice", 5)])
     await _taken_out(database_url, 4)
     found = _by_kind(await _everything(database_url))
     assert [gap.position for gap in found[Kind.POSITION_GAP]] == [4]
@@ -294,8 +294,8 @@ async def test_an_unprojected_end_that_is_missing_is_a_gap(database_url: str) ->
 
 async def test_a_missing_opening_does_not_stop_the_auditor(database_url: str) -> None:
     """Without an account's first event the rest is still compared, and the gap named."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     await _taken_out(database_url, 2)
     found = _by_kind(await _everything(database_url))
     assert [gap.position for gap in found[Kind.POSITION_GAP]] == [2]
@@ -303,9 +303,9 @@ async def test_a_missing_opening_does_not_stop_the_auditor(database_url: str) ->
 
 async def test_an_entry_in_a_foreign_ledger_is_unexpected(database_url: str) -> None:
     """The same account id, position and line in another ledger cannot hide behind the real one."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"CREATE TEMP TABLE one AS SELECT * FROM read.entries WHERE {ALICE} AND {ALICE_FUNDING}",
         "UPDATE one SET ledger = 'elsewhere'",
@@ -319,9 +319,9 @@ async def test_an_entry_in_a_foreign_ledger_is_unexpected(database_url: str) -> 
 
 async def test_rows_beyond_the_checkpoint_are_unexpected(database_url: str) -> None:
     """Nothing may stand where the projection has not been."""
-    length = await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    length = await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.entries SET position = {length + 5} WHERE {ALICE} AND {ALICE_FUNDING}",
     )
@@ -332,9 +332,9 @@ async def test_rows_beyond_the_checkpoint_are_unexpected(database_url: str) -> N
 
 async def test_many_differences_are_counted_and_the_first_kept(database_url: str) -> None:
     """A broken view does not fill the memory."""
-    await given.written(database_url, [given.transfer(f"k{n}") for n in range(600)], 600)
-    await given.project(database_url)
-    await given.execute(database_url, "DELETE FROM read.entries")
+    await fixtures.written(database_url, [fixtures.transfer(f"k{n}") for n in range(600)], 600)
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, "DELETE FROM read.entries")
     report = await _everything(database_url)
     assert report.discrepancy_count == 1_200
     assert len(report.discrepancies) == KEPT_MAX
@@ -346,10 +346,10 @@ async def test_every_account_reconciles_alone(
     database_url: str, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     """Both ledgers, every account, with events of others mentioning it in between."""
-    await given.rich_log(database_url, count=30)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=30)
+    await fixtures.project(database_url)
     monkeypatch.setattr(log, "PAGE_EVENTS_MAX", page)
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         rows = await connection.fetch(
             "SELECT a.ledger, a.account_id, (SELECT count(*) FROM read.entries e"
             " WHERE e.ledger = a.ledger AND e.account_id = a.account_id) AS entries"
@@ -371,9 +371,9 @@ OF_ACCOUNTS = [fault for fault in FAULTS if fault.account_id and fault.kind != K
 @pytest.mark.parametrize("fault", OF_ACCOUNTS, ids=lambda fault: f"{fault.kind}-{fault.actual[:9]}")
 async def test_an_account_alone_shows_the_same_difference(database_url: str, fault: Fault) -> None:
     """Entries, mentions, policy and balance of one account, as among all; others stay clean."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(database_url, fault.statement)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, fault.statement)
     everything = await _everything(database_url)
     alone = await _account(database_url, Scope(ledger="demo", account_id=fault.account_id))
     other = await _account(database_url, Scope(ledger="demo", account_id="carol"))
@@ -385,9 +385,9 @@ async def test_an_account_alone_shows_the_same_difference(database_url: str, fau
 
 async def test_a_balance_differs_from_its_first_entry_on(database_url: str) -> None:
     """An entry that differs explains a balance that does: it is the first event to look at."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    async with given.connected(database_url) as connection:
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    async with fixtures.connected(database_url) as connection:
         position = await connection.fetchval(f"SELECT {AT_FUNDING}")
         await connection.execute(
             f"UPDATE read.entries SET credits_posted = 1 WHERE {ALICE} AND {ALICE_FUNDING}"
@@ -402,8 +402,8 @@ async def test_a_balance_differs_from_its_first_entry_on(database_url: str) -> N
 
 async def test_an_account_that_the_log_does_not_know_has_no_report(database_url: str) -> None:
     """Neither one never used nor another ledger's."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     assert await _account(database_url, Scope(ledger="demo", account_id="nobody")) is None
     assert await _account(database_url, Scope(ledger="other", account_id="alice")) is None
 
@@ -414,9 +414,11 @@ async def test_a_period_is_compared_alone(database_url: str) -> None:
         datetime(2026, 2, 1, tzinfo=UTC)
     ]
     for number, when in enumerate(at):
-        await given.written(database_url, [given.transfer(f"k{number}")], now=[when].__getitem__)
-    await given.project(database_url)
-    await given.execute(
+        await fixtures.written(
+            database_url, [fixtures.transfer(f"k{number}")], now=[when].__getitem__
+        )
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         "UPDATE read.entries SET amount = 1 WHERE account_id = 'alice' AND position = 4",
     )
@@ -468,7 +470,7 @@ async def test_reconciling_while_everything_moves_finds_nothing(database_url: st
 
     async def projecting() -> None:
         worker = Projector(
-            given.settings(database_url, projection_events_max=3), GivenQueue().as_queue()
+            fixtures.settings(database_url, projection_events_max=3), GivenQueue().as_queue()
         )
         while not ended.is_set():
             await worker.run_once()
@@ -476,11 +478,11 @@ async def test_reconciling_while_everything_moves_finds_nothing(database_url: st
 
     async def write() -> None:
         for first in range(0, 90, 3):
-            commands = [given.transfer(f"m{n}", amount=n + 1) for n in range(first, first + 3)]
-            commands.append(given.transfer(f"x{first}", "alice", "bob", first + 1))
-            await given.written(database_url, commands)
+            commands = [fixtures.transfer(f"m{n}", amount=n + 1) for n in range(first, first + 3)]
+            commands.append(fixtures.transfer(f"x{first}", "alice", "bob", first + 1))
+            await fixtures.written(database_url, commands)
             refunded = transaction_id("demo", f"m{first}")
-            await given.written(
+            await fixtures.written(
                 database_url, [Refund(ledger="demo", key=f"b{first}", about=refunded)]
             )
         ended.set()
@@ -500,17 +502,20 @@ async def test_reconciling_while_everything_moves_finds_nothing(database_url: st
 
 async def test_reports_are_recorded_and_read_back(database_url: str) -> None:
     """Clean or not, newest first, with what was found."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
     scope = Scope(
-        ledger="demo", account_id="alice", start=given.START, end=given.START + timedelta(days=1)
+        ledger="demo",
+        account_id="alice",
+        start=fixtures.START,
+        end=fixtures.START + timedelta(days=1),
     )
     clean = await _account(database_url, scope)
-    await given.execute(database_url, f"DELETE FROM read.entries WHERE {ALICE}")
+    await fixtures.execute(database_url, f"DELETE FROM read.entries WHERE {ALICE}")
     broken = await _account(database_url, scope)
     assert clean is not None
     assert broken is not None
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         for report in (clean, broken, await reconcile_all(connection, uuid4())):
             await record(connection, report)
         rows = await connection.fetch(SQL["history"], "demo", "alice", BIGGEST, 10, 100)
@@ -527,23 +532,23 @@ async def test_reports_are_recorded_and_read_back(database_url: str) -> None:
 
 
 async def _everything(database_url: str) -> Report:
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         return await reconcile_all(connection, uuid4())
 
 
 async def _account(database_url: str, scope: Scope) -> Report | None:
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         return await reconcile_account(connection, uuid4(), scope)
 
 
 async def _taken_out(database_url: str, position: int) -> None:
     delete = f"DELETE FROM events.daybook_events WHERE notification_id = {position}"
-    await given.execute(database_url, OPEN_LOG, delete)
+    await fixtures.execute(database_url, OPEN_LOG, delete)
 
 
 async def _position(database_url: str, transaction: UUID) -> int:
     """Return where the log has this transaction; 1 for the phantom, which it hasn't."""
-    events = await given.whole_log(database_url)
+    events = await fixtures.whole_log(database_url)
     return next((e.position for e in events if e.originator_id == transaction), 1)
 
 

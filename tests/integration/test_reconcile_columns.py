@@ -6,14 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from projections.auditing import audited
-from projections.auditing.audited import Journal, Register
-from projections.auditing.discrepancies import Discrepancy
-from projections.auditing.reconcile import ROLE, reconcile_all
+from auditing import view_catalog
+from auditing.discrepancies import Discrepancy
+from auditing.reconcile.reconcile import ROLE, reconcile_all
+from auditing.view_catalog import Journal, Register
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
-from tests.integration import given
+from tests.integration import fixtures
 from tests.integration.columns import STILL_DUE, VIEWS, Column, changed_row, columns_of
 
 # Their rows are no view of the log, but what was found and done, and where an auditor stands.
@@ -26,12 +26,12 @@ NO_VIEW = {
 @pytest.mark.parametrize("table", sorted(VIEWS))
 async def test_every_column_of_every_view_is_compared(database_url: str, table: str) -> None:
     """The kind is the view's own, and the column is shown with both values."""
-    await given.rich_log(database_url, count=20)
-    await given.written(database_url, [STILL_DUE])
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.written(database_url, [STILL_DUE])
+    await fixtures.project(database_url)
     async with (
-        given.connected(database_url) as owner,
-        given.connected(database_url, ROLE) as auditor,
+        fixtures.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as auditor,
     ):
         assert await _found(auditor) == []
         for column in await columns_of(owner, table):
@@ -45,7 +45,7 @@ async def test_every_column_of_every_view_is_compared(database_url: str, table: 
 
 async def test_every_table_of_both_sides_is_a_view_that_is_compared(database_url: str) -> None:
     """A further table in a migration is a further line in `audited.py`."""
-    async with given.connected(database_url) as owner:
+    async with fixtures.connected(database_url) as owner:
         rows = await owner.fetch(
             "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables"
             " WHERE table_schema IN ('read', 'command')"
@@ -55,8 +55,8 @@ async def test_every_table_of_both_sides_is_a_view_that_is_compared(database_url
 
 async def test_queries_of_journals_have_the_columns_of_their_rows(database_url: str) -> None:
     """A row is compared as a whole, so the order of its columns must be the auditor's."""
-    async with given.connected(database_url, ROLE) as auditor:
-        for view in audited.JOURNALS:
+    async with fixtures.connected(database_url, ROLE) as auditor:
+        for view in view_catalog.JOURNALS:
             for query in filter(None, (view.query, view.account_query)):
                 prepared = await auditor.prepare(query)
                 names = tuple(attribute.name for attribute in prepared.get_attributes())
@@ -68,11 +68,11 @@ async def test_a_rich_log_is_clean_at_every_stop_of_the_projector(
     database_url: str, page: int
 ) -> None:
     """Behind the head, too: the read side is compared as of its checkpoint."""
-    length = await given.rich_log(database_url, count=2)
+    length = await fixtures.rich_log(database_url, count=2)
     stops = 0
     async with (
-        given.connected(database_url, PROJECTOR_ROLE) as projector,
-        given.connected(database_url, ROLE) as auditor,
+        fixtures.connected(database_url, PROJECTOR_ROLE) as projector,
+        fixtures.connected(database_url, ROLE) as auditor,
     ):
         assert await _found(auditor) == []
         while await catch_up(projector, page):

@@ -13,19 +13,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from auditing.discrepancies import Kind
+from auditing.job_worker import Runner
+from auditing.reconcile import continuous, jobs, progress_snapshot, recheck
+from auditing.reconcile.compare import Run, Scope
+from auditing.reconcile.continuous import CONTINUOUS, Auditor
+from auditing.reconcile.reconcile import ROLE, Means, Report, reconcile_whole
+from auditing.replay import Books
 from events import checkpoints, log
-from events.replay import Books
-from events.vocabulary import transaction_id
-from projections.auditing import continuous, patrol, place
-from projections.auditing.compare import Run, Scope
-from projections.auditing.continuous import CONTINUOUS, Auditor
-from projections.auditing.discrepancies import Kind
-from projections.auditing.reconcile import ROLE, Means, Report, reconcile_whole
-from projections.auditing.runs import kept
-from projections.auditing.runs.worker import Runner
+from events.types import transaction_id
 from runtime import telemetry
 from runtime.problems import Conflict, NotFound, Unavailable
-from tests.integration import given
+from tests.integration import fixtures
 
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
 FOUND = "SELECT kind, ledger, account_id, position FROM read.discrepancies ORDER BY id"
@@ -52,7 +51,7 @@ SLOW = """
 import asyncio, sys
 from uuid import UUID
 from events import log
-from projections.auditing.reconcile import ROLE, Means
+from auditing.reconcile.reconcile import ROLE, Means
 from projections.auditing.runs import kept
 from runtime import database
 log.PAGE_EVENTS_MAX = 3
@@ -77,9 +76,9 @@ asyncio.run(main())
 
 async def _broken(database_url: str) -> None:
     """Write a rich log, project it, and break the read models here and there."""
-    await given.rich_log(database_url, count=20)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.entries SET amount = amount + 1 WHERE {ALICE}",
         "DELETE FROM read.transactions WHERE ledger = 'other' AND kind = 'refund'",
@@ -89,20 +88,20 @@ async def _broken(database_url: str) -> None:
 
 
 async def _asked(database_url: str, scope: Scope | None = None) -> UUID:
-    async with given.connected(database_url, ROLE) as connection:
-        return await kept.ask(connection, scope or Scope(), kept.CALLER)
+    async with fixtures.connected(database_url, ROLE) as connection:
+        return await jobs.ask(connection, scope or Scope(), jobs.CALLER)
 
 
 async def _worked(database_url: str, run_id: UUID) -> Report:
     async with (
-        given.connected(database_url, ROLE) as connection,
-        given.connected(database_url, ROLE) as beside,
+        fixtures.connected(database_url, ROLE) as connection,
+        fixtures.connected(database_url, ROLE) as beside,
     ):
-        return await kept.work(Means(connection, beside), run_id)
+        return await jobs.work(Means(connection, beside), run_id)
 
 
 async def _rows(database_url: str, query: str, *arguments: object) -> list[Any]:
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         return [tuple(row) for row in await connection.fetch(query, *arguments)]
 
 
@@ -122,9 +121,9 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
     async with asyncio.timeout(60):
         while int(await process.stdout.readline()) < 40:
             pass
-        async with given.connected(database_url, ROLE) as connection:
+        async with fixtures.connected(database_url, ROLE) as connection:
             with pytest.raises(Conflict, match="reconciliation_busy"):
-                await kept.work(Means(connection), run_id)
+                await jobs.work(Means(connection), run_id)
         process.send_signal(signal.SIGKILL)
         await process.wait()
     ((status, position, known),) = await _rows(
@@ -161,19 +160,19 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
 
 async def _lock_is_free(database_url: str, run_id: UUID) -> None:
     """PostgreSQL notices within moments that a client is dead."""
-    async with given.connected(database_url, ROLE) as connection, asyncio.timeout(10):
+    async with fixtures.connected(database_url, ROLE) as connection, asyncio.timeout(10):
         while not await connection.fetchval(  # noqa: ASYNC110 - it is another process's
-            kept.SQL["try_take_reconciliation"], str(run_id)
+            jobs.SQL["try_take_reconciliation"], str(run_id)
         ):
             await asyncio.sleep(0.01)
 
 
 async def test_a_clean_log_is_compared_as_text_alone(database_url: str) -> None:
     """Quotes, umlauts, NULLs, big amounts and metadata are written as PostgreSQL writes them."""
-    await given.rich_log(database_url, count=60)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=60)
+    await fixtures.project(database_url)
     run = Run(Scope(), Books())
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         await connection.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'")
         report = await reconcile_whole(Means(connection), uuid4(), run)
     assert report.clean
@@ -183,13 +182,13 @@ async def test_a_clean_log_is_compared_as_text_alone(database_url: str) -> None:
 
 async def test_a_place_is_put_back_as_it_was(database_url: str) -> None:
     """The books, whatever their size and currency, and what is still open."""
-    await given.rich_log(database_url, count=30)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=30)
+    await fixtures.project(database_url)
     run = Run(Scope(), Books())
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         await reconcile_whole(Means(connection), uuid4(), run)
     again = Run(Scope(), Books())
-    place.unpacked(again, place.packed(run))
+    progress_snapshot.unpacked(again, progress_snapshot.packed(run))
     assert (again.books.accounts, again.books.standings) == (
         run.books.accounts,
         run.books.standings,
@@ -205,13 +204,13 @@ async def test_a_place_is_put_back_as_it_was(database_url: str) -> None:
 
 async def test_a_ledgers_run_counts_and_tells_of_that_ledger_only(database_url: str) -> None:
     """What is wrong in another one changes no digit of it."""
-    await given.rich_log(database_url, count=20)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.project(database_url)
     clean = await _worked(database_url, await _asked(database_url, Scope(ledger="demo")))
     assert clean.clean
-    await given.written(database_url, [given.transfer("more", ledger="other")])
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.written(database_url, [fixtures.transfer("more", ledger="other")])
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         "DELETE FROM read.entries WHERE ledger = 'other'",
         "UPDATE read.balances SET debits_posted = 7 WHERE ledger = 'other'",
@@ -235,19 +234,19 @@ async def test_a_ledgers_run_counts_and_tells_of_that_ledger_only(database_url: 
 async def test_what_is_late_and_what_was_published_too_far_is_named(database_url: str) -> None:
     """A projector and a relay behind a bound; a relay beyond the end of the log."""
     old = datetime.now(UTC) - timedelta(minutes=5)
-    await given.written(database_url, [given.transfer("one")], now=[old].__getitem__)
+    await fixtures.written(database_url, [fixtures.transfer("one")], now=[old].__getitem__)
 
     async def kinds(lag_s_max: int) -> dict[str, int]:
-        async with given.connected(database_url, ROLE) as connection:
+        async with fixtures.connected(database_url, ROLE) as connection:
             means = Means(connection, lag_max=timedelta(seconds=lag_s_max))
             return (await reconcile_whole(means, uuid4(), Run(Scope(), Books()))).kinds
 
     assert await kinds(3600) == {}
     assert await kinds(60) == {Kind.PROJECTION_LAG: 1, Kind.PUBLISHED_GAP: 1}
-    await given.project(database_url)
+    await fixtures.project(database_url)
     assert await kinds(60) == {Kind.PUBLISHED_GAP: 1}
-    await given.execute(database_url, "UPDATE events.checkpoints SET position = 9")
-    await given.execute(
+    await fixtures.execute(database_url, "UPDATE events.checkpoints SET position = 9")
+    await fixtures.execute(
         database_url, "UPDATE events.checkpoints SET position = 3 WHERE reader = 'projector'"
     )
     assert await kinds(60) == {Kind.PUBLISHED_GAP: 1}
@@ -255,14 +254,14 @@ async def test_what_is_late_and_what_was_published_too_far_is_named(database_url
 
 async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
     """Asked again, the first is the answer; the worker does both ledgers', one after the other."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
-    async with given.connected(database_url, ROLE) as connection:
-        demo = await kept.ask(connection, Scope(ledger="demo"), kept.WORKER)
-        assert await kept.ask(connection, Scope(ledger="demo"), kept.WORKER) == demo
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
+    async with fixtures.connected(database_url, ROLE) as connection:
+        demo = await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER)
+        assert await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER) == demo
         unknown = Scope(ledger="other", account_id="nobody")
-        other = await kept.ask(connection, unknown, kept.WORKER)
-    runner = Runner(given.settings(database_url))
+        other = await jobs.ask(connection, unknown, jobs.WORKER)
+    runner = Runner(fixtures.settings(database_url))
     while await runner.run_once():
         pass
     await runner.close()
@@ -272,8 +271,8 @@ async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
         " WHERE done_by = 'worker' ORDER BY number",
     )
     assert states == [(demo, "finished", True), (other, "failed", False)]
-    async with given.connected(database_url, ROLE) as connection:
-        assert await kept.ask(connection, Scope(ledger="demo"), kept.WORKER) != demo
+    async with fixtures.connected(database_url, ROLE) as connection:
+        assert await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER) != demo
         # What is finished stays as it was reported.
         changed = await connection.execute(
             "UPDATE read.reconciliations SET discrepancy_count = 5 WHERE status <> 'queued'"
@@ -287,7 +286,7 @@ async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
 
 @asynccontextmanager
 async def _auditor(database_url: str, **changes: Any) -> AsyncIterator[Auditor]:  # noqa: ANN401
-    auditor = Auditor(given.settings(database_url, **changes))
+    auditor = Auditor(fixtures.settings(database_url, **changes))
     yield auditor
     await auditor.close()
 
@@ -299,24 +298,24 @@ async def test_the_auditor_follows_the_projector_and_is_silent(
     monkeypatch.setattr(continuous, "PAGE_EVENTS_MAX", 7)
     async with _auditor(database_url) as auditor:
         assert await auditor.run_once() == 0
-        await given.written(database_url, given.rich_commands(count=20))
+        await fixtures.written(database_url, fixtures.rich_commands(count=20))
         assert await auditor.run_once() == 0
-        await given.project(database_url)
+        await fixtures.project(database_url)
         verified = 0
         while count := await auditor.run_once():
             verified += count
-        assert verified == await given.checkpoint(database_url, checkpoints.PROJECTOR)
-        assert await given.checkpoint(database_url, checkpoints.AUDITOR) == verified
-        await given.written(database_url, given.settlements())
-        await given.project(database_url)
+        assert verified == await fixtures.checkpoint(database_url, checkpoints.PROJECTOR)
+        assert await fixtures.checkpoint(database_url, checkpoints.AUDITOR) == verified
+        await fixtures.written(database_url, fixtures.settlements())
+        await fixtures.project(database_url)
         assert await auditor.run_once() > 0
     assert await _rows(database_url, FOUND) == []
 
 
 async def test_a_difference_is_told_once_and_again_after_it_was_right(database_url: str) -> None:
     """As a row, a metric and a log line; how often it is looked at changes nothing."""
-    await given.rich_log(database_url, count=5)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=5)
+    await fixtures.project(database_url)
     drift = telemetry.DISCREPANCIES.labels(Kind.BALANCE_DRIFT)
     before = drift._value.get()  # noqa: SLF001 - the client has no other way to read one
     break_it = f"UPDATE read.balances SET debits_pending = debits_pending + 1 WHERE {ALICE}"
@@ -329,28 +328,28 @@ async def test_a_difference_is_told_once_and_again_after_it_was_right(database_u
             return await _rows(database_url, FOUND)
 
         assert await looked() == []
-        await given.execute(database_url, break_it)
+        await fixtures.execute(database_url, break_it)
         (told,) = await looked()
         assert told[:3] == (Kind.BALANCE_DRIFT, "demo", "alice")
-        await given.written(database_url, [given.transfer("more", destination="bob")])
-        await given.project(database_url)
+        await fixtures.written(database_url, [fixtures.transfer("more", destination="bob")])
+        await fixtures.project(database_url)
         assert await looked() == [told]
-        await given.execute(database_url, mend_it)
+        await fixtures.execute(database_url, mend_it)
         assert await looked() == [told]
-        await given.execute(database_url, break_it)
+        await fixtures.execute(database_url, break_it)
         assert len(await looked()) == 2
     assert drift._value.get() == before + 2  # noqa: SLF001
 
 
 async def test_entries_and_transactions_are_verified_as_they_come(database_url: str) -> None:
     """What the projector wrote wrongly is found when it is verified, with the account it is of."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     async with _auditor(database_url) as auditor:
         await auditor.run_once()
-        await given.written(database_url, [given.transfer("two"), given.transfer("three")])
-        await given.project(database_url)
-        await given.execute(
+        await fixtures.written(database_url, [fixtures.transfer("two"), fixtures.transfer("three")])
+        await fixtures.project(database_url)
+        await fixtures.execute(
             database_url,
             "UPDATE read.entries SET amount = 99 WHERE position = 4 AND account_id = 'alice'",
             "DELETE FROM read.transactions WHERE position = 5",
@@ -366,10 +365,12 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on from its place; what it told of before, it does not tell again."""
-    monkeypatch.setattr(patrol, "PAGE_EVENTS_MAX", 3)
-    await given.rich_log(database_url, count=20)
-    await given.project(database_url)
-    await given.execute(database_url, f"UPDATE read.balances SET debits_posted = 1 WHERE {ALICE}")
+    monkeypatch.setattr(recheck, "PAGE_EVENTS_MAX", 3)
+    await fixtures.rich_log(database_url, count=20)
+    await fixtures.project(database_url)
+    await fixtures.execute(
+        database_url, f"UPDATE read.balances SET debits_posted = 1 WHERE {ALICE}"
+    )
     async with _auditor(database_url) as first:
         await first.run_once()
         async with _auditor(database_url) as second:
@@ -383,8 +384,8 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
                 read.append(len(events))
                 return events
 
-            await given.written(database_url, [given.transfer("more", destination="bob")])
-            await given.project(database_url)
+            await fixtures.written(database_url, [fixtures.transfer("more", destination="bob")])
+            await fixtures.project(database_url)
             monkeypatch.setattr(log, "read_after", counted)
             for _ in range(3):
                 await second.run_once()
@@ -402,29 +403,29 @@ async def test_a_row_changed_after_it_was_verified_is_found_in_its_turn(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of every journal, once, and again after it was right; whoever writes meanwhile."""
-    monkeypatch.setattr(patrol, "PAGE_EVENTS_MAX", 40)
-    length = await given.rich_log(database_url, count=20)
-    await given.project(database_url)
+    monkeypatch.setattr(recheck, "PAGE_EVENTS_MAX", 40)
+    length = await fixtures.rich_log(database_url, count=20)
+    await fixtures.project(database_url)
     async with _auditor(database_url) as auditor:
 
         async def looked() -> list[str]:
             for number in range(length // 40 + 4):
-                await given.written(database_url, [given.transfer(f"{uuid4()}-{number}")])
-                await given.project(database_url)
+                await fixtures.written(database_url, [fixtures.transfer(f"{uuid4()}-{number}")])
+                await fixtures.project(database_url)
                 await auditor.run_once()
             return sorted(kind for kind, *_ in await _rows(database_url, FOUND))
 
         assert await looked() == []
-        await given.execute(database_url, *BROKEN)
+        await fixtures.execute(database_url, *BROKEN)
         told = await looked()
         assert set(told) == {
             *(Kind.AMOUNT_MISMATCH, Kind.TRANSACTION_MISMATCH, Kind.MOMENT_MISMATCH),
             *(Kind.MISSING_MENTION, Kind.UNEXPECTED_MENTION),
         }
         assert await looked() == told
-        await given.execute(database_url, *MENDED)
+        await fixtures.execute(database_url, *MENDED)
         assert await looked() == told
-        await given.execute(database_url, *BROKEN)
+        await fixtures.execute(database_url, *BROKEN)
         assert await looked() == sorted(told * 2)
 
 
@@ -434,8 +435,8 @@ async def test_a_crashed_auditor_tells_nothing_twice(
     """Findings and place are one transaction: killed anywhere, the next one folds and agrees."""
     monkeypatch.setattr(continuous, "PAGE_EVENTS_MAX", 5)
     monkeypatch.setattr(continuous, "ROUND_PAGES_MAX", 1)
-    monkeypatch.setattr(kept, "KEEP_S", 0)
-    monkeypatch.setattr(kept, "KEEP_SHARE", 0)
+    monkeypatch.setattr(jobs, "KEEP_S", 0)
+    monkeypatch.setattr(jobs, "KEEP_SHARE", 0)
     await _broken(database_url)
     tell = Auditor._tell  # noqa: SLF001 - where it dies is the point
     rounds = 0
@@ -449,8 +450,8 @@ async def test_a_crashed_auditor_tells_nothing_twice(
 
     monkeypatch.setattr(Auditor, "_tell", dying)
     async with _auditor(database_url) as auditor, asyncio.timeout(30):
-        length = await given.checkpoint(database_url, checkpoints.PROJECTOR)
-        while await given.checkpoint(database_url, checkpoints.AUDITOR) < length:
+        length = await fixtures.checkpoint(database_url, checkpoints.PROJECTOR)
+        while await fixtures.checkpoint(database_url, checkpoints.AUDITOR) < length:
             with suppress(Unavailable):
                 await auditor.run_once()
     found = await _rows(database_url, SENTENCES)
@@ -467,9 +468,9 @@ async def test_the_auditors_memory_is_bounded_by_its_books(database_url: str) ->
     """However long the log is, a page of it is held, and tallies of the accounts."""
     async with _auditor(database_url) as auditor:
         for part in range(3):
-            commands = [given.transfer(f"m{part}-{n}", amount=n + 1) for n in range(600)]
-            await given.written(database_url, commands, 600)
-            await given.project(database_url)
+            commands = [fixtures.transfer(f"m{part}-{n}", amount=n + 1) for n in range(600)]
+            await fixtures.written(database_url, commands, 600)
+            await fixtures.project(database_url)
             await auditor.run_once()
         run = auditor._run  # noqa: SLF001 - what it holds is the point
         assert len(run.books.accounts) == 2

@@ -16,7 +16,7 @@ from runtime.problems import Unavailable
 from runtime.queue import Queue
 from runtime.settings import Settings
 from tests.envelopes import unpack
-from tests.integration import given
+from tests.integration import fixtures
 
 EMPTY_LOOKS = 2
 ROUNDS_MAX = 200
@@ -46,15 +46,15 @@ class Watched:
             await self._queue.send(body, group, deduplication_id)
         self.sent.append((body, group, deduplication_id))
         if self.checkpoint_url is not None:
-            self.checkpoints.append(await given.checkpoint(self.checkpoint_url, "relay"))
+            self.checkpoints.append(await fixtures.checkpoint(self.checkpoint_url, "relay"))
 
 
 async def test_envelopes_are_bounded_in_order_and_named_by_their_positions(
     database_url: str, queue_url_each: str
 ) -> None:
     """What arrives is the log, in messages within both bounds, sent before the checkpoint moves."""
-    length = await given.rich_log(database_url, count=30)
-    settings = given.settings(
+    length = await fixtures.rich_log(database_url, count=30)
+    settings = fixtures.settings(
         database_url, queue_url=queue_url_each, envelope_bytes_max=2_500, envelope_events_max=6
     )
     async with queues.connect(queue_url_each) as queue:
@@ -73,16 +73,16 @@ async def test_envelopes_are_bounded_in_order_and_named_by_their_positions(
         f"{envelope[0].position}-{envelope[-1].position}" for envelope in envelopes
     ]
     assert {group for _, group, _ in watched.sent} == {MESSAGE_GROUP}
-    log = await given.whole_log(database_url)
+    log = await fixtures.whole_log(database_url)
     assert [event for envelope in envelopes for event in envelope] == log
     assert received == [body for body, _, _ in watched.sent]
     assert set(watched.checkpoints) == {0}
-    assert await given.checkpoint(database_url, "relay") == length
+    assert await fixtures.checkpoint(database_url, "relay") == length
 
 
 async def test_two_relays_at_once_never_skip(database_url: str, queue_url_each: str) -> None:
     """While the log grows, one works and the other skips; together they cover the log, in order."""
-    settings = given.settings(database_url, queue_url=queue_url_each, envelope_events_max=5)
+    settings = fixtures.settings(database_url, queue_url=queue_url_each, envelope_events_max=5)
     async with queues.connect(queue_url_each) as queue:
         ended = asyncio.Event()
         watched = Watched(queue)
@@ -90,8 +90,8 @@ async def test_two_relays_at_once_never_skip(database_url: str, queue_url_each: 
             asyncio.create_task(_relaying(settings, watched.as_queue(), ended)) for _ in range(2)
         ]
         for start in range(0, 60, 6):
-            await given.written(
-                database_url, [given.transfer(f"k{n}") for n in range(start, start + 6)]
+            await fixtures.written(
+                database_url, [fixtures.transfer(f"k{n}") for n in range(start, start + 6)]
             )
         ended.set()
         await asyncio.gather(*relays)
@@ -103,28 +103,28 @@ async def test_two_relays_at_once_never_skip(database_url: str, queue_url_each: 
 
 async def test_a_deleted_queue_is_made_again(database_url: str, queue_url_each: str) -> None:
     """The queue is a cache: gone, it is created, and what follows is published."""
-    settings = given.settings(database_url, queue_url=queue_url_each)
+    settings = fixtures.settings(database_url, queue_url=queue_url_each)
     async with queues.connect(queue_url_each) as queue:
-        await given.written(database_url, [given.transfer("before")])
+        await fixtures.written(database_url, [fixtures.transfer("before")])
         await _relayed(settings, queue)
         await _delete_queue(queue_url_each)
-        await given.written(database_url, [given.transfer("after")])
+        await fixtures.written(database_url, [fixtures.transfer("after")])
         await _relayed(settings, queue)
         received = await _drained(queue)
     assert [event.position for body in received for event in unpack(body)] == [4]
-    assert await given.checkpoint(database_url, "relay") == 4
+    assert await fixtures.checkpoint(database_url, "relay") == 4
 
 
 async def test_a_failing_send_moves_nothing_and_is_repeated(database_url: str) -> None:
     """A round that broke off is sent again from its start: repeated, never skipped."""
-    length = await given.rich_log(database_url, count=10)
-    settings = given.settings(database_url, envelope_events_max=4)
+    length = await fixtures.rich_log(database_url, count=10)
+    settings = fixtures.settings(database_url, envelope_events_max=4)
     watched = Watched(fail_at=frozenset({3}))
     relay = Relay(settings, watched.as_queue())
     with pytest.raises(Unavailable):
         await relay.run_once()
     assert len(watched.sent) == 2
-    assert await given.checkpoint(database_url, "relay") == 0
+    assert await fixtures.checkpoint(database_url, "relay") == 0
     assert await relay.run_once() == length
     await relay.close()
     bodies = [body for body, _, _ in watched.sent]
@@ -134,21 +134,21 @@ async def test_a_failing_send_moves_nothing_and_is_repeated(database_url: str) -
 
 async def test_a_queue_that_is_away_is_no_loss(database_url: str) -> None:
     """Nobody listens at the queue's address: Unavailable, and nothing has moved."""
-    await given.written(database_url, [given.transfer("one")])
-    async with queues.connect(given.CLOSED_QUEUE) as queue:
-        relay = Relay(given.settings(database_url), queue)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    async with queues.connect(fixtures.CLOSED_QUEUE) as queue:
+        relay = Relay(fixtures.settings(database_url), queue)
         with pytest.raises(Unavailable):
             await relay.run_once()
         await relay.close()
-    assert await given.checkpoint(database_url, "relay") == 0
+    assert await fixtures.checkpoint(database_url, "relay") == 0
 
 
 async def test_a_crash_between_send_and_checkpoint_repeats(
     database_url: str, queue_url_each: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next relay sends the same envelopes under the same names; the queue is whole."""
-    length = await given.rich_log(database_url, count=10)
-    settings = given.settings(database_url, queue_url=queue_url_each, envelope_events_max=7)
+    length = await fixtures.rich_log(database_url, count=10)
+    settings = fixtures.settings(database_url, queue_url=queue_url_each, envelope_events_max=7)
     async with queues.connect(queue_url_each) as queue:
         watched = Watched(queue)
         with monkeypatch.context() as patch:
@@ -158,7 +158,7 @@ async def test_a_crash_between_send_and_checkpoint_repeats(
                 await crashed.run_once()
             await crashed.close()
         once = list(watched.sent)
-        assert await given.checkpoint(database_url, "relay") == 0
+        assert await fixtures.checkpoint(database_url, "relay") == 0
         await _relayed(settings, watched.as_queue())
         received = await _drained(queue)
     assert watched.sent == once * 2
@@ -168,14 +168,14 @@ async def test_a_crash_between_send_and_checkpoint_repeats(
 
 async def test_a_terminated_backend_in_the_middle_repeats(database_url: str) -> None:
     """Its database gone between two sends, the relay says so and begins the round again."""
-    length = await given.rich_log(database_url, count=10)
-    settings = given.settings(database_url, envelope_events_max=7)
+    length = await fixtures.rich_log(database_url, count=10)
+    settings = fixtures.settings(database_url, envelope_events_max=7)
 
     class Terminating(Watched):
         async def send(self, body: str, group: str, deduplication_id: str) -> None:
             await super().send(body, group, deduplication_id)
             if len(self.sent) == 1:
-                await given.execute(
+                await fixtures.execute(
                     database_url,
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE application_name = 'daybook_relay' AND datname = current_database()",
@@ -185,7 +185,7 @@ async def test_a_terminated_backend_in_the_middle_repeats(database_url: str) -> 
     relay = Relay(settings, watched.as_queue())
     with pytest.raises(Unavailable):
         await relay.run_once()
-    assert await given.checkpoint(database_url, "relay") == 0
+    assert await fixtures.checkpoint(database_url, "relay") == 0
     assert await relay.run_once() == length
     await relay.close()
 
@@ -194,10 +194,10 @@ async def test_an_event_over_the_envelopes_bound_travels_alone(
     database_url: str, queue_url_each: str
 ) -> None:
     """An event is never cut; the largest that a request may carry still gets through."""
-    settings = given.settings(database_url, queue_url=queue_url_each, envelope_bytes_max=1_000)
+    settings = fixtures.settings(database_url, queue_url=queue_url_each, envelope_bytes_max=1_000)
     long = "€" * (settings.body_bytes_max // 3)
-    commands = [given.transfer(f"k{n}", description=long if n == 2 else None) for n in range(4)]
-    await given.written(database_url, commands)
+    commands = [fixtures.transfer(f"k{n}", description=long if n == 2 else None) for n in range(4)]
+    await fixtures.written(database_url, commands)
     async with queues.connect(queue_url_each) as queue:
         await _relayed(settings, queue)
         envelopes = [unpack(body) for body in await _drained(queue)]
@@ -207,13 +207,13 @@ async def test_an_event_over_the_envelopes_bound_travels_alone(
 
 async def test_the_relay_rests_until_the_log_grows(database_url: str) -> None:
     """An append wakes it long before the idle poll; without one the poll ends the rest."""
-    settings = msgspec.structs.replace(given.settings(database_url), idle_poll_s=20.0)
+    settings = msgspec.structs.replace(fixtures.settings(database_url), idle_poll_s=20.0)
     relay = Relay(settings, Watched().as_queue())
     assert await relay.run_once() == 0
     resting = asyncio.create_task(relay.rest())
     await asyncio.sleep(0.1)
     assert not resting.done()
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     await asyncio.wait_for(resting, 5)
     assert await relay.run_once() == 3
     await relay.close()

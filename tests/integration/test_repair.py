@@ -8,22 +8,22 @@ import json
 import asyncpg
 import pytest
 
+from auditing.discrepancies import Kind
+from auditing.repair import plan as plans
+from auditing.repair import repair as repairs
+from auditing.repair import survey as surveys
+from auditing.repair.plan import Action, Change, Plan, Wanted
+from auditing.repair.repair import ROLE, Repair
+from auditing.repair.survey import Survey
 from events import checkpoints
-from events.vocabulary import transaction_id
-from projections.auditing.discrepancies import Kind
+from events.types import transaction_id
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
 from projections.memory import Memory
-from projections.repairing import plan as plans
-from projections.repairing import repair as repairs
-from projections.repairing import survey as surveys
-from projections.repairing.plan import Action, Change, Plan, Wanted
-from projections.repairing.repair import ROLE, Repair
-from projections.repairing.survey import Survey
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from runtime.problems import Conflict, Rejected
-from tests.integration import given
+from tests.integration import fixtures
 from tests.integration.columns import STILL_DUE, VIEWS, changed_row, columns_of
 
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
@@ -50,12 +50,12 @@ async def _rows(owner: database.Connection, *tables: str) -> dict[str, list[str]
 @pytest.mark.parametrize("table", sorted(VIEWS))
 async def test_every_column_of_every_view_is_put_back(database_url: str, table: str) -> None:
     """All columns of a row and its whole self, in one log: planned, applied, as before."""
-    await given.rich_log(database_url, count=10)
-    await given.written(database_url, [STILL_DUE])
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.written(database_url, [STILL_DUE])
+    await fixtures.project(database_url)
     async with (
-        given.connected(database_url) as owner,
-        given.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as repairer,
     ):
         # A mended account is as of the head: so are all of them, to begin with.
         await owner.execute(
@@ -95,16 +95,16 @@ async def test_only_what_is_wanted_is_planned_and_mended(
     database_url: str, wanted: Wanted, kinds: set[Kind]
 ) -> None:
     """Rows of another ledger, another account or another difference stay as they are."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
         "UPDATE read.books SET version = 9 WHERE ledger = 'demo'",
         "DELETE FROM read.entries WHERE ledger = 'other' AND account_id = 'alice'"
         f" AND transaction_id = '{transaction_id('other', 'fund-alice')}'",
     )
-    async with given.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, ROLE) as repairer:
         whole = await repairs.plan(repairer, EVERYTHING)
         assert whole.row_count == 3
         plan = await repairs.plan(repairer, wanted)
@@ -121,16 +121,16 @@ async def test_only_what_is_wanted_is_planned_and_mended(
 
 async def test_what_was_done_is_kept_row_by_row(database_url: str) -> None:
     """Who, when, why, every row before and after, and that nothing differed afterwards."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
     )
     wanted = Wanted(ledger="demo", account_id="alice")
     async with (
-        given.connected(database_url, ROLE) as repairer,
-        given.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url) as owner,
     ):
         done = await _applied(repairer, wanted)
         row = await owner.fetchrow("SELECT * FROM read.repairs")
@@ -150,16 +150,16 @@ async def test_a_plan_that_was_looked_at_is_not_applied_when_it_does_not_fit(
     database_url: str,
 ) -> None:
     """Another row is wrong by now: nothing is written, and the next plan says so."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
     spoilt = f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}"
-    await given.execute(database_url, spoilt)
+    await fixtures.execute(database_url, spoilt)
     async with (
-        given.connected(database_url, ROLE) as repairer,
-        given.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url) as owner,
     ):
         plan = await repairs.plan(repairer, EVERYTHING)
-        await given.execute(database_url, "DELETE FROM read.books WHERE ledger = 'demo'")
+        await fixtures.execute(database_url, "DELETE FROM read.books WHERE ledger = 'demo'")
         before = await _rows(owner)
         with pytest.raises(Conflict, match="plan_stale"):
             await repairs.apply(
@@ -192,9 +192,9 @@ async def test_a_row_that_changes_between_plan_and_lock_undoes_everything(
     database_url: str, meanwhile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is found under the lock must differ as it was planned."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
         f"UPDATE read.entries SET amount = amount + 1 WHERE {ALICE} AND position = (SELECT"
@@ -204,13 +204,13 @@ async def test_a_row_that_changes_between_plan_and_lock_undoes_everything(
     original = repairs._mend  # noqa: SLF001 - the moment between the two
 
     async def interrupted(found: Survey, planned: Plan) -> list[Change]:
-        await given.execute(database_url, meanwhile)
+        await fixtures.execute(database_url, meanwhile)
         return await original(found, planned)
 
     monkeypatch.setattr(repairs, "_mend", interrupted)
     async with (
-        given.connected(database_url, ROLE) as repairer,
-        given.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url) as owner,
     ):
         with pytest.raises(Conflict, match="plan_stale"):
             await _applied(repairer)
@@ -223,9 +223,9 @@ async def test_an_account_in_use_is_mended_to_what_the_log_says_by_then(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events that come between plan and lock are in what is written, on both sides."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(
         database_url,
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
         f"UPDATE command.accounts SET debits_posted = debits_posted + 7 WHERE {ALICE}",
@@ -236,16 +236,16 @@ async def test_an_account_in_use_is_mended_to_what_the_log_says_by_then(
     async def interrupted(found: Survey, planned: Plan) -> list[Change]:
         nonlocal planned_at
         planned_at = found.head
-        await given.written(database_url, [given.transfer(f"late-{n}") for n in range(3)])
-        await given.project(database_url)
-        await given.written(database_url, [given.transfer("after")])
+        await fixtures.written(database_url, [fixtures.transfer(f"late-{n}") for n in range(3)])
+        await fixtures.project(database_url)
+        await fixtures.written(database_url, [fixtures.transfer("after")])
         return await original(found, planned)
 
     monkeypatch.setattr(repairs, "_mend", interrupted)
-    async with given.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, ROLE) as repairer:
         done = await _applied(repairer)
         assert (done.checkpoint, done.head) == (planned_at + 3, planned_at + 4)
-        await given.project(database_url)
+        await fixtures.project(database_url)
         assert (await repairs.plan(repairer, EVERYTHING)).row_count == 0
 
 
@@ -253,16 +253,19 @@ async def test_writers_and_projectors_that_remember_read_the_mended_rows_again(
     database_url: str,
 ) -> None:
     """Both keep rows in memory; a repair makes them forget."""
-    settings = given.settings(database_url)
-    await given.rich_log(database_url, count=10)
-    async with given.connected(database_url, ROLE) as repairer, given.writing(settings) as writer:
+    settings = fixtures.settings(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    async with (
+        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.writing(settings) as writer,
+    ):
         projector = Memory[Balance]()
-        async with given.connected(database_url, PROJECTOR_ROLE) as connection:
+        async with fixtures.connected(database_url, PROJECTOR_ROLE) as connection:
             for number in range(3):
-                given.done(await writer.submit(given.transfer(f"remembered-{number}")))
+                fixtures.done(await writer.submit(fixtures.transfer(f"remembered-{number}")))
                 while await catch_up(connection, 100, projector):
                     pass
-                await given.execute(
+                await fixtures.execute(
                     database_url,
                     f"UPDATE command.accounts SET debits_posted = debits_posted + 1 WHERE {ALICE}",
                     f"UPDATE read.balances SET credits_posted = credits_posted + 1 WHERE {ALICE}",
@@ -273,22 +276,24 @@ async def test_writers_and_projectors_that_remember_read_the_mended_rows_again(
 
 async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) -> None:
     """Rows are spoilt and mended while both are at work; in the end everything agrees."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
     ended = asyncio.Event()
 
     async def work() -> None:
         number = 0
         while not ended.is_set():
-            await given.written(database_url, [given.transfer(f"b{number}-{n}") for n in range(9)])
-            await given.project(database_url)
+            await fixtures.written(
+                database_url, [fixtures.transfer(f"b{number}-{n}") for n in range(9)]
+            )
+            await fixtures.project(database_url)
             number += 1
 
     busy = asyncio.create_task(work())
-    async with given.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, ROLE) as repairer:
         for _ in range(5):
             # A projector that remembers the right row would write it back: it is made to forget.
-            async with given.connected(database_url) as owner, owner.transaction():
+            async with fixtures.connected(database_url) as owner, owner.transaction():
                 await checkpoints.lock(owner, checkpoints.PROJECTOR)
                 await owner.execute(
                     "UPDATE events.checkpoints SET moved_at = moved_at WHERE reader = 'projector';"
@@ -347,12 +352,12 @@ async def test_what_is_wrong_with_the_log_is_never_written_into_a_view(
     database_url: str, damage: str, code: str
 ) -> None:
     """The views are the better witnesses then; the plan says what to do."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(database_url, OPEN_LOG, damage)
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, OPEN_LOG, damage)
     async with (
-        given.connected(database_url, ROLE) as repairer,
-        given.connected(database_url) as owner,
+        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url) as owner,
     ):
         before = await _rows(owner)
         plan = await repairs.plan(repairer, EVERYTHING)
@@ -370,10 +375,10 @@ async def test_too_many_rows_are_for_a_rebuild(
     monkeypatch.setattr(plans, "ROWS_MAX", 10)
     monkeypatch.setattr(surveys, "ROWS_MAX", 10)
     monkeypatch.setattr(repairs, "ROWS_MAX", 10)
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(database_url, "DELETE FROM read.entries")
-    async with given.connected(database_url, ROLE) as repairer:
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, "DELETE FROM read.entries")
+    async with fixtures.connected(database_url, ROLE) as repairer:
         plan = await repairs.plan(repairer, EVERYTHING)
         assert (len(plan.changes), plan.row_count > 100) == (10, True)
         with pytest.raises(Rejected, match="repair_too_large"):
@@ -384,10 +389,10 @@ async def test_a_repair_that_is_killed_in_the_middle_changes_nothing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows and record are one transaction."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    await given.execute(database_url, "DELETE FROM read.entries", "DELETE FROM read.books")
-    async with given.connected(database_url) as owner:
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, "DELETE FROM read.entries", "DELETE FROM read.books")
+    async with fixtures.connected(database_url) as owner:
         before = await _rows(owner)
 
         async def killed(connection: database.Connection, *_: object) -> None:
@@ -400,5 +405,5 @@ async def test_a_repair_that_is_killed_in_the_middle_changes_nothing(
         assert await _rows(owner) == before
         assert await owner.fetchval("SELECT count(*) FROM read.repairs") == 0
         monkeypatch.undo()
-        async with given.connected(database_url, ROLE) as again:
+        async with fixtures.connected(database_url, ROLE) as again:
             await _applied(again)

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from events.vocabulary import transaction_id
-from projections.rebuilding.rebuild import rebuild
-from projections.repairing import repair as repairs
-from projections.repairing.plan import Plan, Wanted
-from projections.repairing.repair import ROLE
+from auditing.rebuild.rebuild import rebuild
+from auditing.repair import repair as repairs
+from auditing.repair.plan import Plan, Wanted
+from auditing.repair.repair import ROLE
+from events.types import transaction_id
 from runtime import database
 from runtime.problems import Rejected
-from tests.integration import given
+from tests.integration import fixtures
 from tests.integration.test_sealing import sealed
 
 LOG = "events.daybook_events"
@@ -40,14 +40,14 @@ REFERENCE = edited("INV-1", "INV-2", SPLIT)
 @pytest.fixture
 async def repairer(database_url: str) -> AsyncIterator[database.Connection]:
     """Write a log of two ledgers, project it, and open a repairer's connection."""
-    await given.rich_log(database_url, count=10)
-    await given.project(database_url)
-    async with given.connected(database_url, ROLE) as connection:
+    await fixtures.rich_log(database_url, count=10)
+    await fixtures.project(database_url)
+    async with fixtures.connected(database_url, ROLE) as connection:
         yield connection
 
 
 async def _position(database_url: str, stream: object) -> int:
-    async with given.connected(database_url) as owner:
+    async with fixtures.connected(database_url) as owner:
         position: int = await owner.fetchval(
             f"SELECT min(notification_id) FROM {LOG} WHERE originator_id = $1", stream
         )
@@ -65,8 +65,8 @@ async def test_an_edited_event_is_never_written_into_a_view(
 ) -> None:
     """Also one that no counter shows; its position is named, and no row is touched."""
     await sealed(database_url)
-    await given.execute(database_url, OPEN_LOG, REFERENCE, SPOIL)
-    before = await given.read_models(database_url)
+    await fixtures.execute(database_url, OPEN_LOG, REFERENCE, SPOIL)
+    before = await fixtures.read_models(database_url)
     position = await _position(database_url, SPLIT)
     plan = await repairs.plan(repairer, wanted)
     assert _broken(plan) == [position]
@@ -74,7 +74,7 @@ async def test_an_edited_event_is_never_written_into_a_view(
         await repairs.apply(repairer, wanted, applied_by="x", reason="y")
     with pytest.raises(Rejected, match=f"position {position} is not what was sealed"):
         await rebuild(database_url, rebuilt_by="x", progress=lambda *_: None)
-    assert await given.read_models(database_url) == before
+    assert await fixtures.read_models(database_url) == before
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_an_event_that_names_the_account_no_more_is_missed(
     """An account's repair reads only its events; the rows that differ lead to the one that was."""
     await sealed(database_url)
     position = await _position(database_url, FUNDED)
-    await given.execute(database_url, OPEN_LOG, damage)
+    await fixtures.execute(database_url, OPEN_LOG, damage)
     assert _broken(await repairs.plan(repairer, ALICE)) == [position]
 
 
@@ -107,7 +107,7 @@ async def test_a_seal_that_is_not_as_it_was_left_proves_nothing(
 ) -> None:
     """Neither a repair nor a rebuild goes on; what else is wrong is for `daybook verify`."""
     await sealed(database_url)
-    await given.execute(database_url, damage, SPOIL)
+    await fixtures.execute(database_url, damage, SPOIL)
     assert _broken(await repairs.plan(repairer, ALICE)) == [None]
     with pytest.raises(Rejected, match="log_unsound"):
         await rebuild(database_url, rebuilt_by="x", progress=lambda *_: None)
@@ -118,7 +118,7 @@ async def test_a_log_that_ends_before_its_seal_is_not_repaired_from(
 ) -> None:
     """The head was set back, too, so that nothing else seems to be missing."""
     await sealed(database_url)
-    async with given.connected(database_url) as owner:
+    async with fixtures.connected(database_url) as owner:
         head = await owner.fetchval("SELECT position FROM events.head")
         await owner.execute(OPEN_LOG)
         await owner.execute(f"DELETE FROM {LOG} WHERE notification_id = $1", head)
@@ -134,13 +134,13 @@ async def test_what_is_not_sealed_yet_is_repaired_as_ever(
     database_url: str, repairer: database.Connection
 ) -> None:
     """Before the first seal, and behind the last one."""
-    await given.execute(database_url, SPOIL)
+    await fixtures.execute(database_url, SPOIL)
     assert await repairs.apply(repairer, ALICE, applied_by="x", reason="y") is not None
     await sealed(database_url)
-    await given.written(database_url, [given.transfer("unsealed", description="so late")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("unsealed", description="so late")])
+    await fixtures.project(database_url)
     late = edited("so late", "so soon", transaction_id("demo", "unsealed"))
-    await given.execute(database_url, OPEN_LOG, late, SPOIL)
+    await fixtures.execute(database_url, OPEN_LOG, late, SPOIL)
     for wanted in SCOPES:
         assert _broken(await repairs.plan(repairer, wanted)) == []
     assert await repairs.apply(repairer, ALICE, applied_by="x", reason="y") is not None

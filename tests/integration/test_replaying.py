@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from daybook.replaying import Replay, command, open_log
-from daybook.replaying.counters import counters_of
-from daybook.replaying.options import Written
-from daybook.replaying.sheets import Form
-from daybook.replaying.views import View
-from events.replay import Books
-from events.vocabulary import Recorded
+from auditing.explain import Replay, open_log
+from auditing.explain.counters import counters_of
+from auditing.replay import Books
+from daybook.cli import replay
+from daybook.cli.replay_sheets import View
+from daybook.cli.sheet_options import Written
+from daybook.cli.sheets import Form
+from events.types import Recorded
 from runtime.problems import Invalid, NotFound, Problem
 from runtime.sql import ROOT
-from tests.integration import given
+from tests.integration import fixtures
 
 
 def booked(log: list[Recorded], until: int, ledger: str | None = None) -> Books:
@@ -32,10 +33,10 @@ async def test_a_replayed_log_is_what_the_books_say(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trial balances, stories, explanations and differences, in pages and steps of any size."""
-    length = await given.rich_log(database_url, count=30)
-    events = await given.whole_log(database_url)
-    monkeypatch.setattr("daybook.replaying.replay.PAGE_EVENTS_MAX", 3)
-    monkeypatch.setattr("events.reading.LOOK_MAX", 50)
+    length = await fixtures.rich_log(database_url, count=30)
+    events = await fixtures.whole_log(database_url)
+    monkeypatch.setattr("auditing.explain.replayed_log.PAGE_EVENTS_MAX", 3)
+    monkeypatch.setattr("events.ledger_log.LOOK_MAX", 50)
     seen: list[tuple[int, int]] = []
     async with open_log(database_url) as log:
         for ledger, at in ((None, None), ("demo", 40), ("other", length)):
@@ -72,8 +73,8 @@ async def _check_account(log: Replay, events: list[Recorded], account_id: str) -
 
 async def test_a_place_is_a_position_or_a_time(database_url: str) -> None:
     """A time counts what was recorded before it, and needs no read model."""
-    length = await given.rich_log(database_url, count=10)
-    events = await given.whole_log(database_url)
+    length = await fixtures.rich_log(database_url, count=10)
+    events = await fixtures.whole_log(database_url)
     async with open_log(database_url) as log:
         assert await log.position(None) == await log.head() == length
         for recorded in events:
@@ -91,8 +92,8 @@ async def test_a_place_is_a_position_or_a_time(database_url: str) -> None:
 
 async def test_events_are_those_of_a_ledger_and_an_account(database_url: str) -> None:
     """Between two places, in order; nothing of an account of the same name elsewhere."""
-    await given.rich_log(database_url, count=10)
-    events = await given.whole_log(database_url)
+    await fixtures.rich_log(database_url, count=10)
+    events = await fixtures.whole_log(database_url)
     async with open_log(database_url) as log:
         some = [r async for r in log.events(after=3, until=30)]
         assert some == events[3:30]
@@ -125,14 +126,14 @@ async def test_impossible_replays_are_refused_and_leave_no_file(
     database_url: str, tmp_path: Path
 ) -> None:
     """What is asked is checked before anything is written."""
-    await given.written(database_url, [given.transfer("one")])
-    settings = given.settings(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    settings = fixtures.settings(database_url)
     written = Written(Form.CSV, tmp_path / "there")
     for (view, arguments, ledger, until), code in REFUSED:
         with pytest.raises(Problem, match=code):
-            await command.replay(settings, view, arguments, ledger, until, written)
+            await replay.replay(settings, view, arguments, ledger, until, written)
     assert list(tmp_path.iterdir()) == []
-    assert await command.replay(settings, View.TRIAL_BALANCE, (), None, None, written)
+    assert await replay.replay(settings, View.TRIAL_BALANCE, (), None, None, written)
     assert (tmp_path / "there").read_text(encoding="utf-8").startswith("ledger,account_id,")
 
 
@@ -144,11 +145,11 @@ async def test_the_documented_examples_print_what_is_shown(
 ) -> None:
     """docs/python-api.md, program by program, over the log that it speaks of."""
     commands = [
-        given.transfer("deposit"),
-        given.transfer("payment", "alice", "shop", 30),
-        given.transfer("too-much", "alice", "shop", 900),
+        fixtures.transfer("deposit"),
+        fixtures.transfer("payment", "alice", "shop", 30),
+        fixtures.transfer("too-much", "alice", "shop", 900),
     ]
-    await given.written(database_url, commands, now=lambda _: given.START)
+    await fixtures.written(database_url, commands, now=lambda _: fixtures.START)
     monkeypatch.setenv("DAYBOOK_DATABASE_URL", database_url)
     blocks = BLOCK.findall((ROOT / "docs/python-api.md").read_text(encoding="utf-8"))
     assert [kind for kind, _ in blocks] == ["python", "text"] * (len(blocks) // 2)

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from daybook import servers
-from daybook.serve import application
-from daybook.side import Side
+from daybook.embedded import servers
+from daybook.processes.serve import application
+from daybook.processes.side import Side
 from projections.worker import Projector
-from runtime import auth
-from runtime.server import served
 from runtime.settings import Settings
-from tests.integration import given
-from tests.integration.asked import TLS, up
+from tests.integration import fixtures
 from tests.integration.hostile_queue import GivenQueue
+from tests.integration.requests import TLS, up
+from web import tokens
+from web.server import served
 
 TOKEN = "a-token-for-tests"
 WAIT = {"Prefer": "wait=20"}
@@ -179,9 +179,9 @@ async def _served(
     database_url: str, cache_url: str, queue_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Serve both sides over real HTTP, with a projector that follows the log."""
-    settings = given.settings(database_url, cache_url, queue_url)
-    async with given.connected(database_url) as connection:
-        await auth.add_token(connection, TOKEN, {"demo"}, ["admin"], "tests")
+    settings = fixtures.settings(database_url, cache_url, queue_url)
+    async with fixtures.connected(database_url) as connection:
+        await tokens.add_token(connection, TOKEN, {"demo"}, ["admin"], "tests")
     port = servers.free_port()
     projecting = asyncio.create_task(_projecting(settings))
     try:

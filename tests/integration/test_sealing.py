@@ -7,17 +7,17 @@ from uuid import uuid4
 import pytest
 from aiobotocore.session import get_session
 
-from daybook import servers
-from events import leaves, log, merkle, notes
-from events.notes import Checkpoint, NoteError, Signer
-from projections.sealing import export, offsite, sealer
-from projections.sealing.offsite import Folder, Place
-from projections.sealing.sealed import SealError
-from projections.sealing.sealer import Sealer
+from daybook.embedded import servers
+from events import log
 from runtime import bucket as buckets
 from runtime import database
 from runtime.problems import NotFound, Unavailable
-from tests.integration import given
+from sealing import export, leaves, merkle, offsite, sealer, signed_notes
+from sealing.check_event import SealError
+from sealing.offsite import Folder, Place
+from sealing.sealer import Sealer
+from sealing.signed_notes import Checkpoint, NoteError, Signer
+from tests.integration import fixtures
 
 KEY, NEXT_KEY = Signer("daybook/test", b"\x01" * 32), Signer("daybook/test", b"\x02" * 32)
 TRANSFERS = 300
@@ -25,7 +25,7 @@ TRANSFERS = 300
 
 async def sealed(database_url: str, place: Place | None = None, *keys: Signer) -> int:
     """Seal all there is; return how many events."""
-    worker = Sealer(given.settings(database_url), keys or [KEY], place)
+    worker = Sealer(fixtures.settings(database_url), keys or [KEY], place)
     total = 0
     while count := await worker.seal():
         total += count
@@ -35,14 +35,14 @@ async def sealed(database_url: str, place: Place | None = None, *keys: Signer) -
 
 async def checkpoints(database_url: str) -> list[Checkpoint]:
     """Return the database's checkpoints, each of which must be signed."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         rows = await connection.fetch("SELECT note FROM seal.checkpoints ORDER BY size")
-    return [notes.checkpoint(notes.opened(note, [KEY.verifier])) for (note,) in rows]
+    return [signed_notes.checkpoint(signed_notes.opened(note, [KEY.verifier])) for (note,) in rows]
 
 
 async def leaf_hashes(database_url: str) -> list[bytes]:
     """Return the log's leaf hashes, each from its encoding."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         return await leaf_hashes_of(connection)
 
 
@@ -61,10 +61,12 @@ async def test_checkpoints_are_the_trees_of_the_log(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL hashes as Python does; any size of page gives the same roots; nothing is idle."""
-    await given.rich_log(database_url)
+    await fixtures.rich_log(database_url)
     monkeypatch.setattr(sealer, "PAGE_EVENTS_MAX", 97)
     first = await sealed(database_url)
-    await given.written(database_url, [given.transfer(f"t{n}") for n in range(TRANSFERS)], 100)
+    await fixtures.written(
+        database_url, [fixtures.transfer(f"t{n}") for n in range(TRANSFERS)], 100
+    )
     monkeypatch.setattr(sealer, "PAGE_EVENTS_MAX", 1_000)
     second = await sealed(database_url)
     hashes = await leaf_hashes(database_url)
@@ -74,14 +76,16 @@ async def test_checkpoints_are_the_trees_of_the_log(
     for each in signed:
         assert each.root == merkle.root(hashes[: each.size])
     assert await sealed(database_url) == 0
-    assert await given.checkpoint(database_url, "sealer") == len(hashes)
+    assert await fixtures.checkpoint(database_url, "sealer") == len(hashes)
 
 
 async def test_two_sealers_at_once_change_nothing(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One works, the others skip; together they seal each event once."""
-    await given.written(database_url, [given.transfer(f"t{n}") for n in range(TRANSFERS)], 100)
+    await fixtures.written(
+        database_url, [fixtures.transfer(f"t{n}") for n in range(TRANSFERS)], 100
+    )
     monkeypatch.setattr(sealer, "PAGE_EVENTS_MAX", 23)
     place = Folder(tmp_path)
     counts = await asyncio.gather(*(sealed(database_url, place) for _ in range(4)))
@@ -95,13 +99,13 @@ async def test_run_once_rests_when_less_than_a_page_was_left(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So a slow log gets one checkpoint an interval, and a long one is sealed without rest."""
-    await given.written(database_url, [given.transfer("one"), given.transfer("two")])
+    await fixtures.written(database_url, [fixtures.transfer("one"), fixtures.transfer("two")])
     monkeypatch.setattr(sealer, "PAGE_EVENTS_MAX", 3)
-    worker = Sealer(given.settings(database_url, seal_interval_s=0.01), [KEY])
+    worker = Sealer(fixtures.settings(database_url, seal_interval_s=0.01), [KEY])
     assert [await worker.run_once() for _ in range(3)] == [3, 0, 0]
     await worker.rest()
     await worker.close()
-    assert await given.checkpoint(database_url, "sealer") == 4
+    assert await fixtures.checkpoint(database_url, "sealer") == 4
 
 
 class Failing(Folder):
@@ -129,12 +133,12 @@ async def test_a_checkpoint_is_off_the_box_before_it_counts(
     after: bool,  # noqa: FBT001
 ) -> None:
     """A failure leaves nothing in the database; made again, it is the same, byte by byte."""
-    await given.written(database_url, [given.transfer("one")])
-    worker = Sealer(given.settings(database_url), [KEY], Failing(tmp_path, after=after))
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    worker = Sealer(fixtures.settings(database_url), [KEY], Failing(tmp_path, after=after))
     with pytest.raises(Unavailable):
         await worker.seal()
     assert await checkpoints(database_url) == []
-    assert await given.checkpoint(database_url, "sealer") == 0
+    assert await fixtures.checkpoint(database_url, "sealer") == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(before) == after
     await worker.seal()
@@ -142,14 +146,16 @@ async def test_a_checkpoint_is_off_the_box_before_it_counts(
     (path,) = tmp_path.iterdir()
     assert before in ({}, {path.name: path.read_bytes()})
     assert path.name == offsite.name_of(3)
-    assert notes.checkpoint(notes.opened(path.read_text(), [KEY.verifier])).size == 3
+    assert signed_notes.checkpoint(signed_notes.opened(path.read_text(), [KEY.verifier])).size == 3
 
 
 async def _tampered(database_url: str, statement: str) -> None:
-    await given.written(database_url, [given.transfer(f"t{n}") for n in range(TRANSFERS)], 100)
+    await fixtures.written(
+        database_url, [fixtures.transfer(f"t{n}") for n in range(TRANSFERS)], 100
+    )
     await sealed(database_url)
-    await given.execute(database_url, statement)
-    await given.written(database_url, [given.transfer("later")])
+    await fixtures.execute(database_url, statement)
+    await fixtures.written(database_url, [fixtures.transfer("later")])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +178,7 @@ async def test_the_sealer_signs_nothing_upon_what_was_changed(
     await _tampered(database_url, statement)
     with pytest.raises(SealError):
         await sealed(database_url)
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM seal.checkpoints") <= 1
 
 
@@ -181,15 +187,15 @@ async def test_another_checkpoint_of_the_same_size_stops_the_sealer(
 ) -> None:
     """It is evidence, and stays where it is; other signatures of the same text are none."""
     place = Folder(tmp_path)
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     path = tmp_path / offsite.name_of(3)
-    there = notes.sign(Checkpoint(KEY.name, 3, bytes(32)).text, [KEY])
+    there = signed_notes.sign(Checkpoint(KEY.name, 3, bytes(32)).text, [KEY])
     path.write_text(there)
     with pytest.raises(SealError, match="says something else of the same 3 events"):
         await sealed(database_url, place)
     assert path.read_text() == there
     root = merkle.root(await leaf_hashes(database_url))
-    path.write_text(notes.sign(Checkpoint(KEY.name, 3, root).text, [NEXT_KEY]))
+    path.write_text(signed_notes.sign(Checkpoint(KEY.name, 3, root).text, [NEXT_KEY]))
     assert await sealed(database_url, place) == 3
 
 
@@ -210,11 +216,11 @@ async def test_a_tree_that_was_lost_is_made_again_as_it_was(
     """The checkpoints off the box confirm it, one by one."""
     place = Folder(tmp_path)
     for number in range(3):
-        await given.written(database_url, [given.transfer(f"t{number}")])
+        await fixtures.written(database_url, [fixtures.transfer(f"t{number}")])
         await sealed(database_url, place)
     before = await checkpoints(database_url)
-    await given.execute(database_url, *FORGET)
-    await given.written(database_url, [given.transfer("later")])
+    await fixtures.execute(database_url, *FORGET)
+    await fixtures.written(database_url, [fixtures.transfer("later")])
     assert await sealed(database_url, place) == 6
     assert (await checkpoints(database_url))[:3] == before
     assert len(await checkpoints(database_url)) == 4
@@ -223,16 +229,16 @@ async def test_a_tree_that_was_lost_is_made_again_as_it_was(
 async def test_a_log_that_was_set_back_is_not_sealed(database_url: str, tmp_path: Path) -> None:
     """Neither while it is shorter than what is off the box, nor when it has grown otherwise."""
     place = Folder(tmp_path)
-    await given.written(database_url, [given.transfer("one"), given.transfer("two")])
+    await fixtures.written(database_url, [fixtures.transfer("one"), fixtures.transfer("two")])
     await sealed(database_url, place)
-    await given.execute(database_url, *CUT)
+    await fixtures.execute(database_url, *CUT)
     with pytest.raises(SealError, match="ends before the events that were sealed"):
         await sealed(database_url, place)
-    await given.execute(database_url, *FORGET)
-    await given.written(database_url, [given.transfer("other")])
+    await fixtures.execute(database_url, *FORGET)
+    await fixtures.written(database_url, [fixtures.transfer("other")])
     with pytest.raises(SealError, match="a checkpoint of 4 events, and the log has 3"):
         await sealed(database_url, place)
-    await given.written(database_url, [given.transfer("three"), given.transfer("four")])
+    await fixtures.written(database_url, [fixtures.transfer("three"), fixtures.transfer("four")])
     with pytest.raises(SealError, match="says something else of the same 4 events"):
         await sealed(database_url, place)
     assert len(list(tmp_path.iterdir())) == 1
@@ -242,12 +248,12 @@ async def test_while_keys_change_both_sign(database_url: str, tmp_path: Path) ->
     """A file of two keys: who trusts either believes the checkpoint."""
     file = tmp_path / "keys"
     file.write_text(f"{NEXT_KEY}\n\n{KEY}\n")
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     await sealed(database_url, None, *sealer.signers(str(file)))
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         note = await connection.fetchval("SELECT note FROM seal.checkpoints")
     for key in (KEY, NEXT_KEY):
-        assert notes.opened(note, [key.verifier])
+        assert signed_notes.opened(note, [key.verifier])
 
 
 @pytest.mark.parametrize("text", ["", "x", f"{KEY}\n{Signer('daybook/other', bytes(32))}"])
@@ -277,16 +283,16 @@ async def test_a_bucket_is_only_ever_added_to(
     async with session.create_client("s3", region_name="us-east-1", endpoint_url=url) as client:
         await client.create_bucket(Bucket=name)
         await client.put_object(Bucket=name, Key="log-2/x", Body=b"another log's")
-    await given.written(database_url, [given.transfer("one")])
+    await fixtures.written(database_url, [fixtures.transfer("one")])
     async with offsite.opened(where) as place:
         assert await sealed(database_url, place) == 3
-        await given.written(database_url, [given.transfer("two")])
+        await fixtures.written(database_url, [fixtures.transfer("two")])
         assert await sealed(database_url, place) == 1
         assert not await place.put_new(offsite.name_of(3), b"something else")
         found = [each async for each in place.all()]
     assert [size for size, _ in found] == [offsite.name_of(3), offsite.name_of(4)]
     for _, note in found:
-        assert notes.opened(note.decode(), [KEY.verifier])
+        assert signed_notes.opened(note.decode(), [KEY.verifier])
     async with offsite.opened(where) as place:
         assert await place.after(offsite.name_of(3)) == offsite.name_of(4)
         assert await place.after(offsite.name_of(4)) is None
@@ -302,16 +308,18 @@ async def test_a_bucket_is_only_ever_added_to(
 async def test_an_export_holds_the_whole_log(database_url: str, tmp_path: Path) -> None:
     """Checkpoint, tiles and entries: enough to build the tree again; done again, it is added to."""
     folder = tmp_path / "export"
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         with pytest.raises(NotFound):
             await export.export(connection, folder, lambda *_: None)
-        await given.written(database_url, [given.transfer(f"t{n}") for n in range(TRANSFERS)], 100)
+        await fixtures.written(
+            database_url, [fixtures.transfer(f"t{n}") for n in range(TRANSFERS)], 100
+        )
         for _ in range(2):
             await sealed(database_url)
             await export.export(connection, folder, lambda *_: None)
-            await given.written(database_url, [given.transfer("more")])
-    text = notes.opened((folder / "checkpoint").read_text(), [KEY.verifier])
-    signed = notes.checkpoint(text)
+            await fixtures.written(database_url, [fixtures.transfer("more")])
+    text = signed_notes.opened((folder / "checkpoint").read_text(), [KEY.verifier])
+    signed = signed_notes.checkpoint(text)
     paths = ("000", f"001.p/{signed.size - 256}")
     entries = b"".join((folder / "tile/entries" / path).read_bytes() for path in paths)
     found = []

@@ -16,9 +16,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from daybook import cluster, servers
-from daybook.supervisor import StartError, spawn
-from daybook.up import DEMO_TOKEN, Program, Run, Service, embedded, read_run
+from daybook.embedded import cluster, servers
+from daybook.embedded.supervisor import StartError, spawn
+from daybook.embedded.up import DEMO_TOKEN, Program, Run, Service, embedded, read_run
 
 WAIT_S_MAX = 15.0
 RESTART_S_MAX = 2.0
@@ -35,7 +35,7 @@ http.server.HTTPServer(address, Ready).serve_forever()
 PROGRAMS = (Program("api", (sys.executable, "-c", API), port_from="DAYBOOK_PORT"),)
 UP = f"""
 import asyncio, pathlib, sys
-from daybook.up import Program, up
+from daybook.embedded.up import Program, up
 
 async def nothing(database_url): pass
 

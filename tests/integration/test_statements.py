@@ -15,12 +15,12 @@ import httpx
 import pytest
 import xmlschema
 
-from command_side.commands import CloseBooks, Transfer
-from events.vocabulary import Side
+from command_side.domain.commands import CloseBooks, Transfer
+from events.types import Side
 from query_side.statements import as_csv, statement
 from query_side.statements.statement import Statement
-from tests.integration import given, naive
-from tests.integration.asked import asking_over_http
+from tests.integration import fixtures, reference_reads
+from tests.integration.requests import asking_over_http
 
 SEEDS = (1, 2)
 XSD = Path(__file__).parents[1] / "schemas" / "camt.053.001.08.xsd"
@@ -66,8 +66,8 @@ async def as_json(client: httpx.AsyncClient, account_id: str, **params: Any) -> 
 async def test_a_statement_is_what_the_log_says(database_url: str, seed: int, basis: str) -> None:
     """Any period of any account: opening, every entry in order, running balances, closing."""
     rng = random.Random(seed)
-    events = await naive.log_with_dates(database_url, seed)
-    moves = naive.moves(events)
+    events = await reference_reads.log_with_dates(database_url, seed)
+    moves = reference_reads.moves(events)
     clock = _clock(basis)
     times = sorted({clock(move) for move in moves})
     async with asking_over_http(database_url) as client:
@@ -78,7 +78,7 @@ async def test_a_statement_is_what_the_log_says(database_url: str, seed: int, ba
             period = {"from": start.isoformat(), "to": end.isoformat()}
             found = await as_json(client, account_id, **period, basis=basis)
             posted = sorted(
-                (move for move in naive.of(moves, "demo", account_id) if move.posted),
+                (move for move in reference_reads.of(moves, "demo", account_id) if move.posted),
                 key=lambda move: (clock(move), move.position),
             )
             sign = 1 if found["normal_side"] == Side.CREDIT else -1
@@ -95,7 +95,7 @@ async def test_a_statement_is_what_the_log_says(database_url: str, seed: int, ba
 @both_bases
 async def test_consecutive_periods_chain(database_url: str, basis: str) -> None:
     """What one leaves the next one finds, and together they have every entry once."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         for account_id in ACCOUNTS:
             whole = await as_json(client, account_id, **ALWAYS, basis=basis)
@@ -113,11 +113,11 @@ async def test_consecutive_periods_chain(database_url: str, basis: str) -> None:
 
 async def test_what_is_dated_back_moves_into_its_period(database_url: str) -> None:
     """By effective time it is in the old period, by recorded time in the new one."""
-    await given.written(database_url, [given.transfer("first", amount=100)])
-    late = given.START + timedelta(days=9)
-    commands = [given.transfer("late", amount=7, effective_at=given.START)]
-    await given.written(database_url, commands, now=lambda _: late)
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("first", amount=100)])
+    late = fixtures.START + timedelta(days=9)
+    commands = [fixtures.transfer("late", amount=7, effective_at=fixtures.START)]
+    await fixtures.written(database_url, commands, now=lambda _: late)
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         effective = await as_json(client, "alice", **JANUARY)
         recorded = await as_json(client, "alice", **JANUARY, basis="recorded")
@@ -134,11 +134,11 @@ async def test_what_is_dated_back_moves_into_its_period(database_url: str) -> No
 async def test_a_statement_says_whether_the_books_are_closed(database_url: str) -> None:
     """A closed period cannot change; as it was known before it was closed, it could."""
     closings = [
-        CloseBooks(ledger="demo", closed_before=given.START + timedelta(days=days))
+        CloseBooks(ledger="demo", closed_before=fixtures.START + timedelta(days=days))
         for days in (-9, 0)
     ]
-    await given.written(database_url, [given.transfer("one"), *closings], batch_size=1)
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one"), *closings], batch_size=1)
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         for day, position, closed in (
             ("2026-01-20", 5, True),
@@ -154,7 +154,7 @@ async def test_a_statement_says_whether_the_books_are_closed(database_url: str) 
 
 async def test_each_entry_names_the_other_account(database_url: str) -> None:
     """Also where one transaction has several postings."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         found = await as_json(client, "bob", **ALWAYS)
         split = [entry for entry in found["entries"] if entry["reference"] == "INV-1"]
@@ -172,7 +172,7 @@ async def test_all_formats_say_the_same(
     database_url: str, schema: xmlschema.XMLSchema, basis: str, account_id: str
 ) -> None:
     """Entry by entry, balance by balance; CRDT is what increases the account."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         asking = {"from": "2026-01-11", "to": "2026-01-31", "basis": basis}
         one = await as_json(client, account_id, **asking)
@@ -201,8 +201,8 @@ async def test_all_formats_say_the_same(
 )
 async def test_accept_chooses_the_format(database_url: str, accept: str, starts: str) -> None:
     """The first media type that is known; JSON if none is; `format` before both."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         client.headers["Accept"] = accept
         assert (await asked(client, "alice", **JANUARY)).text.startswith(starts)
@@ -229,11 +229,11 @@ async def test_free_text_comes_through_unharmed(
         "",
     ]
     commands = [
-        given.transfer(f"t{number}", description=text, reference=text[:255] or None)
+        fixtures.transfer(f"t{number}", description=text, reference=text[:255] or None)
         for number, text in enumerate(texts)
     ]
-    await given.written(database_url, commands)
-    await given.project(database_url)
+    await fixtures.written(database_url, commands)
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         found = await as_json(client, "alice", **JANUARY)
         assert [entry["description"] for entry in found["entries"]] == texts
@@ -252,9 +252,12 @@ async def test_free_text_comes_through_unharmed(
 async def test_long_ids_fit_the_message(database_url: str, schema: xmlschema.XMLSchema) -> None:
     """An account id of over 34 characters is the name; its stream identifies it."""
     long = "merchant:" + "m" * 100
-    commands = [given.transfer("one", destination=long), given.transfer("two", long, "alice", 1)]
-    await given.written(database_url, commands)
-    await given.project(database_url)
+    commands = [
+        fixtures.transfer("one", destination=long),
+        fixtures.transfer("two", long, "alice", 1),
+    ]
+    await fixtures.written(database_url, commands)
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         for account_id in (long, "alice"):
             document = (await asked(client, account_id, **JANUARY, format="camt.053")).text
@@ -264,14 +267,14 @@ async def test_long_ids_fit_the_message(database_url: str, schema: xmlschema.XML
 
 async def test_38_digits_are_exact(database_url: str) -> None:
     """In JSON and in CSV; camt.053 has no room for them, and says so before anything is sent."""
-    await given.rich_log(database_url)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url)
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         text = (await asked(client, "tokyo", **ALWAYS)).text
-        assert f'"total_credits":{given.BIG},' in text
-        assert f'"amount":{given.BIG},"amount_minor":"{given.BIG}"' in text
+        assert f'"total_credits":{fixtures.BIG},' in text
+        assert f'"amount":{fixtures.BIG},"amount_minor":"{fixtures.BIG}"' in text
         rows = _rows((await asked(client, "tokyo", **ALWAYS, format="csv")).text)
-        assert [row["credit"] for row in rows if row["credit"]] == [str(given.BIG)] * 2
+        assert [row["credit"] for row in rows if row["credit"]] == [str(fixtures.BIG)] * 2
         for account_id in ("tokyo", "carol"):
             refused = await client.get(
                 f"/accounts/{account_id}/statement", params={**ALWAYS, "format": "camt.053"}
@@ -285,12 +288,12 @@ async def test_currencies_that_camt_cannot_hold_are_refused(
     database_url: str, currency: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a code of their own; JSON and CSV can."""
-    known = given.SCHEMA.currencies["BTC"]
-    monkeypatch.setitem(given.SCHEMA.currencies, "POINTS", known)
-    command = given.transfer("one", "external:x", "digital", currency=currency)
-    await given.written(database_url, [command])
-    await given.project(database_url)
-    monkeypatch.setattr("query_side.app.schemas.load", lambda _: given.SCHEMA)
+    known = fixtures.SCHEMA.currencies["BTC"]
+    monkeypatch.setitem(fixtures.SCHEMA.currencies, "POINTS", known)
+    command = fixtures.transfer("one", "external:x", "digital", currency=currency)
+    await fixtures.written(database_url, [command])
+    await fixtures.project(database_url)
+    monkeypatch.setattr("query_side.app.schemas.load", lambda _: fixtures.SCHEMA)
     async with asking_over_http(database_url) as client:
         assert (await as_json(client, "digital", **JANUARY))["closing_balance_minor"] == "100"
         refused = await client.get(
@@ -305,8 +308,8 @@ async def test_currencies_that_camt_cannot_hold_are_refused(
 
 async def test_statements_are_refused_when_they_make_no_sense(database_url: str) -> None:
     """Each by its code, before anything is sent."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         refused: list[tuple[dict[str, Any], int, str]] = [
             ({"from": "2026-01-01"}, 400, "period_invalid"),
@@ -333,8 +336,8 @@ async def test_a_statement_that_does_not_add_up_is_never_whole(
     database_url: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Entries that do not lead to the closing balance break the answer off."""
-    await given.rich_log(database_url)
-    await given.project(database_url)
+    await fixtures.rich_log(database_url)
+    await fixtures.project(database_url)
     true_head = statement.head
 
     async def wrong_head(*arguments: Any) -> Statement:  # noqa: ANN401 - as the true one
@@ -350,9 +353,9 @@ async def test_a_statement_that_does_not_add_up_is_never_whole(
 
 async def test_a_tampered_entry_makes_no_statement(database_url: str) -> None:
     """The counters and the entries are two ways to one balance: here they differ."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
-    await given.execute(database_url, "UPDATE read.entries SET amount = amount + 1")
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    await fixtures.execute(database_url, "UPDATE read.entries SET amount = amount + 1")
     async with asking_over_http(database_url) as client:
         answer = await client.get("/accounts/alice/statement", params=JANUARY)
         assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
@@ -360,9 +363,9 @@ async def test_a_tampered_entry_makes_no_statement(database_url: str) -> None:
 
 async def test_postings_of_one_account_to_several_are_one_entry_each(database_url: str) -> None:
     """Many lines of one position stay in order across pages."""
-    postings = given.several(*(("world", f"w{number}", 1, "USD") for number in range(20)))
-    await given.written(database_url, [Transfer(ledger="demo", key="many", postings=postings)])
-    await given.project(database_url)
+    postings = fixtures.several(*(("world", f"w{number}", 1, "USD") for number in range(20)))
+    await fixtures.written(database_url, [Transfer(ledger="demo", key="many", postings=postings)])
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         for basis in BASES:
             found = await as_json(client, "world", **JANUARY, basis=basis)
@@ -378,13 +381,13 @@ def _fields(found: Statement) -> dict[str, Any]:
     return {name: getattr(found, name) for name in Statement.__struct_fields__}
 
 
-def _clock(basis: str) -> Callable[[naive.Move], datetime]:
+def _clock(basis: str) -> Callable[[reference_reads.Move], datetime]:
     if basis == "recorded":
         return lambda move: move.recorded_at
     return lambda move: move.effective_at
 
 
-def _signed(move: naive.Move, sign: int) -> int:
+def _signed(move: reference_reads.Move, sign: int) -> int:
     return sign * move.posted if move.credit else -sign * move.posted
 
 

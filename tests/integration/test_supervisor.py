@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from daybook import supervisor
-from daybook.supervisor import Spec, StartError, Supervisor
+from daybook.embedded import supervisor
+from daybook.embedded.supervisor import Spec, StartError, Supervisor
 
 WAIT_S_MAX = 10.0
 RESTART_S_MAX = 1.0
@@ -26,7 +26,7 @@ PARENT = (
 )
 SUPERVISING = f"""
 import asyncio, pathlib, sys
-from daybook.supervisor import Spec, Supervisor
+from daybook.embedded.supervisor import Spec, Supervisor
 
 def spec(name):
     folder = pathlib.Path(sys.argv[1])

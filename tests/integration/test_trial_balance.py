@@ -11,20 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
-from events.vocabulary import AccountOpened, AccountType, Recorded, Side
+from events.types import AccountOpened, AccountType, Recorded, Side
 from query_side.app import ROLE
-from query_side.statements import asking, trial_balance
-from query_side.statements.asking import Asked
+from query_side.statements import parameters, trial_balance
+from query_side.statements.parameters import Asked
 from query_side.statements.trial_balance import TrialBalance
 from runtime import database
-from tests.integration import given, naive
-from tests.integration.asked import asking_over_http
+from tests.integration import fixtures, reference_reads
+from tests.integration.requests import asking_over_http
 
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 PATH = "/trial-balance"
 
 
-def added(fours: Sequence[naive.Four]) -> naive.Four:
+def added(fours: Sequence[reference_reads.Four]) -> reference_reads.Four:
     """Return the sum of counters."""
     debits, credits_, held_debits, held_credits = map(sum, zip(*fours, strict=True))
     return debits, credits_, held_debits, held_credits
@@ -39,15 +39,15 @@ class Log:
             for event in (recorded.event for recorded in events)
             if isinstance(event, AccountOpened) and event.ledger == "demo"
         }
-        moves = naive.moves(events)
-        self.moves = {name: naive.of(moves, "demo", name) for name in self.opened}
+        moves = reference_reads.moves(events)
+        self.moves = {name: reference_reads.of(moves, "demo", name) for name in self.opened}
 
-    def at(self, asked: Asked) -> dict[str, naive.Four]:
+    def at(self, asked: Asked) -> dict[str, reference_reads.Four]:
         """Return the counters of every account that anything moved by then."""
         known = 10**9 if asked.position is None else asked.position
         where = known, asked.recorded_before, asked.effective_before
         moved = {
-            name: naive.counters(moves, *where)
+            name: reference_reads.counters(moves, *where)
             for name, moves in self.moves.items()
             if any(
                 move.position <= known
@@ -64,7 +64,7 @@ class Log:
         assert {row["account_id"]: tuple(row[name] for name in COUNTERS) for row in found.rows} == (
             expected
         )
-        groups: dict[tuple[str, ...], list[naive.Four]] = defaultdict(list)
+        groups: dict[tuple[str, ...], list[reference_reads.Four]] = defaultdict(list)
         for name, four in expected.items():
             opened = self.opened[name]
             kind = opened.currency, opened.account_type, opened.account_class
@@ -90,7 +90,7 @@ async def asked_of(pool: database.Pool, asked: Asked) -> TrialBalance:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_debits_equal_credits_at_every_position(database_url: str, seed: int) -> None:
     """Posted and pending, in each currency; all sums are those of the log."""
-    events = await naive.log_with_dates(database_url, seed)
+    events = await reference_reads.log_with_dates(database_url, seed)
     log = Log(events)
     async with database.pool(database_url, ROLE, 1) as pool:
         for position in range(len(events) + 1):
@@ -101,13 +101,13 @@ async def test_debits_equal_credits_at_every_position(database_url: str, seed: i
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_debits_equal_credits_at_every_time(database_url: str, seed: int) -> None:
     """Recorded, effective, and effective as it was known half way."""
-    events = await naive.log_with_dates(database_url, seed)
+    events = await reference_reads.log_with_dates(database_url, seed)
     log = Log(events)
     times = {move.recorded_at for moves in log.moves.values() for move in moves}
     times |= {move.effective_at for moves in log.moves.values() for move in moves}
     async with database.pool(database_url, ROLE, 1) as pool:
         for moment in sorted(times):
-            for after in (moment, moment + asking.TICK):
+            for after in (moment, moment + parameters.TICK):
                 for asked in (
                     Asked(recorded_before=after),
                     Asked(effective_before=after),
@@ -118,7 +118,7 @@ async def test_debits_equal_credits_at_every_time(database_url: str, seed: int) 
 
 async def test_pages_are_of_one_trial_balance(database_url: str) -> None:
     """Every page has the totals of the whole ledger at the first page's position."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         whole = await _got(client, limit=500)
         assert whole["next"] is None
@@ -133,8 +133,10 @@ async def test_pages_are_of_one_trial_balance(database_url: str) -> None:
             if page["next"] is None:
                 break
             if not cursor:
-                await given.written(database_url, [given.transfer("meanwhile")], now=_much_later)
-                await given.project(database_url)
+                await fixtures.written(
+                    database_url, [fixtures.transfer("meanwhile")], now=_much_later
+                )
+                await fixtures.project(database_url)
             cursor = {"cursor": page["next"]}
         assert items == whole["items"]
         assert [item["account_id"] for item in items] == sorted(
@@ -144,7 +146,7 @@ async def test_pages_are_of_one_trial_balance(database_url: str) -> None:
 
 async def test_one_currency_alone(database_url: str) -> None:
     """Its totals and its accounts only, in whichever way it is written."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         whole = await _got(client, limit=500)
         for currency in ("EUR", "JPY", "USD"):
@@ -160,7 +162,7 @@ async def test_csv_says_the_same(
 ) -> None:
     """All accounts, then the sums of classes, types and currencies."""
     monkeypatch.setattr(trial_balance, "PAGE_ROWS", page_rows)
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         whole = await _got(client, limit=500)
         answer = await client.get(PATH, params={"format": "csv", "limit": 1})
@@ -183,7 +185,7 @@ async def test_csv_says_the_same(
 
 async def test_types_are_signed_by_their_own_side(database_url: str) -> None:
     """An asset by its debits, everything else by its credits; in sum both come to the same."""
-    await naive.log_with_dates(database_url)
+    await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         for total in (await _got(client))["totals"]:
             sides = dict.fromkeys(Side, 0)
@@ -195,8 +197,8 @@ async def test_types_are_signed_by_their_own_side(database_url: str) -> None:
 
 async def test_trial_balances_are_refused_when_they_make_no_sense(database_url: str) -> None:
     """Each by its code."""
-    await given.written(database_url, [given.transfer("one")])
-    await given.project(database_url)
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         refused: list[tuple[dict[str, Any], int, str]] = [
             ({"at": "2026-01-01", "position": 1}, 400, "point_ambiguous"),
@@ -214,7 +216,7 @@ async def test_trial_balances_are_refused_when_they_make_no_sense(database_url: 
 
 
 def _much_later(_: int) -> datetime:
-    return naive.LATER + timedelta(days=40)
+    return reference_reads.LATER + timedelta(days=40)
 
 
 async def _got(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -9,18 +9,18 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from daybook import sealing
-from events import log, merkle, notes, tiles
-from events.notes import Checkpoint, Signer
-from projections.auditing.reconcile import ROLE
-from projections.sealing import offsite, verify
-from projections.sealing import sealed as seals
-from projections.sealing.findings import FindingKind, Verdict
-from projections.sealing.offsite import Folder
-from projections.sealing.sealed import SealError
+from auditing.reconcile.reconcile import ROLE
+from daybook.cli import seal as sealing
+from events import log
 from runtime import database
 from runtime.problems import NotFound
-from tests.integration import given
+from sealing import check_event as seals
+from sealing import merkle, offsite, signed_notes, tiles, verify
+from sealing.check_event import SealError
+from sealing.findings import FindingKind, Verdict
+from sealing.offsite import Folder
+from sealing.signed_notes import Checkpoint, Signer
+from tests.integration import fixtures
 from tests.integration.test_sealing import KEY, NEXT_KEY, leaf_hashes_of, sealed
 
 K = FindingKind
@@ -206,14 +206,14 @@ async def sealed_log(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[tuple[str, Path]]:
     """Write a log, sealed three times, for all tests to clone; and its checkpoints outside."""
-    template = given.beside(postgres_server, template_database)
+    template = fixtures.beside(postgres_server, template_database)
     folder = tmp_path_factory.mktemp("checkpoints")
-    async with given.database_made(admin, template) as name:
-        url = given.beside(postgres_server, name)
+    async with fixtures.database_made(admin, template) as name:
+        url = fixtures.beside(postgres_server, name)
         first = 0
         for last in SEALS:
-            commands = [given.transfer(f"t{number}") for number in range(first, last)]
-            await given.written(url, commands, 10)
+            commands = [fixtures.transfer(f"t{number}") for number in range(first, last)]
+            await fixtures.written(url, commands, 10)
             await sealed(url, Folder(folder))
             first = last
         yield url, folder
@@ -222,7 +222,7 @@ async def sealed_log(
 @pytest.fixture
 async def owner(sealed_log: tuple[str, Path]) -> AsyncIterator[database.Connection]:
     """Open a superuser's transaction on that log; whatever it does is undone."""
-    async with given.connected(sealed_log[0]) as connection:
+    async with fixtures.connected(sealed_log[0]) as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -340,7 +340,9 @@ async def _rewrite(owner: database.Connection, key: Signer) -> None:
     for size in SIZES:
         forged = Checkpoint(KEY.name, size, merkle.root(hashes[:size]))
         await owner.execute(
-            "INSERT INTO seal.checkpoints VALUES ($1, $2)", size, notes.sign(forged.text, [key])
+            "INSERT INTO seal.checkpoints VALUES ($1, $2)",
+            size,
+            signed_notes.sign(forged.text, [key]),
         )
 
 
@@ -424,7 +426,7 @@ async def test_a_foreign_file_among_the_checkpoints_is_found(
     (folder / f"what{offsite.SUFFIX}").write_text("hello")
     other = msgspec.structs.replace(KEY, name="daybook/other")
     (folder / offsite.name_of(10**6)).write_text(
-        notes.sign(Checkpoint(other.name, 10**6, bytes(32)).text, [other])
+        signed_notes.sign(Checkpoint(other.name, 10**6, bytes(32)).text, [other])
     )
     verdict = await verified(owner, outside)
     assert kinds(verdict) == {K.CHECKPOINT_UNREADABLE, K.SIGNATURE_INVALID}
@@ -449,7 +451,7 @@ async def test_verifying_changes_nothing(sealed_log: tuple[str, Path], outside: 
     """It is one read-only snapshot, with the auditor's rights, and tells how far it is."""
     seen: list[tuple[int, int]] = []
     inside: list[bool] = []
-    async with given.connected(sealed_log[0], ROLE) as connection:
+    async with fixtures.connected(sealed_log[0], ROLE) as connection:
 
         def told(done: int, total: int) -> None:
             seen.append((done, total))

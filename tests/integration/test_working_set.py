@@ -10,23 +10,23 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from command_side.batch import Done, Outcome, append_batch, refusal
-from command_side.commands import ChangeAccount, Command, Rehearsal
-from command_side.working_set import WorkingSet
-from command_side.writer import ROLE
+from auditing.discrepancies import Kind
+from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
+from auditing.reconcile.reconcile import reconcile_all
+from auditing.repair import repair as repairs
+from auditing.repair.plan import Wanted
+from auditing.repair.repair import ROLE as REPAIRER_ROLE
+from auditing.replay import Books
+from auditing.unflushed_accounts import command_accounts
+from auditing.view_catalog import COUNTERS
+from command_side.domain.commands import ChangeAccount, Command, Rehearsal
+from command_side.writer.account_cache import WorkingSet
+from command_side.writer.commit import Done, Outcome, append_batch, refusal
+from command_side.writer.writer import ROLE
 from events import log
-from events.replay import Books
-from events.vocabulary import Status
-from projections.auditing.audited import COUNTERS
-from projections.auditing.discrepancies import Kind
-from projections.auditing.late import command_accounts
-from projections.auditing.reconcile import ROLE as AUDITOR_ROLE
-from projections.auditing.reconcile import reconcile_all
-from projections.repairing import repair as repairs
-from projections.repairing.plan import Wanted
-from projections.repairing.repair import ROLE as REPAIRER_ROLE
+from events.types import Status
 from runtime import database
-from tests.integration import given
+from tests.integration import fixtures
 
 REFUSED_AT_COMMIT = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -57,10 +57,10 @@ class Writers:
             breaking = _Breaking(connection, self._rng.randrange(1, 6))
             with suppress(_BrokenError):
                 lost = cast("database.Connection", breaking)
-                await append_batch(lost, commands, given.SCHEMA, now, working)
+                await append_batch(lost, commands, fixtures.SCHEMA, now, working)
             if breaking.committed:
                 return
-        await append_batch(connection, commands, given.SCHEMA, now, working)
+        await append_batch(connection, commands, fixtures.SCHEMA, now, working)
 
 
 class _BrokenError(Exception):
@@ -100,8 +100,8 @@ async def twin_url(
     admin: database.Connection, postgres_server: str, template_database: str
 ) -> AsyncIterator[str]:
     """Make another database like that of `database_url`."""
-    async with given.database_made(admin, template_database) as name:
-        yield given.beside(postgres_server, name)
+    async with fixtures.database_made(admin, template_database) as name:
+        yield fixtures.beside(postgres_server, name)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -117,16 +117,16 @@ async def test_nobody_can_tell_how_late_accounts_are_stored(
         rng.choice((0, 6, 10**6)),
     )
     writers = Writers(rng, (late_events, late_accounts, remembered))
-    commands = given.rich_commands(seed, 120) + given.settlements()
+    commands = fixtures.rich_commands(seed, 120) + fixtures.settlements()
     batches = _batches(rng, commands)
     async with (
-        given.connected(database_url, ROLE) as one,
-        given.connected(twin_url, ROLE) as twin,
+        fixtures.connected(database_url, ROLE) as one,
+        fixtures.connected(twin_url, ROLE) as twin,
     ):
         for number, batch in enumerate(batches):
-            now = given.START + timedelta(minutes=number)
+            now = fixtures.START + timedelta(minutes=number)
             await writers.append(one, batch, now)
-            await append_batch(twin, batch, given.SCHEMA, now)
+            await append_batch(twin, batch, fixtures.SCHEMA, now)
             await _check_rows(one, late_events, late_accounts)
         assert await log.read_after(one, 0, 10**6) == await log.read_after(twin, 0, 10**6)
         at_once = [dict(row) for row in await twin.fetch(ROWS)]
@@ -134,8 +134,8 @@ async def test_nobody_can_tell_how_late_accounts_are_stored(
         accounts = await command_accounts(one, head)
         as_of_the_head = [accounts.shown(row) for row in await one.fetch(ROWS)]
     assert as_of_the_head == [row | {"position": head.position} for row in at_once]
-    await given.project(database_url)
-    async with given.connected(database_url, AUDITOR_ROLE) as auditor:
+    await fixtures.project(database_url)
+    async with fixtures.connected(database_url, AUDITOR_ROLE) as auditor:
         report = await reconcile_all(auditor, uuid4())
     assert report.clean, report.discrepancies
 
@@ -146,18 +146,22 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
 ) -> None:
     """Too late, it hides what has moved the account since; too early, some would count twice."""
     changed = ChangeAccount(ledger="demo", account_id="alice", metadata={"a": 1}, currency="USD")
-    commands: list[Command] = [*map(given.transfer, "abc"), changed, *map(given.transfer, "de")]
+    commands: list[Command] = [
+        *map(fixtures.transfer, "abc"),
+        changed,
+        *map(fixtures.transfer, "de"),
+    ]
     working = WorkingSet()
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         for command in commands:
-            await append_batch(connection, [command], given.SCHEMA, given.START, working)
-    await given.project(database_url)
+            await append_batch(connection, [command], fixtures.SCHEMA, fixtures.START, working)
+    await fixtures.project(database_url)
     async with (
-        given.connected(database_url, AUDITOR_ROLE) as auditor,
-        given.connected(database_url, REPAIRER_ROLE) as repairer,
+        fixtures.connected(database_url, AUDITOR_ROLE) as auditor,
+        fixtures.connected(database_url, REPAIRER_ROLE) as repairer,
     ):
         assert (await reconcile_all(auditor, uuid4())).clean
-        await given.execute(
+        await fixtures.execute(
             database_url,
             f"UPDATE command.accounts SET position = {lie} FROM events.head AS h"  # noqa: S608
             " WHERE account_id = 'alice'",
@@ -168,8 +172,10 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
         assert done is not None
         assert [change.table for change in done.changes] == ["command.accounts"]
         assert (await reconcile_all(auditor, uuid4())).clean
-    async with given.connected(database_url, ROLE) as connection:
-        await append_batch(connection, [given.transfer("f")], given.SCHEMA, given.START, working)
+    async with fixtures.connected(database_url, ROLE) as connection:
+        await append_batch(
+            connection, [fixtures.transfer("f")], fixtures.SCHEMA, fixtures.START, working
+        )
         await _check_rows(connection, 10**6, 10**6)
 
 
@@ -177,7 +183,7 @@ async def test_who_is_alone_appends_in_one_statement(database_url: str) -> None:
     """From the third batch on: the second shows that nobody else appends."""
     working = WorkingSet()
     statements: list[str] = []
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         await _append(connection, working, "a")
         await _append(connection, working, "b")
         connection.add_query_logger(lambda query: statements.append(query.query))
@@ -189,22 +195,22 @@ async def test_who_is_alone_appends_in_one_statement(database_url: str) -> None:
 @pytest.mark.parametrize(
     "between, batch, answers",
     [
-        pytest.param([given.transfer("x")], [given.transfer("c")], [6], id="others append"),
-        pytest.param([], [given.transfer("c"), given.transfer("a")], [5, 3], id="key used"),
-        pytest.param([], [given.transfer("c"), given.transfer("c")], [5, 5], id="key twice"),
+        pytest.param([fixtures.transfer("x")], [fixtures.transfer("c")], [6], id="others append"),
+        pytest.param([], [fixtures.transfer("c"), fixtures.transfer("a")], [5, 3], id="key used"),
+        pytest.param([], [fixtures.transfer("c"), fixtures.transfer("c")], [5, 5], id="key twice"),
         pytest.param(
             [
                 ChangeAccount(
                     ledger="demo", account_id="alice", status=Status.FROZEN_IN, currency="USD"
                 )
             ],
-            [given.transfer("c")],
+            [fixtures.transfer("c")],
             ["account_frozen"],
             id="others freeze",
         ),
         pytest.param(
             [],
-            [Rehearsal(ledger="demo", commands=(given.transfer("a"),))],
+            [Rehearsal(ledger="demo", commands=(fixtures.transfer("a"),))],
             [3],
             id="rehearsal",
         ),
@@ -215,13 +221,13 @@ async def test_who_is_not_alone_or_asks_of_the_past_looks_again(
 ) -> None:
     """Outcomes are those of the log as it is, not as the process remembers it."""
     working = WorkingSet()
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
             await _append(connection, working, key)
         assert working.head == await log.head(connection)
         if between:
-            await append_batch(connection, between, given.SCHEMA, given.START)
-        outcomes = await append_batch(connection, batch, given.SCHEMA, given.START, working)
+            await append_batch(connection, between, fixtures.SCHEMA, fixtures.START)
+        outcomes = await append_batch(connection, batch, fixtures.SCHEMA, fixtures.START, working)
         events = await log.read_after(connection, 0, 10**6)
     assert [_answer(outcome) for outcome in outcomes] == answers
     assert [recorded.position for recorded in events] == [*range(1, len(events) + 1)]
@@ -230,10 +236,10 @@ async def test_who_is_not_alone_or_asks_of_the_past_looks_again(
 async def test_a_mended_row_is_read_again(database_url: str) -> None:
     """Nobody has appended, so the head is where it was; but what is remembered may be wrong."""
     working = WorkingSet()
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
             await _append(connection, working, key)
-        await given.execute(
+        await fixtures.execute(
             database_url,
             "UPDATE command.accounts SET status = 'frozen_in' WHERE account_id = 'alice'",
             "UPDATE events.head SET mended = mended + 1",
@@ -245,11 +251,11 @@ async def test_a_mended_row_is_read_again(database_url: str) -> None:
 async def test_an_append_that_fails_at_its_commit_is_none(database_url: str) -> None:
     """One statement is a transaction of its own: nothing is known of it before it is durable."""
     working = WorkingSet()
-    async with given.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
             await _append(connection, working, key)
         before = await log.head(connection)
-        await given.execute(database_url, REFUSED_AT_COMMIT)
+        await fixtures.execute(database_url, REFUSED_AT_COMMIT)
         with pytest.raises(asyncpg.RaiseError, match="not durable"):
             await _append(connection, working, "c")
         assert working.head == before == await log.head(connection)
@@ -258,8 +264,8 @@ async def test_an_append_that_fails_at_its_commit_is_none(database_url: str) -> 
 async def _append(
     connection: database.Connection, working: WorkingSet, *keys: str
 ) -> list[Outcome]:
-    commands = [given.transfer(key) for key in keys]
-    return await append_batch(connection, commands, given.SCHEMA, given.START, working)
+    commands = [fixtures.transfer(key) for key in keys]
+    return await append_batch(connection, commands, fixtures.SCHEMA, fixtures.START, working)
 
 
 def _answer(outcome: Outcome) -> int | str:

@@ -12,25 +12,25 @@ import asyncpg
 import msgspec
 import pytest
 
-from command_side import batch as batches
-from command_side import writer as writers
-from command_side.batch import Done, Foreseen, Outcome
-from command_side.commands import ChangeAccount, Command, Keyed, OpenAccount, Transfer
-from command_side.decide import Decidable, decide
-from command_side.idempotency import Idempotency
-from command_side.rules import Decision
-from command_side.state import State
-from command_side.working_set import WorkingSet
-from command_side.writer import Writer
-from daybook import servers
+from auditing.unflushed_accounts import command_accounts
+from command_side.domain.commands import ChangeAccount, Command, Keyed, OpenAccount, Transfer
+from command_side.domain.decide import Decidable, decide
+from command_side.domain.decision import Decision
+from command_side.domain.state import State
+from command_side.writer import commit as batches
+from command_side.writer import writer as writers
+from command_side.writer.account_cache import WorkingSet
+from command_side.writer.commit import Done, Foreseen, Outcome
+from command_side.writer.idempotency import Idempotency
+from command_side.writer.writer import Writer
+from daybook.embedded import servers
 from events import log
 from events.schema import Schema
-from events.vocabulary import Status, TransferPosted, TransferRejected, transaction_id
-from projections.auditing.late import command_accounts
+from events.types import Status, TransferPosted, TransferRejected, transaction_id
 from runtime import database
 from runtime.cache import Cache
 from runtime.problems import Problem, Rejected, Unavailable
-from tests.integration import given
+from tests.integration import fixtures
 
 SUBMITTERS = 64
 RETRIES_MAX = 200
@@ -42,10 +42,10 @@ async def test_concurrent_submissions_share_commits(
 ) -> None:
     """While one batch commits the next one gathers, up to its bound."""
     sizes = _batch_sizes(monkeypatch)
-    settings = given.settings(database_url, cache_url, batch_commands_max=50)
-    async with given.writing(settings) as writer:
+    settings = fixtures.settings(database_url, cache_url, batch_commands_max=50)
+    async with fixtures.writing(settings) as writer:
         outcomes = await asyncio.gather(
-            *(writer.submit(given.transfer(f"k{n}")) for n in range(300))
+            *(writer.submit(fixtures.transfer(f"k{n}")) for n in range(300))
         )
     assert sum(sizes) == 300
     assert max(sizes) == 50
@@ -60,8 +60,8 @@ async def test_duplicates_in_one_batch_make_one_effect(
 ) -> None:
     """One of them is decided; all get its answer, the others marked as replayed."""
     sizes = _batch_sizes(monkeypatch)
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
-        command = given.transfer("same")
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
+        command = fixtures.transfer("same")
         outcomes = await asyncio.gather(*(writer.submit(command) for _ in range(SUBMITTERS)))
     assert SUBMITTERS in sizes
     assert len({(o.position, o.recorded) for o in outcomes}) == 1
@@ -74,17 +74,17 @@ async def test_duplicates_over_two_processes_make_one_effect(
     database_url: str, cache_url: str, valkey: str
 ) -> None:
     """With or without Valkey: one event a key, and everybody gets the same answer."""
-    settings = given.settings(
+    settings = fixtures.settings(
         database_url,
-        given.CLOSED_CACHE if valkey == "down" else cache_url,
+        fixtures.CLOSED_CACHE if valkey == "down" else cache_url,
         batch_commands_max=7,
     )
     commands = [
-        given.transfer("fund", amount=1_000),
-        *(given.transfer(f"k{n}", "alice", "bob", 100 + n) for n in range(12)),
+        fixtures.transfer("fund", amount=1_000),
+        *(fixtures.transfer(f"k{n}", "alice", "bob", 100 + n) for n in range(12)),
     ]
     flushing = asyncio.create_task(_flushes(cache_url)) if valkey == "flushed" else None
-    async with given.writing(settings) as one, given.writing(settings) as two:
+    async with fixtures.writing(settings) as one, fixtures.writing(settings) as two:
         await one.submit(commands[0])
         answers = await asyncio.gather(
             *(
@@ -117,16 +117,16 @@ async def test_a_key_used_for_another_command_is_refused(
     database_url: str, cache_url: str, valkey: str, first: str
 ) -> None:
     """By the same process and by another one; and the first command still gets its answer."""
-    url = cache_url if valkey == "up" else given.CLOSED_CACHE
-    settings = given.settings(database_url, url)
+    url = cache_url if valkey == "up" else fixtures.CLOSED_CACHE
+    settings = fixtures.settings(database_url, url)
     source = "world" if first == "posted" else "poor"
-    original = given.transfer("key", source, "alice", 5)
+    original = fixtures.transfer("key", source, "alice", 5)
     others = [
-        msgspec.structs.replace(original, postings=given.several((source, "alice", 6, "USD"))),
+        msgspec.structs.replace(original, postings=fixtures.several((source, "alice", 6, "USD"))),
         msgspec.structs.replace(original, description="other"),
         msgspec.structs.replace(original, metadata={}),
     ]
-    async with given.writing(settings) as one, given.writing(settings) as two:
+    async with fixtures.writing(settings) as one, fixtures.writing(settings) as two:
         answer = await one.submit(original)
         for writer in (one, two):
             for other in others:
@@ -142,9 +142,9 @@ async def test_the_same_key_in_another_ledger_is_another_command(
     database_url: str, cache_url: str
 ) -> None:
     """Ledgers share nothing, keys neither."""
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
-        one = await writer.submit(given.transfer("key"))
-        two = await writer.submit(given.transfer("key", ledger="other"))
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
+        one = await writer.submit(fixtures.transfer("key"))
+        two = await writer.submit(fixtures.transfer("key", ledger="other"))
     assert not two.replayed
     assert one.position != two.position
 
@@ -153,10 +153,10 @@ async def test_a_key_that_a_dead_process_claimed_is_decided_at_once(
     database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is it decided twice, nor are its neighbours. It is so after a restore of the log, too."""
-    commands = [given.transfer(key) for key in ("one", "claimed", "another")]
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    commands = [fixtures.transfer(key) for key in ("one", "claimed", "another")]
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         for key in ("first", "second"):  # From the third on it knows that it is alone.
-            await writer.submit(given.transfer(key))
+            await writer.submit(fixtures.transfer(key))
         assert await _claimed(cache_url, [commands[1]]) == []
         assert await _claimed(cache_url, commands[1:2]) == commands[1:2]
         decided = _decided(monkeypatch)
@@ -173,9 +173,9 @@ async def test_what_is_foreseen_counts_only_if_nothing_of_it_is_done(
     database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that remembers decides while Valkey is asked, and the rest again if some is."""
-    done = [given.transfer(f"done{n}", amount=1_000) for n in range(3)]
-    new = [given.transfer(f"new{n}", amount=1 + n) for n in range(3)]
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    done = [fixtures.transfer(f"done{n}", amount=1_000) for n in range(3)]
+    new = [fixtures.transfer(f"new{n}", amount=1 + n) for n in range(3)]
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         first = [await writer.submit(command) for command in done]
         appended = _appended(monkeypatch)
         outcomes = await asyncio.gather(
@@ -203,18 +203,18 @@ async def test_what_cannot_be_looked_up_is_decided(
     database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A look into the log that fails keeps nobody waiting, now or afterwards."""
-    command = given.transfer("again")
+    command = fixtures.transfer("again")
 
     async def failing(*_: object) -> None:
         monkeypatch.undo()
         raise error
 
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         first = await writer.submit(command)
         monkeypatch.setattr(writers, "find", failing)
         async with asyncio.timeout(10):
             again = await writer.submit(command)
-            other = await writer.submit(given.transfer("other"))
+            other = await writer.submit(fixtures.transfer("other"))
     assert (again.recorded, again.replayed) == (first.recorded, True)
     assert not other.replayed
     assert await _effects(database_url) == {"again": 1, "other": 1}
@@ -224,13 +224,13 @@ async def test_what_is_done_for_valkey_is_answered_without_being_decided_again(
     database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One look into the log for all of them, and their batch has none of them."""
-    settings = given.settings(database_url, cache_url)
-    commands = [given.transfer(f"k{n}") for n in range(5)]
-    async with given.writing(settings) as one, given.writing(settings) as two:
+    settings = fixtures.settings(database_url, cache_url)
+    commands = [fixtures.transfer(f"k{n}") for n in range(5)]
+    async with fixtures.writing(settings) as one, fixtures.writing(settings) as two:
         first = [await one.submit(command) for command in commands]
         sizes = _batch_sizes(monkeypatch)
         *again, new = await asyncio.gather(
-            *(two.submit(command) for command in [*commands, given.transfer("new")])
+            *(two.submit(command) for command in [*commands, fixtures.transfer("new")])
         )
         await asyncio.gather(*(two.submit(command) for command in commands))
     assert sizes == [1]
@@ -243,9 +243,9 @@ async def test_terminated_backends_lose_and_double_nothing(
     database_url: str, cache_url: str
 ) -> None:
     """Every submission ends in an outcome that is in the log, or in Unavailable."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=20)
-    commands = [given.transfer(f"k{n}", amount=n + 1) for n in range(600)]
-    async with given.writing(settings) as one, given.writing(settings) as two:
+    settings = fixtures.settings(database_url, cache_url, batch_commands_max=20)
+    commands = [fixtures.transfer(f"k{n}", amount=n + 1) for n in range(600)]
+    async with fixtures.writing(settings) as one, fixtures.writing(settings) as two:
         killing = asyncio.create_task(_terminations(database_url))
         gate = asyncio.Semaphore(40)
 
@@ -259,7 +259,7 @@ async def test_terminated_backends_lose_and_double_nothing(
 
         outcomes = await asyncio.gather(*(paced(i, c) for i, c in enumerate(commands)))
         assert await killing == KILLS
-        by_position = {r.position: r for r in await given.whole_log(database_url)}
+        by_position = {r.position: r for r in await fixtures.whole_log(database_url)}
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Done):
                 assert outcome.recorded is not None
@@ -270,7 +270,7 @@ async def test_terminated_backends_lose_and_double_nothing(
         # Whoever got no answer sends the same key again, as told.
         await asyncio.gather(*(_insisting(one, command) for command in commands))
     assert await _effects(database_url) == dict.fromkeys([c.key for c in commands], 1)
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         accounts = await command_accounts(connection, await log.head(connection))
         row = await connection.fetchrow("SELECT * FROM command.accounts WHERE account_id = 'alice'")
     assert accounts.shown(row)["credits_posted"] == sum(
@@ -280,11 +280,12 @@ async def test_terminated_backends_lose_and_double_nothing(
 
 async def test_a_database_that_is_away_is_said_to_be(cache_url: str) -> None:
     """After a few attempts the waiters are told; none hangs, and the next one is tried again."""
-    settings = given.settings("postgresql://nobody@127.0.0.1:1/nothing", cache_url)
-    async with given.writing(settings) as writer:
+    settings = fixtures.settings("postgresql://nobody@127.0.0.1:1/nothing", cache_url)
+    async with fixtures.writing(settings) as writer:
         for _ in range(2):
             outcomes = await asyncio.gather(
-                *(writer.submit(given.transfer(f"k{n}")) for n in range(5)), return_exceptions=True
+                *(writer.submit(fixtures.transfer(f"k{n}")) for n in range(5)),
+                return_exceptions=True,
             )
             assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
 
@@ -300,22 +301,22 @@ async def test_a_poisonous_command_fails_alone(
         return decide(command, state, schema, at)
 
     monkeypatch.setattr(batches, "decide", deciding)
-    commands = [given.transfer(f"k{n}" if n != 7 else "poison") for n in range(20)]
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    commands = [fixtures.transfer(f"k{n}" if n != 7 else "poison") for n in range(20)]
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         outcomes = await asyncio.gather(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
         assert isinstance(outcomes.pop(7), ZeroDivisionError)
         assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
-        assert (await writer.submit(given.transfer("after"))).position == 22
+        assert (await writer.submit(fixtures.transfer("after"))).position == 22
 
 
 async def test_a_command_that_postgresql_refuses_fails_alone(
     database_url: str, cache_url: str
 ) -> None:
     """U+0000 never comes this far over HTTP; if it did, it would harm nobody else."""
-    commands = [given.transfer("k0"), given.transfer("nul", "a\0b"), given.transfer("k1")]
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    commands = [fixtures.transfer("k0"), fixtures.transfer("nul", "a\0b"), fixtures.transfer("k1")]
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         outcomes = await asyncio.gather(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
@@ -326,16 +327,16 @@ async def test_a_command_that_postgresql_refuses_fails_alone(
 @pytest.mark.parametrize("bound", ["waiting_commands_max", "tenant_waiting_commands_max"])
 async def test_a_full_line_refuses_at_once(database_url: str, cache_url: str, bound: str) -> None:
     """Beyond the bound a submitter is told to come again, and those inside are served."""
-    settings = msgspec.structs.replace(given.settings(database_url, cache_url), **{bound: 3})
-    async with given.writing(settings) as writer:
-        async with given.held_head(database_url):
-            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
-            await given.kept_waiting(database_url)
+    settings = msgspec.structs.replace(fixtures.settings(database_url, cache_url), **{bound: 3})
+    async with fixtures.writing(settings) as writer:
+        async with fixtures.held_head(database_url):
+            first = asyncio.create_task(writer.submit(fixtures.transfer("in-hand")))
+            await fixtures.kept_waiting(database_url)
             waiting = [
-                asyncio.create_task(writer.submit(given.transfer(f"k{n}"))) for n in range(3)
+                asyncio.create_task(writer.submit(fixtures.transfer(f"k{n}"))) for n in range(3)
             ]
             await asyncio.sleep(0)
-            for turned_away in (writer.submit(given.transfer("more")), _asked(writer, "demo")):
+            for turned_away in (writer.submit(fixtures.transfer("more")), _asked(writer, "demo")):
                 with pytest.raises(Unavailable) as refusal:
                     await turned_away
                 assert refusal.value.code == "too_many_waiting"
@@ -348,17 +349,17 @@ async def test_a_quiet_ledger_gets_through_while_another_floods(
     database_url: str, cache_url: str
 ) -> None:
     """It is let in when the other is full, and decided in the next commit; nothing is lost."""
-    settings = given.settings(
+    settings = fixtures.settings(
         database_url, cache_url, batch_commands_max=10, tenant_waiting_commands_max=100
     )
-    flood = [given.transfer(f"k{n}", ledger="flood") for n in range(130)]
-    async with given.writing(settings) as writer:
-        async with given.held_head(database_url):
-            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
-            await given.kept_waiting(database_url)
+    flood = [fixtures.transfer(f"k{n}", ledger="flood") for n in range(130)]
+    async with fixtures.writing(settings) as writer:
+        async with fixtures.held_head(database_url):
+            first = asyncio.create_task(writer.submit(fixtures.transfer("in-hand")))
+            await fixtures.kept_waiting(database_url)
             flooding = [asyncio.create_task(_outcome(writer, command)) for command in flood]
             await asyncio.sleep(0)
-            quiet = asyncio.create_task(writer.submit(given.transfer("quiet")))
+            quiet = asyncio.create_task(writer.submit(fixtures.transfer("quiet")))
             await asyncio.sleep(0)
         position = (await quiet).position
         outcomes = await asyncio.gather(*flooding)
@@ -375,12 +376,12 @@ async def test_what_waited_for_too_long_is_neither_claimed_nor_decided(
     database_url: str, cache_url: str
 ) -> None:
     """It is answered, and may be asked again at once, anywhere."""
-    settings = given.settings(database_url, cache_url, waiting_s_max=0.05)
-    late = given.transfer("late")
-    async with given.writing(settings) as one, given.writing(settings) as two:
-        async with given.held_head(database_url):
-            first = asyncio.create_task(one.submit(given.transfer("in-hand")))
-            await given.kept_waiting(database_url)
+    settings = fixtures.settings(database_url, cache_url, waiting_s_max=0.05)
+    late = fixtures.transfer("late")
+    async with fixtures.writing(settings) as one, fixtures.writing(settings) as two:
+        async with fixtures.held_head(database_url):
+            first = asyncio.create_task(one.submit(fixtures.transfer("in-hand")))
+            await fixtures.kept_waiting(database_url)
             waiting = asyncio.create_task(_outcome(one, late))
             await asyncio.sleep(0.1)
         outcome = await waiting
@@ -395,57 +396,57 @@ async def test_what_waited_for_too_long_is_neither_claimed_nor_decided(
 
 async def test_who_would_wait_for_too_long_is_not_let_in(database_url: str, cache_url: str) -> None:
     """A request is turned away at the door; what was let in earlier goes on, in parts too."""
-    settings = given.settings(
+    settings = fixtures.settings(
         database_url, cache_url, batch_commands_max=2, expected_wait_s_max=1e-6
     )
-    async with given.writing(settings) as writer:
+    async with fixtures.writing(settings) as writer:
         writer.check_room("demo")
-        async with given.held_head(database_url):
-            first = asyncio.create_task(writer.submit(given.transfer("in-hand")))
-            await given.kept_waiting(database_url)
+        async with fixtures.held_head(database_url):
+            first = asyncio.create_task(writer.submit(fixtures.transfer("in-hand")))
+            await fixtures.kept_waiting(database_url)
             writer.check_room("demo")
-            second = asyncio.create_task(writer.submit(given.transfer("second")))
+            second = asyncio.create_task(writer.submit(fixtures.transfer("second")))
             await asyncio.sleep(0)
             with pytest.raises(Unavailable) as refusal:
                 writer.check_room("demo")
             assert refusal.value.code == "too_many_waiting"
             writer.check_room("quiet")
-            third = asyncio.create_task(writer.submit(given.transfer("third")))
+            third = asyncio.create_task(writer.submit(fixtures.transfer("third")))
         await asyncio.gather(first, second, third)
     assert await _effects(database_url) == {"in-hand": 1, "second": 1, "third": 1}
 
 
 async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url: str) -> None:
     """In hand, its command stands or not; in the line, it is dropped. Both can be asked again."""
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
-        async with given.held_head(database_url):
-            gone = asyncio.create_task(writer.submit(given.transfer("gone")))
-            await given.kept_waiting(database_url)
-            queued = asyncio.create_task(writer.submit(given.transfer("gone-queued")))
-            stays = asyncio.create_task(writer.submit(given.transfer("stays")))
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
+        async with fixtures.held_head(database_url):
+            gone = asyncio.create_task(writer.submit(fixtures.transfer("gone")))
+            await fixtures.kept_waiting(database_url)
+            queued = asyncio.create_task(writer.submit(fixtures.transfer("gone-queued")))
+            stays = asyncio.create_task(writer.submit(fixtures.transfer("stays")))
             await asyncio.sleep(0)
             gone.cancel()
             queued.cancel()
             await asyncio.gather(gone, queued, return_exceptions=True)
         assert not (await stays).replayed
-        assert isinstance(await writer.submit(given.transfer("gone")), Done)
-        assert not (await writer.submit(given.transfer("gone-queued"))).replayed
+        assert isinstance(await writer.submit(fixtures.transfer("gone")), Done)
+        assert not (await writer.submit(fixtures.transfer("gone-queued"))).replayed
     assert await _effects(database_url) == {"gone": 1, "gone-queued": 1, "stays": 1}
 
 
 async def test_a_writer_that_stops_tells_everybody(database_url: str, cache_url: str) -> None:
     """Those in hand and those in the queue get Unavailable; afterwards each key has one effect."""
-    settings = given.settings(database_url, cache_url, batch_commands_max=2)
-    commands = [given.transfer(f"k{n}") for n in range(6)]
+    settings = fixtures.settings(database_url, cache_url, batch_commands_max=2)
+    commands = [fixtures.transfer(f"k{n}") for n in range(6)]
     async with contextlib.AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(given.writing(settings))
-        async with given.held_head(database_url):
+        writer = await stack.enter_async_context(fixtures.writing(settings))
+        async with fixtures.held_head(database_url):
             tasks = [asyncio.create_task(writer.submit(command)) for command in commands]
             await asyncio.sleep(0.2)
             await stack.aclose()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
-    async with given.writing(settings) as writer:
+    async with fixtures.writing(settings) as writer:
         await asyncio.gather(*(_insisting(writer, command) for command in commands))
     assert await _effects(database_url) == {f"k{n}": 1 for n in range(6)}
 
@@ -472,19 +473,19 @@ async def test_account_commands_share_batches_with_transfers(
     """Each sees those before it, whatever its kind; a refusal is its own."""
     commands: list[Command] = [
         OpenAccount(ledger="demo", account_id="new", currency="USD"),
-        given.transfer("in", "world", "new", 5),
+        fixtures.transfer("in", "world", "new", 5),
         ChangeAccount(ledger="demo", account_id="new", status=Status.CLOSED, currency="USD"),
-        given.transfer("out", "new", "world", 5),
+        fixtures.transfer("out", "new", "world", 5),
         ChangeAccount(ledger="demo", account_id="new", status=Status.CLOSED, currency="USD"),
-        given.transfer("late", "world", "new", 5),
+        fixtures.transfer("late", "world", "new", 5),
         OpenAccount(ledger="demo", account_id="new", currency="EUR"),
         OpenAccount(ledger="demo", account_id="new", currency="USD"),
     ]
-    async with given.writing(given.settings(database_url, cache_url)) as writer:
+    async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         outcomes = await asyncio.gather(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
-    shown = [o.code if isinstance(o, Problem) else _shown(given.done(o)) for o in outcomes]
+    shown = [o.code if isinstance(o, Problem) else _shown(fixtures.done(o)) for o in outcomes]
     assert shown == [
         "account.opened",
         "transfer.posted",
@@ -501,15 +502,15 @@ async def test_recorded_times_never_go_backwards_though_the_clock_does(
     database_url: str, cache_url: str
 ) -> None:
     """A clock set back repeats the last recorded time until it is passed again."""
-    clock = [given.START]
+    clock = [fixtures.START]
     answers = []
-    settings = given.settings(database_url, cache_url)
-    async with given.writing(settings, lambda: clock[0]) as writer:
+    settings = fixtures.settings(database_url, cache_url)
+    async with fixtures.writing(settings, lambda: clock[0]) as writer:
         for second in (10, 3, -500, 11):
-            clock[0] = given.START + timedelta(seconds=second)
-            answers.append(await writer.submit(given.transfer(f"k{second}")))
+            clock[0] = fixtures.START + timedelta(seconds=second)
+            answers.append(await writer.submit(fixtures.transfer(f"k{second}")))
     seconds = [
-        (answer.recorded.event.recorded_at - given.START).total_seconds()
+        (answer.recorded.event.recorded_at - fixtures.START).total_seconds()
         for answer in answers
         if answer.recorded is not None
     ]
@@ -590,7 +591,7 @@ async def _flushes(cache_url: str) -> None:
 
 async def _terminations(database_url: str) -> int:
     """Terminate whatever writers there are, a dozen times; return how often."""
-    async with given.connected(database_url) as connection:
+    async with fixtures.connected(database_url) as connection:
         killed = 0
         while killed < KILLS:
             await asyncio.sleep(0.03)
@@ -615,12 +616,12 @@ async def _asked(writer: Writer, ledger: str) -> None:
 
 async def _effects(database_url: str) -> dict[str, int]:
     """Return how many events each idempotency key has."""
-    events = [recorded.event for recorded in await given.whole_log(database_url)]
+    events = [recorded.event for recorded in await fixtures.whole_log(database_url)]
     return dict(Counter(e.key for e in events if isinstance(e, TransferPosted | TransferRejected)))
 
 
 async def _rejections(database_url: str) -> int:
-    events = [recorded.event for recorded in await given.whole_log(database_url)]
+    events = [recorded.event for recorded in await fixtures.whole_log(database_url)]
     return sum(isinstance(event, TransferRejected) for event in events)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from events.vocabulary import (
+from events.types import (
     AccountChanged,
     AccountOpened,
     BooksClosed,

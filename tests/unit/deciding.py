@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from command_side.accounts import Account
-from command_side.commands import (
+from command_side.domain.account import Account
+from command_side.domain.commands import (
     Cancel,
     Capture,
     ChangeAccount,
@@ -23,11 +23,11 @@ from command_side.commands import (
     Transfer,
     Void,
 )
-from command_side.decide import Decidable, decide
-from command_side.rejections import Code, Rejection
-from command_side.rules import Decision
-from command_side.state import Books, Earlier, State, first
-from events.vocabulary import (
+from command_side.domain.decide import Decidable, decide
+from command_side.domain.decision import Decision
+from command_side.domain.rejections import Code, Rejection
+from command_side.domain.state import Books, Earlier, State, first
+from events.types import (
     Event,
     HoldPlaced,
     Kind,

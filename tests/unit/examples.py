@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from events import schema as schemas
-from events.vocabulary import (
+from events.types import (
     AccountChanged,
     AccountOpened,
     AccountType,

@@ -4,19 +4,13 @@ from typing import Any
 
 import pytest
 
-from command_side.batch import Done, Outcome
-from command_side.commands import Atomic, Command, Keyed
-from events.vocabulary import (
-    AccountOpened,
-    HoldPlaced,
-    TransferPosted,
-    TransferRejected,
-    transaction_id,
-)
+from command_side.domain.commands import Atomic, Command, Keyed
+from command_side.writer.commit import Done, Outcome
+from events.types import AccountOpened, HoldPlaced, TransferPosted, TransferRejected, transaction_id
 from runtime.problems import Invalid, Outdated, Problem, Rejected
 from tests.unit.deciding import LEDGER, capture, change, hold, postings, refund, schedule, transfer
 from tests.unit.examples import NOON
-from tests.unit.memory import Ledger
+from tests.unit.in_memory_writer import Ledger
 
 FUND = transfer("world", "customer:a", 100, key="fund")
 SPEND = transfer("customer:a", "customer:b", 60, key="spend")

@@ -65,12 +65,16 @@ stages|daybook|STATEMENT:  SELECT 1
         ("api", "append (events/log.py:72);append.<locals>.<listcomp> (events/log.py:7)", "insert"),
         ("api", "append (events/log.py:72);encode (events/codec.py:43)", "encode"),
         ("api", "find (events/log.py:60);decode (events/codec.py:60)", "reading state"),
-        ("api", "submit (command_side/routes.py:5);movement (command_side/requests/movements.py:9)",
+        ("api", ("submit (command_side/api/routes.py:5);"
+         "movement (command_side/api/movement_requests.py:9)"),
          "body to command"),
-        ("api", "handle (litestar/routes/http.py:81);submit (command_side/routes.py:60)", "routes"),
-        ("api", "submit (command_side/routes.py:60);get (litestar/datastructures/headers.py:6)",
+        ("api", "handle (litestar/routes/http.py:81);submit (command_side/api/routes.py:60)",
+         "routes"),
+        ("api", ("submit (command_side/api/routes.py:60);"
+         "get (litestar/datastructures/headers.py:6)"),
          "routing"),
-        ("api", "claim (command_side/idempotency.py:70);send (redis/asyncio/connection.py:5)",
+        ("api", ("claim (command_side/writer/idempotency.py:70);"
+         "send (redis/asyncio/connection.py:5)"),
          "idempotency"),
         ("relay", "_publish (command_side/relay.py:66);pack (events/envelope.py:61)", "envelopes"),
         ("relay", "_publish (command_side/relay.py:67);dumps (json/__init__.py:231)", "checkpoint"),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from events import codec
 from events.codec import UnreadableEventError
-from events.vocabulary import (
+from events.types import (
     EVENT_TYPES,
     AccountType,
     Event,

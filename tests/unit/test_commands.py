@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from command_side.commands import (
+from command_side.domain.commands import (
     Atomic,
     Condition,
     Keyed,
@@ -20,7 +20,7 @@ from command_side.commands import (
     weight,
 )
 from events import schema as schemas
-from events.vocabulary import Metadata, Rate, transaction_id
+from events.types import Metadata, Rate, transaction_id
 from runtime.problems import Invalid
 from tests.unit.deciding import (
     AB,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import cursors
-from runtime.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
 from runtime.problems import Invalid
+from web import cursors
+from web.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
 
 POSITION = (0,)
 LINE = (0, 0)

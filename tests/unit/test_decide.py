@@ -2,10 +2,10 @@
 
 import pytest
 
-from command_side.commands import Keyed
-from command_side.rejections import Code, Rejection
-from command_side.rules.records import refused
-from events.vocabulary import Kind, TransferRejected
+from command_side.domain.commands import Keyed
+from command_side.domain.records import refused
+from command_side.domain.rejections import Code, Rejection
+from events.types import Kind, TransferRejected
 from tests.unit.deciding import (
     AB,
     ABOUT,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from command_side.commands import ChangeAccount, CloseBooks, OpenAccount
-from command_side.decide import Decidable
-from command_side.rejections import Code
-from command_side.state import State
-from events.vocabulary import (
+from command_side.domain.commands import ChangeAccount, CloseBooks, OpenAccount
+from command_side.domain.decide import Decidable
+from command_side.domain.rejections import Code
+from command_side.domain.state import State
+from events.types import (
     AccountChanged,
     AccountOpened,
     AccountType,

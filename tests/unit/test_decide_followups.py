@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from command_side.accounts import Account
-from command_side.commands import Cancel, Capture, FollowUp, Part, Refund, Void
-from command_side.rejections import Code, Rejection
-from command_side.rules.records import refused
-from command_side.state import Earlier, State
-from events.vocabulary import (
+from command_side.domain.account import Account
+from command_side.domain.commands import Cancel, Capture, FollowUp, Part, Refund, Void
+from command_side.domain.records import refused
+from command_side.domain.rejections import Code, Rejection
+from command_side.domain.state import Earlier, State
+from events.types import (
     HoldVoided,
     Kind,
     Posting,

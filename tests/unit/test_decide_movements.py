@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from command_side.accounts import Account
-from command_side.commands import Condition, Hold, Schedule, Settle, Transfer
-from command_side.decide import Decidable
-from command_side.rejections import Code, Rejection
-from command_side.state import State
-from events.vocabulary import (
+from command_side.domain.account import Account
+from command_side.domain.commands import Condition, Hold, Schedule, Settle, Transfer
+from command_side.domain.decide import Decidable
+from command_side.domain.rejections import Code, Rejection
+from command_side.domain.state import State
+from events.types import (
     AccountOpened,
     HoldExpired,
     HoldPlaced,

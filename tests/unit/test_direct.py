@@ -11,9 +11,9 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from runtime.direct import Direct
-from runtime.http import EXCEPTION_HANDLERS, Answer, HttpRequest
 from runtime.problems import Invalid, TooLarge, Unavailable, Unidentified
+from web.direct import Direct
+from web.http import EXCEPTION_HANDLERS, Answer, HttpRequest
 
 FAILURES = {
     "invalid": Invalid("shape", "wrong", field="amount"),
@@ -98,7 +98,7 @@ def app() -> Litestar:
 )
 async def test_it_answers_as_the_router_does(app: Litestar, method: str, path: str) -> None:
     """Status, headers and body are the same."""
-    logging.getLogger("runtime.http").setLevel(logging.CRITICAL)
+    logging.getLogger("web.http").setLevel(logging.CRITICAL)
     there, here = [await _asked(asked, method, path) for asked in (app, Direct(app))]
     assert here == there
 

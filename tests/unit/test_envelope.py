@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from events import codec
 from events.envelope import pack
-from events.vocabulary import Recorded
+from events.types import Recorded
 from tests.envelopes import unpack
 from tests.unit.examples import EXAMPLES, POSTED, STREAM, runs
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from bank_statements import parameters, statement
+from bank_statements.formats import reading
+from bank_statements.formats.mapped_csv import COLUMNS_MAX
+from bank_statements.formats.reading import Format
+from bank_statements.matching.matching import Rule, Terms
+from bank_statements.statement import Line, Mismatch, Statement
 from events import schema as schemas
-from projections.external import asking, reading, statement
-from projections.external.matching import Rule, Terms
-from projections.external.parse_csv import COLUMNS_MAX
-from projections.external.reading import Format
-from projections.external.statement import Line, Mismatch, Statement
 from runtime.problems import Invalid, TooLarge
 
 SCHEMA = schemas.load()
@@ -491,16 +492,16 @@ def test_a_camt_message_that_is_wrong_is_refused(text: str, code: str, line: int
 def test_terms_and_formats_are_taken_from_the_request() -> None:
     """What is not given is as usual."""
     given = {"rules": "text, reference", "days": "0", "tolerance_minor": "5", "similarity": "100"}
-    assert asking.terms({}) == Terms()
-    assert asking.terms(given) == Terms(
+    assert parameters.terms({}) == Terms()
+    assert parameters.terms(given) == Terms(
         rules=(Rule.REFERENCE, Rule.TEXT), days=0, tolerance_minor=5, similarity=100
     )
     for wrong in ({"rules": "guess"}, {"days": "32"}, {"days": "-1"}, {"similarity": "٣"}):
         with pytest.raises(Invalid, match="terms_invalid"):
-            asking.terms(wrong)
-    assert asking.how_to_read({}, "text/plain; charset=us-ascii").format is Format.MT940
-    assert asking.how_to_read({"format": "camt.053"}, "text/csv").format is Format.CAMT053
+            parameters.terms(wrong)
+    assert parameters.how_to_read({}, "text/plain; charset=us-ascii").format is Format.MT940
+    assert parameters.how_to_read({"format": "camt.053"}, "text/csv").format is Format.CAMT053
     with pytest.raises(Invalid, match="format_invalid"):
-        asking.how_to_read({}, "application/pdf")
+        parameters.how_to_read({}, "application/pdf")
     with pytest.raises(Invalid, match="mapping_invalid"):
-        asking.how_to_read({"format": "mt940", "map.date": "d"}, "")
+        parameters.how_to_read({"format": "mt940", "map.date": "d"}, "")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.external import matching, subsets
-from projections.external.matching import Entry, Result, Rule, Terms
-from projections.external.statement import Line
+from bank_statements.matching import matching, subsets
+from bank_statements.matching.matching import Entry, Result, Rule, Terms
+from bank_statements.statement import Line
 
 DAY = date(2026, 1, 15)
 

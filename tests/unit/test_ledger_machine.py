@@ -13,13 +13,13 @@ from hypothesis import event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from command_side.commands import Command
-from command_side.rejections import Code
-from events.vocabulary import EVENT_TYPES, Status
-from tests.unit import asking
-from tests.unit.asking import Asking, History
-from tests.unit.memory import cut
-from tests.unit.witness import Witness
+from command_side.domain.commands import Command
+from command_side.domain.rejections import Code
+from events.types import EVENT_TYPES, Status
+from tests.unit import random_commands
+from tests.unit.in_memory_writer import cut
+from tests.unit.model_checker import Witness
+from tests.unit.random_commands import Asking, History
 
 # What fails is made smaller for up to five minutes.
 pytestmark = pytest.mark.timeout(900)
@@ -68,69 +68,79 @@ class Business(RuleBasedStateMachine):
     def begin(self, rng: random.Random) -> None:
         """Bring some money in, so that more is possible from the start."""
         for _ in range(4):
-            self.ask(asking.fund, rng)
+            self.ask(random_commands.fund, rng)
         self.commit()
 
     @rule(rng=RANDOM, wait=st.booleans())
     def fund(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Bring money in."""
-        self.ask(asking.fund, rng, wait=wait)
+        self.ask(random_commands.fund, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def transfer(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Move some, dated back at times."""
-        self.ask(asking.transfer, rng, wait=wait)
+        self.ask(random_commands.transfer, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans(), sure=st.booleans())
     def hold(self, rng: random.Random, wait: bool, sure: bool) -> None:  # noqa: FBT001
         """Reserve some."""
-        self.ask(asking.reserve if sure else asking.hold, rng, wait=wait)
+        self.ask(random_commands.reserve if sure else random_commands.hold, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def capture(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Take what was reserved, or part of it."""
-        self.ask(asking.capture, rng, wait=wait)
+        self.ask(random_commands.capture, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def void(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Let go what was reserved."""
-        self.ask(asking.void, rng, wait=wait)
+        self.ask(random_commands.void, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def refund(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Give back."""
-        self.ask(asking.refund, rng, wait=wait)
+        self.ask(random_commands.refund, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def schedule(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Move some later."""
-        self.ask(asking.schedule, rng, wait=wait)
+        self.ask(random_commands.schedule, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def cancel(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Or not at all."""
-        self.ask(asking.cancel, rng, wait=wait)
+        self.ask(random_commands.cancel, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def together(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Several, all or none."""
-        self.ask(asking.together, rng, wait=wait)
+        self.ask(random_commands.together, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def change_accounts(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Open one, or freeze, limit, or close one."""
-        ask = rng.choice((asking.open_account, asking.change_account, asking.change_account))
+        ask = rng.choice(
+            (
+                random_commands.open_account,
+                random_commands.change_account,
+                random_commands.change_account,
+            )
+        )
         self.ask(ask, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def close_books(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Let nothing be dated before some day."""
-        self.ask(asking.close_books, rng, wait=wait)
+        self.ask(random_commands.close_books, rng, wait=wait)
 
     @rule(rng=RANDOM, wait=st.booleans())
     def repeat(self, rng: random.Random, wait: bool) -> None:  # noqa: FBT001
         """Send a key again, with the same command or another one."""
-        self.ask(rng.choice((asking.again, asking.again, asking.reuse)), rng, wait=wait)
+        self.ask(
+            rng.choice((random_commands.again, random_commands.again, random_commands.reuse)),
+            rng,
+            wait=wait,
+        )
 
     @rule(rng=RANDOM)
     def let_time_pass(self, rng: random.Random) -> None:
@@ -142,7 +152,7 @@ class Business(RuleBasedStateMachine):
     @rule(rng=RANDOM)
     def sweep(self, rng: random.Random) -> None:
         """Settle one thing, whether it is due or not."""
-        self.ask(asking.settle, rng, wait=False)
+        self.ask(random_commands.settle, rng, wait=False)
 
     @rule(page_max=st.integers(1, 9))
     def project(self, page_max: int) -> None:
@@ -178,7 +188,7 @@ def watched(seeds: range, steps: int = STEPS) -> Counter[str]:
     for seed in seeds:
         rng = random.Random(seed)
         witness = Witness()
-        for now, commands in asking.hours(rng, steps):
+        for now, commands in random_commands.hours(rng, steps):
             for batch in cut(commands, [rng.randint(1, 6), rng.randint(1, 6)]):
                 witness.submit(batch, now)
             if rng.random() < 0.3:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_side.batch import Done, Outcome
-from command_side.commands import Command, Keyed, Settle
-from events.vocabulary import Recorded, TransactionEvent
+from command_side.domain.commands import Command, Keyed, Settle
+from command_side.writer.commit import Done, Outcome
+from events.types import Recorded, TransactionEvent
 from runtime.problems import Rejected
-from tests.unit import asking
-from tests.unit.memory import Hour, Ledger, cut, projected, run
+from tests.unit import random_commands
+from tests.unit.in_memory_writer import Hour, Ledger, cut, projected, run
 
-HOURS = st.builds(asking.hours, st.randoms(use_true_random=False), st.integers(3, 12))
+HOURS = st.builds(random_commands.hours, st.randoms(use_true_random=False), st.integers(3, 12))
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
 
@@ -75,7 +75,7 @@ def test_duplicates_within_one_batch_make_one_effect(hours: list[Hour], copies: 
 def test_ledgers_share_nothing(hours: list[Hour], sizes: list[int]) -> None:
     """What happens in one ledger is the same whether another one is busy or not."""
     both, _ = run(hours, sizes)
-    for name in set(asking.LEDGERS):
+    for name in set(random_commands.LEDGERS):
         # The sweeper serves all ledgers; elsewhere it finds nothing.
         own = [
             (now, [c for c in commands if isinstance(c, Settle) or c.ledger == name])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_side.batch import Outcome
-from command_side.commands import Atomic, CloseBooks, Command, Settle, Transfer
-from command_side.line import Line, Shed, Waiting
+from command_side.domain.commands import Atomic, CloseBooks, Command, Settle, Transfer
+from command_side.writer.commit import Outcome
+from command_side.writer.fair_queue import Line, Shed, Waiting
 
 COMMIT = 10
 LINE_MAX = 1_000

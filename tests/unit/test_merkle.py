@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import merkle, tiles
-from events.merkle import HASH_BYTES, Frontier, ProofError
-from events.tiles import TileError
-from projections.sealing.tree import Tree
+from sealing import merkle, tiles
+from sealing.merkle import HASH_BYTES, Frontier, ProofError
+from sealing.rebuilt_tree import Tree
+from sealing.tiles import TileError
 
 # The well-known vectors of RFC 6962: certificate-transparency's merkle_tree_test.
 LEAVES = [

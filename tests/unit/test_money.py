@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import money
-from runtime.http import ENCODER
 from runtime.problems import Invalid
+from web.http import ENCODER
 
 ROOT = Path(__file__).resolve().parents[2]
 MONEY_ROOMS = ("events", "command_side", "projections", "query_side")

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from events import notes
-from events.notes import Checkpoint, NoteError, Signer
+from sealing import signed_notes
+from sealing.signed_notes import Checkpoint, NoteError, Signer
 
 # Of Go's golang.org/x/mod/sumdb/note, whose format C2SP's signed-note is.
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -19,14 +19,14 @@ NOTE = (
     "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 MINE, OTHER = Signer("daybook/one", bytes(32)), Signer("daybook/one", bytes(31) + b"\x01")
-SIGNED = notes.sign(Checkpoint("daybook/one", 7, bytes(32)).text, [MINE])
+SIGNED = signed_notes.sign(Checkpoint("daybook/one", 7, bytes(32)).text, [MINE])
 
 
 def test_the_published_note_is_made_and_opened() -> None:
     """Byte for byte."""
-    signer = notes.signer(PETER_SECRET)
-    assert notes.sign(TEXT, [signer]) == NOTE
-    assert notes.opened(NOTE, [notes.verifier(PETER)]) == TEXT
+    signer = signed_notes.signer(PETER_SECRET)
+    assert signed_notes.sign(TEXT, [signer]) == NOTE
+    assert signed_notes.opened(NOTE, [signed_notes.verifier(PETER)]) == TEXT
     assert (str(signer), str(signer.verifier)) == (PETER_SECRET, PETER)
 
 
@@ -34,20 +34,20 @@ def test_the_published_checkpoint_is_read() -> None:
     """Of C2SP's tlog-checkpoint; lines below the root are others' extensions."""
     root = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
     text = f"example.com/behind-the-sofa\n20852163\n{root}\n"
-    read = notes.checkpoint(text)
+    read = signed_notes.checkpoint(text)
     assert (read.origin, read.size) == ("example.com/behind-the-sofa", 20852163)
     assert base64.b64encode(read.root).decode() == root
     assert read.text == text
-    assert notes.checkpoint(f"{text}extension\n") == read
+    assert signed_notes.checkpoint(f"{text}extension\n") == read
 
 
 def test_any_trusted_key_is_enough() -> None:
     """Others' signatures are passed over, of the same name, too."""
-    both = notes.sign(TEXT, [OTHER, MINE])
+    both = signed_notes.sign(TEXT, [OTHER, MINE])
     for key in (MINE, OTHER):
-        assert notes.opened(both, [key.verifier]) == TEXT
+        assert signed_notes.opened(both, [key.verifier]) == TEXT
     with pytest.raises(NoteError, match="no known key has signed it; it is signed by daybook/one"):
-        notes.opened(SIGNED, [OTHER.verifier, notes.verifier(PETER)])
+        signed_notes.opened(SIGNED, [OTHER.verifier, signed_notes.verifier(PETER)])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_any_trusted_key_is_enough() -> None:
 def test_what_was_changed_is_not_opened(note: str) -> None:
     """Text, name or signature."""
     with pytest.raises(NoteError):
-        notes.opened(note, [MINE.verifier])
+        signed_notes.opened(note, [MINE.verifier])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_was_changed_is_not_opened(note: str) -> None:
 def test_what_is_no_checkpoint_is_refused(text: str) -> None:
     """Three lines, a size in one form, a root of 32 bytes."""
     with pytest.raises(NoteError):
-        notes.checkpoint(text)
+        signed_notes.checkpoint(text)
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
 def test_a_damaged_key_is_refused(key: str) -> None:
     """Its id is made of its name and its bytes."""
     with pytest.raises(NoteError):
-        notes.verifier(key)
+        signed_notes.verifier(key)
 
 
 def test_a_key_that_cannot_be_read_is_not_shown() -> None:
     """The message may end up in a log."""
     for text in (PETER_SECRET[:-4], PETER_SECRET.replace("c74f", "c74e"), PETER):
         with pytest.raises(NoteError) as caught:
-            notes.signer(text)
+            signed_notes.signer(text)
         assert "AYEKFALVFGyN" not in str(caught.value)
 
 
@@ -116,4 +116,4 @@ def test_a_key_that_cannot_be_read_is_not_shown() -> None:
 def test_a_name_of_a_key_is_one_word(name: str) -> None:
     """It stands between spaces and pluses."""
     with pytest.raises(NoteError):
-        notes.check_name(name)
+        signed_notes.check_name(name)

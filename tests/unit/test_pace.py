@@ -2,7 +2,7 @@
 
 import pytest
 
-from command_side.pace import RETRY_AFTER_S_MAX, Pace
+from command_side.writer.commit_rate import RETRY_AFTER_S_MAX, Pace
 
 COMMIT = 100
 

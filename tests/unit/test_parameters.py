@@ -13,9 +13,9 @@ from events import schema as schemas
 from query_side import filters
 from query_side.filters import Asked, Listing
 from query_side.parameters import METADATA_MAX, Parameters, Range
-from runtime import cursors
-from runtime.cursors import Cursor
 from runtime.problems import Invalid
+from web import cursors
+from web.cursors import Cursor
 
 SCHEMA = schemas.load()
 ID = "58db07dd-813e-5e7b-8e64-4bebc0e625c4"

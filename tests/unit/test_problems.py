@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from runtime import problems
-from runtime.http import ENCODER
 from runtime.problems import (
     STATUS,
     Conflict,
@@ -20,6 +19,7 @@ from runtime.problems import (
     Unavailable,
     Unidentified,
 )
+from web.http import ENCODER
 
 
 def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:

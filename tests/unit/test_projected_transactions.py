@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from events.vocabulary import Kind, Posting, Recorded, TransferPosted
+from events.types import Kind, Posting, Recorded, TransferPosted
 from projections.folds import transactions
 
 ORIGINAL = UUID(int=1)

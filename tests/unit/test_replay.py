@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.expected import Line, Mention, Moment, Standing
-from events.replay import AccountKey, Books, mentions, moments
-from events.vocabulary import (
+from auditing.expected_rows import Line, Mention, Moment, Standing
+from auditing.replay import AccountKey, Books, mentions, moments
+from events.types import (
     AccountChanged,
     BooksClosed,
     Event,

@@ -6,14 +6,14 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybook.replaying.counters import NOTHING, counters_of
-from daybook.replaying.difference import Comparing, Difference
-from daybook.replaying.explanation import Explaining, Explanation
-from daybook.replaying.sentences import sentence
-from daybook.replaying.story import Step, Story
-from daybook.replaying.trial_balance import trial_balance
-from events.replay import Books
-from events.vocabulary import (
+from auditing.explain.counters import NOTHING, counters_of
+from auditing.explain.difference import Comparing, Difference
+from auditing.explain.explanation import Explaining, Explanation
+from auditing.explain.sentences import sentence
+from auditing.explain.story import Step, Story
+from auditing.explain.trial_balance import trial_balance
+from auditing.replay import Books
+from events.types import (
     AccountChanged,
     BooksClosed,
     Event,

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from command_side.commands import Part, Refund, Transfer
-from command_side.requests import accounts, followups, movements
-from command_side.requests.shapes import FollowUpBody, SubmitBody
+from command_side.api import account_requests, followup_requests, movement_requests
+from command_side.api.bodies import FollowUpBody, SubmitBody
+from command_side.domain.commands import Part, Refund, Transfer
 from events import schema as schemas
-from runtime.http import decode
 from runtime.problems import Invalid
 from tests.unit.deciding import ABOUT, LEDGER, Fields, postings
 from tests.unit.examples import POSTED, SCHEMA
+from web.http import decode
 
 BODY = '{"transaction": {"source_account_id": "a", "destination_account_id": "b", "amount": 1%s}%s}'
 LONG_ID = "a" * 129
@@ -21,7 +21,7 @@ LONG_ID = "a" * 129
 def submitted(text: str) -> Transfer:
     """Return the command in the body of `POST /transactions`."""
     body = decode(text.encode(), msgspec.json.Decoder(SubmitBody))
-    command = movements.movement(LEDGER, "k", body.transaction, schemas.load())
+    command = movement_requests.movement(LEDGER, "k", body.transaction, schemas.load())
     assert isinstance(command, Transfer)
     return command
 
@@ -29,7 +29,7 @@ def submitted(text: str) -> Transfer:
 def reversal(text: str) -> Refund:
     """Return the command in the body of `POST /transactions/{id}/refund`."""
     body = decode(text.encode(), msgspec.json.Decoder(FollowUpBody))
-    return followups.refund(LEDGER, "k", ABOUT, POSTED, body, schemas.load())
+    return followup_requests.refund(LEDGER, "k", ABOUT, POSTED, body, schemas.load())
 
 
 def body_with(**fields: Fields) -> str:
@@ -180,7 +180,7 @@ def test_a_refund_is_in_the_currency_of_what_it_refunds() -> None:
     """An amount without a currency is read with the original's decimals."""
     original = msgspec.structs.replace(POSTED, postings=postings(("a", "b", 9, "JPY")))
     body = decode(b'{"amount":7}', msgspec.json.Decoder(FollowUpBody))
-    command = followups.refund(LEDGER, "k", ABOUT, original, body, schemas.load())
+    command = followup_requests.refund(LEDGER, "k", ABOUT, original, body, schemas.load())
     assert command.parts == (Part(0, 7),)
 
 
@@ -192,19 +192,19 @@ def test_an_overdraft_limit_is_a_word_or_an_amount(
     text: str | None, limit: int | msgspec.UnsetType | None
 ) -> None:
     """Nothing given leaves it to the class, or as it is."""
-    parse: Callable[..., object] = accounts._overdraft_limit  # noqa: SLF001
+    parse: Callable[..., object] = account_requests._overdraft_limit  # noqa: SLF001
     assert parse(text, "USD", SCHEMA) == limit
 
 
 @pytest.mark.parametrize("text", ["", "-1", "NONE", "1.234", '"5"', "NaN", "1" * 39])
 def test_what_is_no_overdraft_limit_is_refused(text: str) -> None:
     """Precisely, as an amount is."""
-    parse: Callable[..., object] = accounts._overdraft_limit  # noqa: SLF001
+    parse: Callable[..., object] = account_requests._overdraft_limit  # noqa: SLF001
     with pytest.raises(Invalid):
         parse(text, "USD", SCHEMA)
 
 
 def test_an_overdraft_limit_reads_back_as_it_is_shown() -> None:
     """An account without overdraft shows "0.00", which must be good to send again."""
-    parse: Callable[..., object] = accounts._overdraft_limit  # noqa: SLF001
+    parse: Callable[..., object] = account_requests._overdraft_limit  # noqa: SLF001
     assert parse("0.00", "USD", SCHEMA) == 0

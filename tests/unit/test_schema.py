@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events import money
 from events import schema as schemas
 from events.schema import DEFAULT_FILE, ISO_4217, REMEMBERED_MAX, SchemaError
-from events.vocabulary import AccountType, Side
+from events.types import AccountType, Side
 from runtime.problems import Invalid
 from tests.unit.examples import SCHEMA, SCHEMA_TEXT
 

@@ -7,8 +7,8 @@ import httpx
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from daybook.servers import LOOPBACK, free_port
-from runtime.server import Transport, config
+from daybook.embedded.servers import LOOPBACK, free_port
+from web.server import Transport, config
 
 HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

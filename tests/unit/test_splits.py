@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from command_side import splits
-from command_side.splits import PERCENT_DECIMALS, RATE_DECIMALS, Share
+from command_side.domain import splits
+from command_side.domain.splits import PERCENT_DECIMALS, RATE_DECIMALS, Share
 from events.money import DECIMALS_MAX, DIGITS_MAX
 from runtime.problems import Invalid
 

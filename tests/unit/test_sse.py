@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_side.events import sse
-from query_side.events.sse import Message
+from query_side.event_feed import sse
+from query_side.event_feed.sse import Message
 
 
 class Source:

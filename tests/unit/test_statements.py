@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_side.statements import as_camt053, as_csv, asking
-from query_side.statements.asking import Asked, Format
+from query_side.statements import as_camt053, as_csv, parameters
+from query_side.statements.parameters import Asked, Format
 from runtime.problems import Invalid
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -30,15 +30,15 @@ MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
 )
 def test_a_point_in_time_includes_what_was_recorded_just_then(text: str, before: datetime) -> None:
     """A day includes all of it, and a time its own microsecond."""
-    assert asking.point({"at": text}) == Asked(recorded_before=before)
-    both = asking.point({"position": "7", "effective_at": text}, effective="effective_at")
+    assert parameters.point({"at": text}) == Asked(recorded_before=before)
+    both = parameters.point({"position": "7", "effective_at": text}, effective="effective_at")
     assert both == Asked(position=7, effective_before=before)
 
 
 def test_without_parameters_it_is_now() -> None:
     """And an effective time where none can be asked for is not read."""
-    assert asking.point({}) == Asked()
-    assert asking.point({"effective_at": "nonsense"}) == Asked()
+    assert parameters.point({}) == Asked()
+    assert parameters.point({"effective_at": "nonsense"}) == Asked()
 
 
 @pytest.mark.parametrize(
@@ -59,36 +59,36 @@ def test_without_parameters_it_is_now() -> None:
 def test_what_is_no_point_is_refused(given_: Mapping[str, str], code: str) -> None:
     """By its code, at the end of the calendar too."""
     with pytest.raises(Invalid) as caught:
-        asking.point(given_)
+        parameters.point(given_)
     assert caught.value.code == code
 
 
 def test_a_period_is_of_whole_days() -> None:
     """The last one included; its end is the next one's beginning."""
-    january = asking.period({"from": "2026-01-01", "to": "2026-01-31"})
-    february = asking.period({"from": "2026-02-01", "to": "2026-02-28"})
+    january = parameters.period({"from": "2026-01-01", "to": "2026-01-31"})
+    february = parameters.period({"from": "2026-02-01", "to": "2026-02-28"})
     assert january.end == february.start == MIDNIGHT
 
 
 def test_unknown_and_repeated_parameters_are_refused() -> None:
     """A typing error is never taken for a default."""
-    assert asking.parameters([("a", "1")], ("a", "b")) == {"a": "1"}
+    assert parameters.parameters([("a", "1")], ("a", "b")) == {"a": "1"}
     for pairs, code in (
         ([("c", "1")], "parameter_unknown"),
         ([("a", "1"), ("a", "1")], "parameter_repeated"),
     ):
         with pytest.raises(Invalid) as caught:
-            asking.parameters(pairs, ("a", "b"))
+            parameters.parameters(pairs, ("a", "b"))
         assert caught.value.code == code
 
 
 def test_only_an_offered_format_is_chosen() -> None:
     """The trial balance is no camt.053, whatever `Accept` says."""
     offered = (Format.JSON, Format.CSV)
-    assert asking.form({}, "application/xml, text/csv", offered) is Format.CSV
-    assert asking.form({}, "application/xml", offered) is Format.JSON
+    assert parameters.form({}, "application/xml, text/csv", offered) is Format.CSV
+    assert parameters.form({}, "application/xml", offered) is Format.JSON
     with pytest.raises(Invalid):
-        asking.form({"format": "camt.053"}, "", offered)
+        parameters.form({"format": "camt.053"}, "", offered)
 
 
 @given(st.text(st.characters(exclude_characters="\x00")))

@@ -5,11 +5,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from events import codec, wanted
+from events import codec, event_filter
 from events.codec import UnreadableEventError
 from events.envelope import CloudEvent
-from events.vocabulary import EVENT_TYPES, Event
-from events.wanted import Wanted
+from events.event_filter import Wanted
+from events.types import EVENT_TYPES, Event
 from tests.unit.examples import EXAMPLES, NOON, STREAM
 
 ROWS = [
@@ -25,7 +25,7 @@ ROWS = [
 
 
 def test_a_state_begins_with_its_ledger() -> None:
-    """What the queries of events/sql/reading.sql stand on, for every type."""
+    """What the queries of events/sql/ledger_log.sql stand on, for every type."""
     assert {type(event) for event in EXAMPLES} == set(EVENT_TYPES)
     for event, row in zip(EXAMPLES, ROWS, strict=True):
         assert isinstance(row["state"], bytes)
@@ -69,7 +69,7 @@ def test_an_event_is_shown_as_it_is_stored() -> None:
     """Even one of a type that a newer Daybook will have."""
     state = b'{"ledger":"main","recorded_at":"2026-01-31T12:00:00.123456Z","novel":[1]}'
     row = ROWS[0] | {"topic": "account.renamed", "state": state}
-    shown = msgspec.json.decode(wanted.as_json(row), type=CloudEvent)
+    shown = msgspec.json.decode(event_filter.as_json(row), type=CloudEvent)
     assert (shown.id, shown.type, shown.subject, shown.time) == (
         "7",
         "account.renamed",
@@ -82,4 +82,4 @@ def test_an_event_is_shown_as_it_is_stored() -> None:
 def test_a_damaged_state_is_named_by_its_position() -> None:
     """Whoever reads on must know where to look."""
     with pytest.raises(UnreadableEventError, match="position 7"):
-        wanted.as_json(ROWS[0] | {"state": b'{"ledger":"main",'})
+        event_filter.as_json(ROWS[0] | {"state": b'{"ledger":"main",'})

@@ -8,12 +8,12 @@ import msgspec
 
 from benchmarks.service import Bench
 from benchmarks.stages.limits.clock import Spent, spending
-from command_side.commands import Transfer
-from command_side.idempotency import Idempotency
+from command_side.domain.commands import Transfer
 from command_side.relay import MESSAGE_GROUP
-from daybook import servers
+from command_side.writer.idempotency import Idempotency
+from daybook.embedded import servers
 from events.envelope import Envelope
-from events.vocabulary import Posting
+from events.types import Posting
 from runtime import queue as queues
 from runtime.cache import Cache
 

@@ -14,12 +14,12 @@ import uvloop
 from litestar import Litestar, Router, post
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from daybook.serve import API_PATH
-from daybook.servers import LOOPBACK
-from runtime.direct import Direct
-from runtime.http import Answer, HttpRequest
+from daybook.embedded.servers import LOOPBACK
+from daybook.processes.serve import API_PATH
 from runtime.loop import collect_garbage_rarely
-from runtime.server import config
+from web.direct import Direct
+from web.http import Answer, HttpRequest
+from web.server import config
 
 # As long as the product's answer.
 BODY = b'{"status":"ACCEPTED","nothing":"%s"}' % (b"-" * 160)

@@ -5,8 +5,8 @@ from benchmarks.loads.singles import Asked
 from benchmarks.loads.tally import Outcome
 from benchmarks.measures.singles import ACCOUNTS, CONNECTIONS, LOAD
 from benchmarks.stages.limits.clock import Spent, spending
-from daybook import servers
-from daybook.up import DEMO_TOKEN
+from daybook.embedded import servers
+from daybook.embedded.up import DEMO_TOKEN
 
 EMPTY = "benchmarks.stages.limits.empty"
 

@@ -8,7 +8,7 @@ from benchmarks.stages.limits import Limit, beside, http, memory, postgres
 from benchmarks.stages.limits.clock import Spent
 from command_side.relay import ROUND_EVENTS_MAX
 from events import codec, log
-from events.vocabulary import TransferPosted
+from events.types import TransferPosted
 from runtime import database
 from runtime.loop import collect_garbage_rarely
 

@@ -9,23 +9,23 @@ import msgspec
 from benchmarks.loads.requests import transfer
 from benchmarks.measures.singles import ACCOUNTS
 from benchmarks.stages.limits.clock import Spent, spending
-from command_side.commands import Movement, check_key
-from command_side.decide import decide
-from command_side.rejections import Rejection
-from command_side.requests import movements
-from command_side.requests.shapes import SubmitBody
-from command_side.state import State
+from command_side.api import movement_requests
+from command_side.api.bodies import SubmitBody
+from command_side.domain.commands import Movement, check_key
+from command_side.domain.decide import decide
+from command_side.domain.rejections import Rejection
+from command_side.domain.state import State
 from events import codec
 from events import schema as schemas
 from events.envelope import Envelope, pack
 from events.schema import Schema
-from events.vocabulary import FIRST_VERSION, Event, Recorded
+from events.types import FIRST_VERSION, Event, Recorded
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Page
-from runtime.http import decode
 from runtime.settings import Settings
 from runtime.sql import Row
+from web.http import decode
 
 LEDGER = "demo"
 BATCH = 500
@@ -68,7 +68,7 @@ def deciding(transfers: int) -> Deciding:
 def _commands(bodies: Sequence[bytes], schema: Schema) -> list[Movement]:
     asked = [decode(body, _SUBMIT) for body in bodies]
     commands = [
-        movements.movement(LEDGER, check_key(a.idempotencyKey, None), a.transaction, schema)
+        movement_requests.movement(LEDGER, check_key(a.idempotencyKey, None), a.transaction, schema)
         for a in asked
     ]
     # Both are computed once, when they are first asked for.

@@ -12,7 +12,8 @@ import msgspec
 from benchmarks import service
 from benchmarks.service import SQL, Bench
 from benchmarks.stages.limits.clock import Spent, spending
-from command_side import writer
+from command_side.writer import writer
+from daybook.migrations.migrate import migrate
 from events import log
 from projections import worker
 from projections.catch_up import SQL as CATCH_UP
@@ -20,7 +21,6 @@ from projections.folds.balances import Balance
 from projections.folds.page import Page
 from runtime import database
 from runtime.database import Connection
-from runtime.migrate import migrate
 from runtime.sql import Row, as_records
 
 DATABASE = "bench_stages"

@@ -1,0 +1,1 @@
+"""Does every view agree with the log? Replay, reconcile, explain, repair, rebuild."""

@@ -1,0 +1,48 @@
+"""What the auditor's routes work with, opened at start and closed at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from events import checkpoints
+from events import schema as schemas
+from events.schema import Schema
+from runtime import database
+from runtime.settings import Settings
+from web.tokens import Tokens
+
+CONNECTIONS_MAX = 2
+ROLE = "daybook_auditor"
+
+
+class AuditSide(msgspec.Struct, frozen=True):
+    """The auditor's connections: few, since each keeps one busy for long. Repairs take turns."""
+
+    settings: Settings
+    schema: Schema
+    pool: database.Pool
+    tokens: Tokens
+    projected: checkpoints.Waiters
+    repairing: asyncio.Lock
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
+    settings: Settings = app.state.settings
+    async with (
+        database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
+    ):
+        app.state.audit_side = AuditSide(
+            settings,
+            schemas.load(settings.schema_file),
+            pool,
+            Tokens(pool),
+            projected,
+            asyncio.Lock(),
+        )
+        yield

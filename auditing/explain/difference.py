@@ -1,0 +1,204 @@
+"""What differs between two places in the log, and the events in between. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from auditing.expected_rows import Tally
+from auditing.explain.counters import Counters, counters_of
+from auditing.replay import AccountKey, Books
+from events.types import (
+    FIRST_VERSION,
+    AccountChanged,
+    AccountOpened,
+    BooksClosed,
+    Recorded,
+    Stage,
+    accounts_of,
+)
+
+EVENTS_KEPT_MAX = 1_000
+POLICY = (
+    *("currency", "account_class", "account_type", "normal_side", "overdraft_limit", "status"),
+    "metadata",
+)
+
+
+class AccountChange(msgspec.Struct, frozen=True):
+    """An account that is not as it was. `policy` has what changed: what it was and what it is.
+
+    An account that there was not yet had four zeros. `events` is how many touched it, the first of
+    them at `first_position`.
+    """
+
+    ledger: str
+    account_id: str
+    currency: str
+    before: Counters
+    after: Counters
+    policy: dict[str, tuple[object, object]]
+    events: int
+    first_position: int
+
+
+class StandingChange(msgspec.Struct, frozen=True):
+    """A transaction from before that stands otherwise: `used` was refunded or captured of it."""
+
+    transaction_id: UUID
+    before: Stage
+    after: Stage
+    used_before: int
+    used_after: int
+    position: int
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """An event in between: where it is, and the stream it is of."""
+
+    position: int
+    type: str
+    stream_id: UUID
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What differs after `first` and up to `second`; empty, if and only if nothing was recorded.
+
+    Of `event_count` events the first ones are in `events`. `began` counts the transactions that are
+    new, by how they began; `closed_books` has until when each ledger's books were closed, and are.
+    """
+
+    first: int
+    second: int
+    event_count: int
+    events: list[Passed]
+    accounts: list[AccountChange]
+    standings: list[StandingChange]
+    began: dict[str, int]
+    closed_books: dict[str, tuple[datetime | None, datetime]]
+
+
+class _Touched(msgspec.Struct):
+    before: Tally | None
+    events: int
+    first_position: int
+
+
+class Comparing:
+    """A difference under way: `pass_by` every event up to the first place, then `take` the rest."""
+
+    def __init__(self) -> None:
+        self._books = Books()
+        self._accounts: dict[AccountKey, _Touched] = {}
+        self._standings: dict[UUID, tuple[Stage, int]] = {}
+        self._began: Counter[str] = Counter()
+        self._closings: dict[str, datetime | None] = {}
+        self._events: list[Passed] = []
+        self._event_count = 0
+
+    def pass_by(self, recorded: Recorded) -> None:
+        """Book an event up to the first place."""
+        self._books.take(recorded)
+
+    def take(self, recorded: Recorded) -> None:
+        """Book an event in between, and remember how what it touches was before."""
+        event = recorded.event
+        self._event_count += 1
+        if len(self._events) < EVENTS_KEPT_MAX:
+            self._events.append(Passed(recorded.position, event.topic, recorded.originator_id))
+        keys = _keys(recorded)
+        before = {key: self._copied(key) for key in keys}
+        self._note_standings(recorded)
+        if isinstance(event, BooksClosed):
+            was = self._books.closings.get(event.ledger)
+            self._closings.setdefault(event.ledger, None if was is None else was.closed_before)
+        lines, outcome = self._books.take(recorded)
+        if outcome is not None:
+            self._began[outcome.stage.value] += 1
+        own = isinstance(event, AccountOpened | AccountChanged)
+        for key in keys if own else {(line.ledger, line.account_id) for line in lines}:
+            touched = self._accounts.setdefault(key, _Touched(before[key], 0, recorded.position))
+            touched.events += 1
+
+    def changed_transactions(self) -> list[UUID]:
+        """Return the transactions whose standing an event in between may have changed."""
+        return list(self._standings)
+
+    def difference(self, first: int, second: int, begun: Mapping[UUID, int]) -> Difference:
+        """Return what was found; `begun` has the first positions of the changed transactions."""
+        standings = [
+            change
+            for id_ in self._standings
+            if begun.get(id_, 0) <= first and (change := self._standing_change(id_)) is not None
+        ]
+        accounts = [self._account_change(key) for key in sorted(self._accounts)]
+        return Difference(
+            first,
+            second,
+            self._event_count,
+            self._events,
+            [change for change in accounts if change.before != change.after or change.policy],
+            standings,
+            dict(self._began),
+            {
+                ledger: (was, self._books.closings[ledger].closed_before)
+                for ledger, was in self._closings.items()
+            },
+        )
+
+    def _copied(self, key: AccountKey) -> Tally | None:
+        tally = self._books.accounts.get(key)
+        return None if tally is None else msgspec.structs.replace(tally)
+
+    def _note_standings(self, recorded: Recorded) -> None:
+        event = recorded.event
+        if recorded.version > FIRST_VERSION:
+            id_: UUID | None = recorded.originator_id
+        else:
+            id_ = getattr(event, "about", None)
+        if id_ is not None and not isinstance(event, AccountChanged | BooksClosed):
+            self._standings.setdefault(id_, self._stands(id_))
+
+    def _stands(self, id_: UUID) -> tuple[Stage, int]:
+        """Return how a transaction stands; the auditor remembers no plain transfer: completed."""
+        standing = self._books.standings.get(id_)
+        return (Stage.COMPLETED, 0) if standing is None else (standing.stage, sum(standing.used))
+
+    def _standing_change(self, id_: UUID) -> StandingChange | None:
+        was, now = self._standings[id_], self._stands(id_)
+        if was == now:
+            return None
+        position = self._books.standings[id_].position
+        return StandingChange(id_, was[0], now[0], was[1], now[1], position)
+
+    def _account_change(self, key: AccountKey) -> AccountChange:
+        touched, now = self._accounts[key], self._books.accounts[key]
+        was = touched.before
+        policy = {
+            name: (None if was is None else getattr(was, name), getattr(now, name))
+            for name in POLICY
+            if was is None or getattr(was, name) != getattr(now, name)
+        }
+        return AccountChange(
+            *key,
+            now.currency,
+            counters_of(was),
+            counters_of(now),
+            policy,
+            touched.events,
+            touched.first_position,
+        )
+
+
+def _keys(recorded: Recorded) -> set[AccountKey]:
+    """Return the accounts that an event may touch."""
+    event = recorded.event
+    match event:
+        case AccountOpened() | AccountChanged():
+            return {(event.ledger, event.account_id)}
+        case BooksClosed():
+            return set()
+        case _:
+            return {(event.ledger, account_id) for account_id in accounts_of(event.postings)}

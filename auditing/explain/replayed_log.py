@@ -1,0 +1,199 @@
+"""Open a log, and ask the auditor what it says: the I/O around the pure folds beside this file."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
+
+from auditing.explain.difference import Comparing, Difference
+from auditing.explain.explanation import Explaining, Explanation
+from auditing.explain.story import Step, Story
+from auditing.explain.trial_balance import TrialBalance, trial_balance
+from auditing.replay import Books
+from events import codec, ledger_log, log
+from events import schema as schemas
+from events.event_filter import Wanted
+from events.schema import Schema
+from events.types import AccountOpened, Recorded, account_stream_id
+from runtime import database
+from runtime.problems import Invalid, NotFound
+
+ROLE = "daybook_auditor"
+PAGE_EVENTS_MAX = 5_000
+CONTRIBUTIONS_MAX = 1_000
+
+# A place in the log: a position, what was recorded before a time, or (None) as far as it goes.
+Point = int | datetime | None
+# Called with how many positions were read, and how many there are to read.
+Progress = Callable[[int, int], None]
+
+
+@asynccontextmanager
+async def open_log(url: str, schema_file: str | None = None) -> AsyncIterator["Replay"]:
+    """Open the log in the PostgreSQL at `url`, for reading alone.
+
+    The accounting schema says how sentences write amounts. Raises SchemaError, Unavailable.
+    """
+    schema = schemas.load(schema_file)
+    connection = await database.connect(url, ROLE)
+    try:
+        yield Replay(connection, schema)
+    finally:
+        await connection.close()
+
+
+class Replay:
+    """A log, replayed from its beginning for every question.
+
+    Nothing is locked and no transaction is held open: what is in the log never changes. Memory is
+    bounded by a page of events and what an answer consists of, not by the log. One question at a
+    time: it is one connection.
+    """
+
+    def __init__(self, connection: database.Connection, schema: Schema) -> None:
+        self.schema = schema
+        self._connection = connection
+
+    async def head(self) -> int:
+        """Return the last position of the log; 0 if it is empty."""
+        return (await log.head(self._connection)).position
+
+    async def position(self, point: Point) -> int:
+        """Return the position of a place. A time counts what was recorded before it.
+
+        Raises Invalid for a position beyond the log.
+        """
+        if isinstance(point, datetime):
+            return await ledger_log.position_before(self._connection, point)
+        head = await self.head()
+        if point is not None and not 0 <= point <= head:
+            raise Invalid("position_invalid", f"The log has positions up to {head}, not {point}.")
+        return head if point is None else point
+
+    async def currency(self, ledger: str, account_id: str, at: int = log.NO_END) -> str:
+        """Return an account's currency. Raises NotFound for one that there is not at `at`."""
+        stream_id = account_stream_id(ledger, account_id)
+        opened = (await log.find(self._connection, [stream_id])).get(stream_id)
+        if opened is None or opened.position > at or not isinstance(opened.event, AccountOpened):
+            detail = f"The log has no account {account_id!r} in ledger {ledger!r}, or not by then."
+            raise NotFound("account_not_found", detail)
+        return opened.event.currency
+
+    async def events(
+        self,
+        *,
+        ledger: str | None = None,
+        account_id: str | None = None,
+        after: Point = 0,
+        until: Point = None,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[Recorded]:
+        """Yield the events after one place and up to another, in the order of the log.
+
+        Only those of a ledger, or of one of its accounts, if they are named. Raises Invalid.
+        """
+        first, last = await self.position(after), await self.position(until)
+        async with aclosing(self._pages(ledger, account_id, first, last)) as pages:
+            async for page, edge in pages:
+                for recorded in page:
+                    yield recorded
+                if progress is not None:
+                    progress(edge - first, last - first)
+
+    async def trial_balance(
+        self,
+        at: Point = None,
+        *,
+        ledger: str | None = None,
+        progress: Progress | None = None,
+    ) -> TrialBalance:
+        """Return every account's counters at a place, and their sums. Raises Invalid."""
+        last, books = await self.position(at), Books()
+        async for recorded in self.events(ledger=ledger, until=last, progress=progress):
+            books.take(recorded)
+            # How transactions stand is not asked, and would grow with the log.
+            books.standings.clear()
+        return trial_balance(last, books.accounts)
+
+    async def story(
+        self,
+        ledger: str,
+        account_id: str,
+        *,
+        until: Point = None,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[Step]:
+        """Yield every event that moved, changed or named an account, oldest first.
+
+        Raises Invalid, and NotFound for an account that the log does not know.
+        """
+        await self.currency(ledger, account_id)
+        story = Story(ledger, account_id, self.schema.decimals)
+        async for recorded in self.events(
+            ledger=ledger, account_id=account_id, until=until, progress=progress
+        ):
+            yield story.take(recorded)
+
+    async def explain(
+        self,
+        ledger: str,
+        account_id: str,
+        *,
+        at: Point = None,
+        newest_first: bool = True,
+        kept_max: int = CONTRIBUTIONS_MAX,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Return which events made an account's balance; at most `kept_max` one by one.
+
+        Raises Invalid, and NotFound for an account that the log does not know at that place.
+        """
+        last = await self.position(at)
+        await self.currency(ledger, account_id, last)
+        story = Story(ledger, account_id, self.schema.decimals)
+        explaining = Explaining(kept_max, newest_first=newest_first)
+        async for recorded in self.events(
+            ledger=ledger, account_id=account_id, until=last, progress=progress
+        ):
+            explaining.take(story.take(recorded), recorded.event)
+        assert story.tally is not None, "an account is opened by its stream's first event"
+        return explaining.explanation(ledger, account_id, last, story.tally)
+
+    async def difference(
+        self,
+        first: Point,
+        second: Point = None,
+        *,
+        ledger: str | None = None,
+        progress: Progress | None = None,
+    ) -> Difference:
+        """Return what differs between two places, and the events in between. Raises Invalid."""
+        low, high = await self.position(first), await self.position(second)
+        if low > high:
+            raise Invalid("position_invalid", f"{low} is after {high}: give the earlier one first.")
+        comparing = Comparing()
+        async for recorded in self.events(ledger=ledger, until=high, progress=progress):
+            if recorded.position <= low:
+                comparing.pass_by(recorded)
+            else:
+                comparing.take(recorded)
+        begun = await log.find(self._connection, comparing.changed_transactions())
+        return comparing.difference(
+            low, high, {id_: recorded.position for id_, recorded in begun.items()}
+        )
+
+    async def _pages(
+        self, ledger: str | None, account_id: str | None, after: int, until: int
+    ) -> AsyncGenerator[tuple[list[Recorded], int], None]:
+        """Yield pages of events, each with the position that was looked up to."""
+        if ledger is None:
+            if account_id is not None:
+                raise Invalid("ledger_missing", "An account is in a ledger: name it.")
+            async for page in log.pages(self._connection, after, until):
+                yield page, page[-1].position
+            return
+        wants = Wanted(ledger, account_id=account_id)
+        edge = after
+        while edge < until:
+            found = await ledger_log.look(self._connection, wants, edge, until, PAGE_EVENTS_MAX)
+            edge = found.edge
+            yield [codec.recorded(row) for row in found.rows], edge

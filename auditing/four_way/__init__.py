@@ -1,0 +1,1 @@
+"""One ledger compared from four sides: log, read models, queue, bank statements."""

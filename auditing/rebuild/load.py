@@ -1,0 +1,194 @@
+"""Fold the log into the new tables: all of it at first, then what has come since.
+
+The folds are the projector's own (`projections/folds/`), but everything that they build on stays in
+memory: balances, policies and what became of transactions are written once, at the end.
+
+    log ──a page ahead──▶ fold ──▶ COPY entries, transactions, mentions, moments, all at once
+                            └────▶ accounts, balances, standings, books: at the end
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from auditing.rebuild import tables
+from auditing.rebuild.rows import lines
+from auditing.rebuild.tables import JOURNALS, REBUILT, REGISTERS
+from auditing.repair import plan
+from events import codec, log
+from events.types import Recorded
+from projections.folds import page as pages
+from projections.folds.page import Changed, Page
+from runtime.database import Connection
+from runtime.problems import Rejected
+from runtime.sql import Row, as_rows, queries
+from sealing.check_event import Seal
+
+SQL = queries("auditing")
+PAGE_EVENTS_MAX = 2_000
+PAGES_AHEAD_MAX = 4
+# The rows of which there may be a former version, and the query of a repair that takes them out.
+REMOVING = {
+    name: SQL[query].replace("read.", f"{REBUILT}.")
+    for name, query in {
+        "accounts": "remove_accounts",
+        "balances": "remove_balances",
+        "standings": "remove_standings",
+        "books": "remove_books",
+        "moments": "remove_moments",
+    }.items()
+}
+KEYS = {
+    "accounts": ("ledger", "account_id"),
+    "balances": ("ledger", "account_id"),
+    "standings": ("transaction_id",),
+    "books": ("ledger",),
+    "moments": ("recorded_at",),
+}
+
+Progress = Callable[[str, int, int], None]
+
+
+class Folded:
+    """The read models as of `position`: the registers whole, of the journals the last page."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.page = Page({}, {}, {})
+        self._gone = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows all tables have by now."""
+        page = self.page
+        return self._gone + len(page.moments) + sum(len(getattr(page, name)) for name in REGISTERS)
+
+    def take(self, events: Sequence[Recorded]) -> None:
+        """Fold the events that follow. Raises Rejected if one is missing before them."""
+        if events[0].position != self.position + 1 or (
+            events[-1].position != self.position + len(events)
+        ):
+            detail = (
+                f"The log has no event right after position {self.position}: it has a gap. Restore"
+                " it from a backup; read models of a log with a gap are not built."
+            )
+            raise Rejected("log_unsound", detail)
+        pages.fold(events, self.page)
+        self.position = events[-1].position
+
+    def journals(self) -> dict[str, bytes]:
+        """Return what the last pages made, as CSV, and forget it.
+
+        The last recorded time may go on in the next event, so it stays.
+        """
+        page = self.page
+        *ended, latest = page.moments.values()
+        made: dict[str, list[Any]] = {
+            "entries": page.entries,
+            "transactions": page.transactions,
+            "mentions": page.mentions,
+            "moments": ended,
+        }
+        page.entries, page.transactions, page.mentions = [], [], []
+        page.moments = {latest.recorded_at: latest}
+        self._gone += sum(map(len, made.values()))
+        return {name: lines(rows) for name, rows in made.items() if rows}
+
+
+async def load(
+    connections: Sequence[Connection], folded: Folded, seal: Seal, until: int, progress: Progress
+) -> None:
+    """Fold the whole log up to `until` into the empty tables; one connection a journal, one more.
+
+    Every event is compared with `seal`, which has a connection of its own. Raises Rejected.
+    """
+    reader, *writers = connections
+    async with AsyncExitStack() as stack:
+        streams = {
+            name: await stack.enter_async_context(_copying(connection, name))
+            for name, connection in zip(JOURNALS, writers, strict=True)
+        }
+        async for rows in _ahead(log.stored_pages(reader, 0, until)):
+            if (position := await seal.broken(rows)) is not None:
+                raise Rejected("log_unsound", plan.unsealed(position).explanation)
+            events = [codec.recorded(row) for row in rows]
+            for first in range(0, len(events), PAGE_EVENTS_MAX):
+                folded.take(events[first : first + PAGE_EVENTS_MAX])
+                for name, piece in folded.journals().items():
+                    await streams[name].put(piece)
+                progress("folding", folded.position, until)
+    if folded.position < until:
+        detail = f"The log ends at position {folded.position}, and the read models at {until}."
+        raise Rejected("log_unsound", detail)
+    page = folded.page
+    for name, rows in _registers(page, page).items():
+        await tables.copy(reader, name, _once(lines(rows)))
+    await tables.copy(reader, "moments", _once(lines(list(page.moments.values()))))
+
+
+async def go_on(connection: Connection, folded: Folded, until: int) -> None:
+    """Fold what follows, up to `until`, into the tables that have their rows: page by page.
+
+    To be called in a transaction: if it is undone, the tables must be made anew.
+    """
+    async for events in log.pages(connection, folded.position, until):
+        changed = pages.changed(events)
+        folded.take(events)
+        page = folded.page
+        replaced = {**_registers(page, changed), "moments": list(page.moments.values())}
+        added: dict[str, list[Any]] = {
+            "entries": page.entries,
+            "transactions": page.transactions,
+            "mentions": page.mentions,
+        }
+        for name, rows in replaced.items():
+            if rows:
+                keys = [{key: getattr(row, key) for key in KEYS[name]} for row in rows]
+                await connection.fetch(REMOVING[name], as_rows(keys))
+        for name, rows in (replaced | added).items():
+            if rows:
+                await tables.copy(connection, name, _once(lines(rows)))
+        folded.journals()
+
+
+def _registers(page: Page, keys: Page | Changed) -> dict[str, list[Any]]:
+    """Return the registers' rows of `keys`, in their order."""
+    kept: dict[str, dict[Any, Any]] = {name: getattr(page, name) for name in REGISTERS}
+    return {name: [rows[key] for key in sorted(getattr(keys, name))] for name, rows in kept.items()}
+
+
+@asynccontextmanager
+async def _copying(connection: Connection, name: str) -> AsyncIterator[asyncio.Queue[bytes | None]]:
+    """Copy whatever is put into the queue, until the end."""
+    pieces: asyncio.Queue[bytes | None] = asyncio.Queue(PAGES_AHEAD_MAX)
+
+    async def source() -> AsyncIterator[bytes]:
+        while (piece := await pieces.get()) is not None:
+            yield piece
+
+    task = asyncio.create_task(tables.copy(connection, name, source()))
+    try:
+        yield pieces
+        await pieces.put(None)
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _ahead(pages: AsyncIterator[Sequence[Row]]) -> AsyncIterator[Sequence[Row]]:
+    """Ask for the next page while this one is folded."""
+    asked = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await asked) is not None:
+            asked = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+
+async def _once(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece

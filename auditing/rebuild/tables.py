@@ -1,0 +1,78 @@
+"""The eight tables of the read models, live in `read` and new in `read_rebuilt`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from projections.folds.balances import Balance
+from projections.folds.entries import Entry
+from projections.folds.page import Account, Books, Mention, Moment
+from projections.folds.transaction_states import Standing
+from projections.folds.transactions import Transaction
+from runtime.database import Connection
+from runtime.sql import queries
+
+SQL = queries("auditing")
+REBUILT = "read_rebuilt"
+REPLACED = "read_replaced"
+LONG_S = 86_400.0
+
+JOURNALS: dict[str, type[Any]] = {
+    "entries": Entry,
+    "transactions": Transaction,
+    "mentions": Mention,
+    "moments": Moment,
+}
+REGISTERS: dict[str, type[Any]] = {
+    "accounts": Account,
+    "balances": Balance,
+    "standings": Standing,
+    "books": Books,
+}
+TABLES = JOURNALS | REGISTERS
+NAMES = [f"read.{name}" for name in TABLES]
+
+
+async def create(connection: Connection) -> None:
+    """Make the new tables like the live ones, without indexes; what a killed rebuild left goes."""
+    await drop(connection)
+    async with connection.transaction():
+        await connection.execute(f"CREATE SCHEMA {REBUILT}")
+        for row in await connection.fetch(SQL["create_statements"], NAMES):
+            await connection.execute(row["statement"])
+
+
+async def drop(connection: Connection) -> None:
+    """Drop what a rebuild or a swap left behind."""
+    await connection.execute(f"DROP SCHEMA IF EXISTS {REBUILT}, {REPLACED} CASCADE")
+
+
+async def index(connections: Sequence[Connection]) -> None:
+    """Build all indexes and keys, one at a time on each connection; then let the planner count."""
+    rows = await connections[0].fetch(SQL["index_statements"], NAMES)
+    left = [row["index_statement"] for row in reversed(rows)]
+    left[:0] = [f"ANALYZE {REBUILT}.{name}" for name in TABLES]
+
+    async def build(connection: Connection) -> None:
+        await connection.execute(SQL["build_with_memory"])
+        while left:
+            await connection.execute(left.pop(), timeout=LONG_S)
+
+    await asyncio.gather(*(build(connection) for connection in connections))
+    for row in rows:
+        if row["constraint_statement"] is not None:
+            await connections[0].execute(row["constraint_statement"])
+
+
+async def copy(connection: Connection, name: str, source: Any) -> None:  # noqa: ANN401 - bytes, later
+    """Copy rows into a new table: CSV, as an asynchronous iterator of bytes."""
+    await connection.copy_to_table(
+        name,
+        schema_name=REBUILT,
+        source=source,
+        columns=TABLES[name].__struct_fields__,
+        timeout=LONG_S,
+        format="csv",
+        null="null",
+        escape="\\",
+    )

@@ -1,0 +1,1 @@
+"""Bank statements: read in any format, matched with our entries, and reviewed."""

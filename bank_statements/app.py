@@ -1,0 +1,41 @@
+"""What the routes of bank statements work with, opened at start and closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from bank_statements.importer import ROLE
+from events import checkpoints
+from events import schema as schemas
+from events.schema import Schema
+from runtime import database
+from runtime.settings import Settings
+from web.tokens import Tokens
+
+CONNECTIONS_MAX = 2
+
+
+class StatementSide(msgspec.Struct, frozen=True):
+    """The matcher's connections: few, since each keeps one busy for long."""
+
+    settings: Settings
+    schema: Schema
+    pool: database.Pool
+    tokens: Tokens
+    projected: checkpoints.Waiters
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
+    settings: Settings = app.state.settings
+    async with (
+        database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
+    ):
+        app.state.statement_side = StatementSide(
+            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
+        )
+        yield

@@ -1,0 +1,1 @@
+"""Which lines of a bank statement are which entries of ours. Pure."""

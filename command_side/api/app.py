@@ -1,0 +1,61 @@
+"""What the command side's routes work with, opened at start and closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from command_side.due import Sweeper
+from command_side.writer.idempotency import PREFIX, Idempotency
+from command_side.writer.writer import ROLE, Writer
+from events import checkpoints
+from events import schema as schemas
+from events.schema import Schema
+from runtime import database
+from runtime.cache import Cache
+from runtime.settings import Settings
+from web.tokens import Tokens
+
+CONNECTIONS_MAX = 2
+
+
+class CommandSide(msgspec.Struct, frozen=True):
+    """The process's writer and its surroundings."""
+
+    settings: Settings
+    schema: Schema
+    pool: database.Pool
+    tokens: Tokens
+    writer: Writer
+    projected: checkpoints.Waiters
+    cache: Cache
+    cache_prefix: str = PREFIX
+
+
+@asynccontextmanager
+async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
+    """Open everything. Raises SchemaError, Unavailable."""
+    schema = schemas.load(settings.schema_file)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            database.pool(settings.database_url, ROLE, CONNECTIONS_MAX)
+        )
+        cache = Cache(settings.cache_url)
+        stack.push_async_callback(cache.close)
+        idempotency = Idempotency(cache, settings.result_ttl_s)
+        writer = await stack.enter_async_context(Writer(settings, schema, idempotency).running())
+        sweeper = Sweeper(pool, writer, settings.sweep_interval_s)
+        await stack.enter_async_context(sweeper.running())
+        projected = await stack.enter_async_context(
+            checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
+        )
+        yield CommandSide(settings, schema, pool, Tokens(pool), writer, projected, cache)
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open command side where the routes find it."""
+    async with open_command_side(app.state.settings) as side:
+        app.state.command_side = side
+        yield

@@ -1,0 +1,184 @@
+"""Many transactions in one request: read as they come, decided some hundred at a time.
+
+    [{"transaction": {…}, "idempotencyKey": "…"}, …]        application/json
+    one such object a line                                  application/x-ndjson
+
+Memory is bounded: by the bound of a JSON body, or by one chunk of lines; and by the results.
+"""
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from command_side.api import movement_requests
+from command_side.api.answers import POSITION, effect
+from command_side.api.bodies import SubmitBody
+from command_side.domain.commands import Atomic, Movement, check_key
+from command_side.writer.commit import Done, Outcome, refusal
+from command_side.writer.writer import Writer
+from events.schema import Schema
+from runtime.problems import Invalid, Problem, TooLarge
+from runtime.settings import Settings
+from web.http import ENCODER, Answer, HttpRequest, decode, read_body, read_lines
+
+TRANSACTIONS_MAX = 10_000
+NDJSON = "application/x-ndjson"
+_ITEM = msgspec.json.Decoder(SubmitBody)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Mode(StrEnum):
+    """Each transaction alone, or all of them or none."""
+
+    INDEPENDENT = "independent"
+    ATOMIC = "atomic"
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """What became of one item, as it is answered; what is None is left out."""
+
+    index: int
+    idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
+    messageId: UUID | None = None  # noqa: N815
+    status: str = ""
+    code: str | None = None
+    detail: str | None = None
+    position: int | None = None
+    replayed: bool = False
+
+
+class Results:
+    """What became of the items of a batch, and the last position."""
+
+    def __init__(self, *, lines: bool) -> None:
+        self.position = 0
+        self._lines = lines
+        self._results: list[Result] = []
+
+    def add(self, item: Movement | Problem, outcome: Outcome) -> None:
+        """Keep what became of the next item."""
+        result = Result(len(self._results))
+        if not isinstance(item, Problem):
+            result.idempotencyKey, result.messageId = item.key, item.transaction_id
+        problem = refusal(outcome)
+        if problem is not None:
+            result.status = effect(problem)
+            result.code, result.detail = problem.code, problem.detail
+        else:
+            assert isinstance(outcome, Done)
+            result.status, result.position = "ACCEPTED", outcome.position
+            result.replayed = outcome.replayed
+        if isinstance(outcome, Done):
+            self.position = max(self.position, outcome.position)
+        self._results.append(result)
+
+    def answer(self, status: int) -> Answer:
+        """Return all of them in the form of the request."""
+        headers = {POSITION: str(self.position)}
+        if self._lines:
+            return Answer(ENCODER.encode_lines(self._results), status, headers, NDJSON)
+        return Answer(ENCODER.encode({"results": self._results}), status, headers)
+
+
+class Batch:
+    """The items of a request, read as they are asked for. Every reading may raise Invalid."""
+
+    def __init__(
+        self, request: HttpRequest, ledger: str, schema: Schema, settings: Settings
+    ) -> None:
+        self.ledger = ledger
+        self.schema = schema
+        self.settings = settings
+        self.atomic = _mode(request) is Mode.ATOMIC
+        self.lines = request.headers.get("content-type", "").partition(";")[0].strip() == NDJSON
+        self._request = request
+
+    async def together(self) -> Atomic:
+        """Return all items as one command; a bad one is named by its `index`."""
+        commands: list[Movement] = []
+        async for raw in self._raws():
+            try:
+                commands.append(self._command(raw))
+            except Invalid as problem:
+                problem.extensions["index"] = len(commands)
+                raise
+        if not commands:
+            raise Invalid("batch_empty", "The batch has no transaction.")
+        return Atomic(ledger=self.ledger, commands=tuple(commands))
+
+    async def chunks(self) -> AsyncIterator[list[Movement | Problem]]:
+        """Yield some items at a time: what each asks for, or why that cannot be read."""
+        chunk: list[Movement | Problem] = []
+        async for raw in self._raws():
+            try:
+                chunk.append(self._command(raw))
+            except Invalid as problem:
+                chunk.append(problem)
+            if len(chunk) == self.settings.batch_commands_max:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    async def items(self) -> list[Movement | Problem]:
+        """Return what each item asks for, or why that cannot be read."""
+        return [item async for chunk in self.chunks() for item in chunk]
+
+    async def _raws(self) -> AsyncIterator[bytes]:
+        count = 0
+        if self.lines:
+            async for line in read_lines(self._request, self.settings.body_bytes_max):
+                count += 1
+                _check_count(count)
+                yield line
+            return
+        body = await read_body(self._request, self.settings.batch_body_bytes_max)
+        array = decode(body, _ARRAY)
+        _check_count(len(array))
+        for raw in array:
+            yield bytes(raw)
+
+    def _command(self, raw: bytes) -> Movement:
+        if len(raw) > self.settings.body_bytes_max:
+            detail = f"A transaction may have at most {self.settings.body_bytes_max} bytes."
+            raise TooLarge("body_too_large", detail)
+        body = decode(raw, _ITEM)
+        key = check_key(body.idempotencyKey, None)
+        return movement_requests.movement(self.ledger, key, body.transaction, self.schema)
+
+
+async def submit_together(batch: Batch, writer: Writer) -> Results:
+    """Submit all items as one command. Raises the first refusal, with its `index`."""
+    command = await batch.together()
+    done = await writer.submit(command)
+    results = Results(lines=batch.lines)
+    for item, part in zip(command.commands, done.parts, strict=True):
+        results.add(item, part)
+    return results
+
+
+async def submit_each(batch: Batch, writer: Writer) -> Results:
+    """Submit the items, some hundred at a time."""
+    results = Results(lines=batch.lines)
+    async for chunk in batch.chunks():
+        commands = [item for item in chunk if not isinstance(item, Problem)]
+        outcomes = iter(await writer.submit_each(commands))
+        for item in chunk:
+            results.add(item, item if isinstance(item, Problem) else next(outcomes))
+    return results
+
+
+def _mode(request: HttpRequest) -> Mode:
+    try:
+        return Mode(request.query_params.get("mode", Mode.INDEPENDENT))
+    except ValueError as error:
+        detail = "`mode` is independent or atomic."
+        raise Invalid("mode_invalid", detail, field="mode") from error
+
+
+def _check_count(count: int) -> None:
+    if count > TRANSACTIONS_MAX:
+        detail = f"A batch has at most {TRANSACTIONS_MAX} transactions."
+        raise TooLarge("batch_too_large", detail)

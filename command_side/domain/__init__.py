@@ -1,0 +1,1 @@
+"""What may happen: commands, the state they are decided on, and the rules. Pure."""

@@ -1,1 +1,0 @@
-"""What a client may send, and the command that it asks for."""

@@ -1,0 +1,1 @@
+"""Group commit: from waiting commands to one transaction of the log."""

@@ -1,0 +1,100 @@
+"""The four-way view from the command line: one report, with a sentence for each of the sides."""
+
+from typing import Any
+
+from auditing.four_way import sides, views
+from auditing.four_way.views import Shown
+from auditing.reconcile.reconcile import ROLE
+from daybook.cli.progress import progress
+from events import schema as schemas
+from runtime import database
+from runtime.problems import NotFound
+from runtime.settings import Settings
+
+
+async def report(settings: Settings, ledger: str) -> Shown:
+    """Return the four sides of a ledger, to be shown. Raises NotFound, Invalid, Unavailable."""
+    schema = schemas.load(settings.schema_file)
+    connection = await database.connect(settings.database_url, ROLE)
+    try:
+        with progress("folding") as bar:
+            found = await sides.view(connection, ledger, settings.lag_s_max, bar)
+    except database.CONNECTION_ERRORS as error:
+        raise database.unavailable(error) from error
+    finally:
+        connection.terminate()
+    if not found.account_count:
+        raise NotFound("ledger_not_found", f"The log has no ledger {ledger!r}.")
+    return views.shown(found, schema)
+
+
+def as_text(report: Shown) -> str:
+    """Return a report for people: the totals, the worst accounts, verdicts."""
+    said = [
+        (
+            f"ledger {report['ledger']} at position {report['position']:,} of {report['head']:,}, "
+            f"{report['accountCount']:,} accounts"
+        ),
+        *_table(report),
+    ]
+    for account in report["accounts"]:
+        said.append(f"{account['account_id']}:")
+        said += [
+            f"  {name:<12} {_counters(account[name])}"
+            for name in ("log", "read_models")
+            if not account["agrees"]
+        ]
+        if account["external"] is not None:
+            said += _statements(account["external"])
+    if report["leftOut"]:
+        said.append(f"… and {report['leftOut']:,} accounts more, which are off by less")
+    said += [
+        f"{'ok ' if verdict['agrees'] else '!! '}{side:<12} {verdict['explanation']}"
+        for side, verdict in report["verdicts"].items()
+    ]
+    return "\n".join([*said, "clean" if report["status"] == "CLEAN" else "discrepancies"])
+
+
+def _table(report: Shown) -> list[str]:
+    return [
+        f"{side:<12} {currency or '?':<4} {sums['count']:>12,} entries  "
+        f"debits {_plain(sums['debits'])}  credits {_plain(sums['credits'])}"
+        for side in ("log", "read_models")
+        for currency, sums in report[side].items()
+    ]
+
+
+def _counters(side: Shown | None) -> str:
+    if side is None:
+        return "no such account"
+    return (
+        f"{side['entries']['count']:,} entries, posted {_plain(side['debits_posted'])} / "
+        f"{_plain(side['credits_posted'])}, pending {_plain(side['debits_pending'])} / "
+        f"{_plain(side['credits_pending'])} (debits / credits)"
+    )
+
+
+def _statements(external: Shown) -> list[str]:
+    sums = {**external["lines"], "not stated": external["unmatched_entries"]}
+    closing = external["closing_balance"]
+    return [
+        (
+            f"  statements   {external['starts_on']} to {external['ends_on']}{_gap(external)} in "
+            f"{external['currency']}, closing {'unknown' if closing is None else _plain(closing)}, "
+            f"ledger {_plain(external['ledger_balance'])}"
+        ),
+        *(
+            f"  {name:<12} {each['count']:>6,}  in {_plain(each['incoming'])}"
+            f"  out {_plain(each['outgoing'])}"
+            for name, each in sums.items()
+        ),
+    ]
+
+
+def _gap(external: Shown) -> str:
+    days = external["days_not_covered"]
+    return f" but for {days:,} days" if days else ""
+
+
+def _plain(raw: Any) -> str:  # noqa: ANN401 - an exact JSON number
+    return bytes(raw).decode()

@@ -1,0 +1,105 @@
+"""The auditor's work from the command line: reconcile everything or one account."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from rich.console import Console
+
+from auditing.reconcile import job_views, jobs
+from auditing.reconcile.compare import Scope
+from auditing.reconcile.reconcile import ROLE, Means, Report
+from daybook.cli.progress import progress
+from runtime import database
+from runtime.problems import Invalid, Unavailable
+from runtime.settings import Settings
+from web.times import moment
+
+SHOWN_MAX = 20
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What to reconcile, as the command line says it; or the id of one to go on with."""
+
+    ledger: str | None = None
+    account: str | None = None
+    start: str | None = None
+    end: str | None = None
+    resume: UUID | None = None
+
+
+async def reconcile(settings: Settings, asked: Asked) -> Report:
+    """Reconcile, and keep what was found. Raises Invalid, NotFound, Conflict, Unavailable."""
+    scope = _scope(asked)
+    connection = await database.connect(settings.database_url, ROLE)
+    # While one reads the log, the other has the views' pages put together.
+    beside = await database.connect(settings.database_url, ROLE)
+    console = Console(stderr=True)
+    try:
+        run_id = asked.resume or await jobs.ask(connection, scope, jobs.CALLER)
+        with progress("reconciling") as shown:
+            means = Means(
+                connection,
+                beside,
+                shown,
+                lag_max=timedelta(seconds=settings.lag_s_max),
+            )
+            try:
+                return await jobs.work(means, run_id)
+            except (KeyboardInterrupt, asyncio.CancelledError, Unavailable):
+                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                raise
+            except database.CONNECTION_ERRORS as error:
+                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                raise database.unavailable(error) from error
+    finally:
+        connection.terminate()
+        beside.terminate()
+
+
+def _scope(asked: Asked) -> Scope:
+    if asked.resume is not None:
+        if asked.ledger or asked.account or asked.start or asked.end:
+            raise Invalid("resume_alone", "--resume goes on with what was asked for then.")
+        return Scope()
+    if asked.account is None and (asked.start or asked.end):
+        raise Invalid("account_missing", "--start and --end go with --account.")
+    if asked.account is not None and asked.ledger is None:
+        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
+    scope = Scope(
+        ledger=asked.ledger,
+        account_id=asked.account,
+        start=moment(asked.start, "--start", whole_day=False),
+        end=moment(asked.end, "--end", whole_day=True),
+    )
+    if scope.start is not None and scope.end is not None and scope.start >= scope.end:
+        raise Invalid("period_invalid", "--start must be before --end.")
+    return scope
+
+
+def shown(report: Report, form: str) -> str:
+    """Return the report as `text`, `json` (one object) or `csv` (its discrepancies)."""
+    if form == "json":
+        return msgspec.json.encode(report, enc_hook=str).decode()
+    if form == "csv":
+        rows = [msgspec.structs.asdict(found) for found in report.discrepancies]
+        return job_views.as_csv(rows, job_views.COLUMNS[1:-1]).rstrip("\r\n")
+    return as_text(report)
+
+
+def as_text(report: Report) -> str:
+    """Return the report for people."""
+    lines = [
+        f"{report.events_read:,} events up to position {report.position:,}",
+        f"{report.entries_compared:,} entries and {report.balances_compared:,} balances compared",
+    ]
+    lines += [
+        f"  {found.kind}: {found.explanation}\n"
+        f"      expected {found.expected}; found {found.actual}; first at position {found.position}"
+        for found in report.discrepancies[:SHOWN_MAX]
+    ]
+    if report.discrepancy_count > SHOWN_MAX:
+        lines.append(f"  … and {report.discrepancy_count - SHOWN_MAX:,} more (--json shows them)")
+    lines.append("clean" if report.clean else f"{report.discrepancy_count:,} discrepancies")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The embedded default: real servers on one machine, started and supervised."""

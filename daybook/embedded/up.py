@@ -1,0 +1,320 @@
+"""The embedded default: every server that Daybook needs, and Daybook itself, on one machine.
+
+    lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ workers, api ─▶ ready
+            … until SIGINT or SIGTERM ─▶ stop all, the last first ─▶ unlock
+
+One run at a time owns a data folder (flock, which the kernel undoes when the owner dies). What
+runs is written to `run.json` there, again whenever a process was started anew.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from daybook.embedded import servers
+from daybook.embedded.supervisor import Spec, StartError, Supervisor
+
+DEFAULT_DATA = Path(".daybook")
+DEFAULT_PORT = 3000
+COULD_NOT_RUN = 2
+DEMO_TOKEN = "demo-token-for-testing"  # noqa: S105 - public, and only in this embedded default
+
+
+class Program(msgspec.Struct, frozen=True):
+    """One of our own processes; `port_from` names the variable of the port that GET /ready asks."""
+
+    name: str
+    argv: tuple[str, ...]
+    port_from: str | None = None
+    env: dict[str, str] = {}
+
+
+def daybook_program(name: str, *arguments: str, port_from: str) -> Program:
+    """Return the program that runs this very `daybook` with `arguments`."""
+    return Program(name, (sys.executable, "-m", "daybook", *arguments), port_from)
+
+
+PROGRAMS = (
+    daybook_program("relay", "relay", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("project", "project", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("audit", "audit", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("seal", "seal", port_from="DAYBOOK_HEALTH_PORT"),
+    daybook_program("api", "serve", "all", port_from="DAYBOOK_PORT"),
+)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What `run.json` says; `pid` is the supervisor's."""
+
+    pid: int
+    url: str
+    children: dict[str, int]
+    database_url: str
+    cache_url: str
+    queue_url: str
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A running Daybook, as its embedder sees it."""
+
+    url: str
+    token: str
+    data: Path
+    database_url: str
+    cache_url: str
+    queue_url: str
+    pids: Callable[[], dict[str, int]]
+
+
+async def up(
+    data: Path = DEFAULT_DATA,
+    port: int = DEFAULT_PORT,
+    *,
+    ephemeral: bool = False,
+    programs: Sequence[Program] = PROGRAMS,
+    prepare: Callable[[str], Awaitable[None]] | None = None,
+    on_ready: Callable[[Service], None] | None = None,
+) -> int:
+    """Run the embedded default until SIGINT, SIGTERM or SIGHUP; return the exit code.
+
+    A signal cancels this task once, wherever it is, so that starting and running end the same
+    way; later signals change nothing, since stopping is bounded anyway.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    signals: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        if not signals:
+            task.cancel()
+        signals.append(number)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        async with embedded(
+            data, port, ephemeral=ephemeral, programs=programs, prepare=prepare
+        ) as service:
+            (on_ready or announce)(service)
+            await asyncio.Event().wait()
+    except StartError as error:
+        click.echo(f"daybook: {error}", err=True)
+        return COULD_NOT_RUN
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+    return 0
+
+
+@asynccontextmanager
+async def embedded(
+    data: Path = DEFAULT_DATA,
+    port: int = DEFAULT_PORT,
+    *,
+    ephemeral: bool = False,
+    fsync: bool = True,
+    shared_buffers: str = "512MB",
+    max_wal_size: str = "4GB",
+    programs: Sequence[Program] = PROGRAMS,
+    prepare: Callable[[str], Awaitable[None]] | None = None,
+) -> AsyncIterator[Service]:
+    """Run everything on `data` while the context is open; port 0 chooses a free one.
+
+    `ephemeral` uses a temporary folder instead of `data` and removes it at the end. `prepare`
+    gets the database URL before our own programs start; by default it migrates and seeds.
+    Raises StartError.
+    """
+    with _data_folder(data, ephemeral=ephemeral) as folder:
+        _run_file(folder).unlink(missing_ok=True)  # Nobody of an earlier run holds the lock.
+        port = _claim_port(port)
+        postgres = await servers.postgres(
+            folder,
+            fsync=fsync,
+            ephemeral=ephemeral,
+            shared_buffers=shared_buffers,
+            max_wal_size=max_wal_size,
+        )
+        valkey = servers.valkey(folder, servers.free_port())
+        sqs = servers.sqs(folder, servers.free_port())
+        supervisor = Supervisor(lambda pids: _record(service, pids))
+        service = Service(
+            url=f"http://{servers.LOOPBACK}:{port}",
+            token=DEMO_TOKEN,
+            data=folder,
+            database_url=postgres.url,
+            cache_url=valkey.url,
+            queue_url=sqs.url,
+            pids=supervisor.pids,
+        )
+        try:
+            await supervisor.start(postgres.spec, valkey.spec, sqs.spec)
+            await servers.create_database(postgres)
+            await (prepare or _migrate_and_seed)(postgres.url)
+            _make_seal_key(folder)
+            await supervisor.start(*(_spec(program, service, port) for program in programs))
+            yield service
+        finally:
+            await supervisor.stop()
+            _run_file(folder).unlink(missing_ok=True)
+
+
+def announce(service: Service) -> None:
+    """Tell the user where everything is, and what to try."""
+    path = "/api/v1/accounts/account-123/balance"
+    click.echo(f"Daybook is ready.    {service.url}")
+    click.echo(f"  token              {service.token}")
+    click.echo(f"  data               {service.data}")
+    click.echo(f"  try                curl -H 'Authorization: Bearer {service.token}' \\")
+    click.echo(f"                          {service.url}{path}")
+    click.echo("Ctrl-C stops it.")
+
+
+def seal_key(data: Path) -> Path:
+    """Return where the embedded default keeps the key that it signs checkpoints with."""
+    return data / "seal.key"
+
+
+def read_run(data: Path) -> Run | None:
+    """Return what runs on `data`, or None; after a crash it tells what ran there last."""
+    try:
+        return msgspec.json.decode(_run_file(data).read_bytes(), type=Run)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
+async def _migrate_and_seed(database_url: str) -> None:
+    from daybook.embedded.seed import seed_demo  # noqa: PLC0415 - a start that fails early needs neither
+    from daybook.migrations.migrate import migrate  # noqa: PLC0415
+
+    await migrate(database_url)
+    await seed_demo(database_url, os.environ.get("DAYBOOK_SCHEMA_FILE"))
+
+
+def _make_seal_key(data: Path) -> None:
+    from daybook.cli.seal import key  # noqa: PLC0415 - as above
+
+    key(seal_key(data), None)
+
+
+def _spec(program: Program, service: Service, port: int) -> Spec:
+    env = _environment(service, port) | program.env
+    asked = int(env[program.port_from]) if program.port_from else None
+    return Spec(
+        name=program.name,
+        argv=program.argv,
+        env=env,
+        cwd=Path.cwd(),  # A relative path among the user's own settings must keep its meaning.
+        log_file=service.data / "logs" / f"{program.name}.log",
+        ready=(lambda: servers.answers_http(asked, "/ready")) if asked else None,
+        # Not SIGKILL: a server with workers of its own has to take them along.
+        orphan_signal=signal.SIGTERM,
+    )
+
+
+def _environment(service: Service, port: int) -> dict[str, str]:
+    """Return our environment without what could lead our programs to other servers than ours."""
+    foreign = ("AWS_", "PG")
+    ours = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
+    return {
+        **ours,
+        **servers.DUMMY_AWS,
+        "NO_PROXY": f"{servers.LOOPBACK},localhost",
+        "no_proxy": f"{servers.LOOPBACK},localhost",
+        "PYTHONUNBUFFERED": "1",
+        "DAYBOOK_DATABASE_URL": service.database_url,
+        "DAYBOOK_CACHE_URL": service.cache_url,
+        "DAYBOOK_QUEUE_URL": service.queue_url,
+        "DAYBOOK_HOST": servers.LOOPBACK,
+        "DAYBOOK_PORT": str(port),
+        "DAYBOOK_HEALTH_PORT": str(servers.free_port()),
+        "DAYBOOK_SEAL_KEY_FILE": ours.get("DAYBOOK_SEAL_KEY_FILE") or str(seal_key(service.data)),
+    }
+
+
+@contextmanager
+def _data_folder(data: Path, *, ephemeral: bool) -> Iterator[Path]:
+    """Own a data folder, created if need be; a temporary one is removed afterwards."""
+    if not ephemeral:
+        with _locked(data.resolve()) as folder:
+            yield folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="daybook-"))
+    try:
+        with _locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        raise StartError(
+            f"The data folder {folder} cannot be written to ({error.strerror}). "
+            "Choose another one: --data DIR"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(_already_running(folder)) from error
+        yield folder
+
+
+def _already_running(folder: Path) -> str:
+    run = read_run(folder)
+    where = f"process {run.pid}, {run.url}" if run else "it is just starting or stopping"
+    stop = f"Stop it (kill {run.pid})" if run else "Try again in a moment"
+    return f"Daybook already runs on {folder} ({where}). {stop}, or choose another --data DIR."
+
+
+def _claim_port(port: int) -> int:
+    """Return `port`, or a free one for 0. Raises StartError if it is taken or not allowed."""
+    if port == 0:
+        return servers.free_port()
+    with socket.socket() as probe:
+        # Without this a port is "taken" for a minute after the server before us has stopped.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((servers.LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no such port"
+            raise StartError(
+                f"Port {port} cannot be used ({reason}). Stop the program that uses it, "
+                "or choose another one: --port N (0 finds a free one)"
+            ) from error
+    return port
+
+
+def _run_file(folder: Path) -> Path:
+    return folder / "run.json"
+
+
+def _record(service: Service, pids: dict[str, int]) -> None:
+    """Write `run.json` beside its place and rename it, so that no reader sees half of it."""
+    run = Run(
+        os.getpid(),
+        service.url,
+        pids,
+        service.database_url,
+        service.cache_url,
+        service.queue_url,
+    )
+    unfinished = _run_file(service.data).with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(run))
+    unfinished.replace(_run_file(service.data))

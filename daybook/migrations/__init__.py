@@ -1,0 +1,1 @@
+"""The schema of the database: numbered migrations, and what applies them."""

@@ -1,0 +1,1 @@
+"""The long-running processes: API servers and workers, each under one loop."""

@@ -1,0 +1,30 @@
+"""`daybook audit`: every view, verified behind the projector."""
+
+import asyncio
+
+from auditing.job_worker import Runner
+from auditing.reconcile.continuous import Auditor
+from auditing.reconcile.reconcile import ROLE
+from daybook import __version__
+from runtime import database, loop
+from runtime.settings import Settings
+from web import health
+from web.server import served
+
+
+async def run(settings: Settings) -> None:
+    """Verify behind the projector, and do what is asked of it, until SIGINT or SIGTERM."""
+    stop = loop.stop_on_signals()
+    async with database.pool(settings.database_url, ROLE, 1) as pool:
+        app = health.application(__version__, {"database": lambda: pool.fetchval("SELECT 1")})
+        auditor, runner = Auditor(settings), Runner(settings)
+        async with served(app, settings.host, settings.health_port):
+            asked = asyncio.create_task(
+                loop.run_forever("what was asked for", runner.run_once, runner.rest, stop)
+            )
+            await loop.run_forever("the auditor", auditor.follow, auditor.rest, stop)
+            # A long run is not waited for: the next process goes on with it.
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        await auditor.stop()
+        await runner.close()

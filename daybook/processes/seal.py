@@ -1,0 +1,36 @@
+"""`daybook seal`: the log, sealed."""
+
+from daybook import __version__
+from runtime import database, loop, telemetry
+from runtime.problems import Invalid
+from runtime.settings import Settings
+from sealing import offsite, sealer
+from sealing.sealer import ROLE, Sealer
+from web import health
+from web.server import served
+
+
+async def run(settings: Settings) -> None:
+    """Seal the log until SIGINT or SIGTERM. Raises NoteError, Invalid."""
+    if settings.seal_key_file is None:
+        detail = "DAYBOOK_SEAL_KEY_FILE is not set; `daybook seal-key FILE` makes a key."
+        raise Invalid("seal_key_missing", detail)
+    signers = sealer.signers(settings.seal_key_file)
+    stop = loop.stop_on_signals()
+    async with (
+        offsite.opened_if(settings.seal_checkpoints) as place,
+        database.pool(settings.database_url, ROLE, 1) as pool,
+    ):
+        app = health.application(
+            __version__, {"database": lambda: pool.fetchval("SELECT 1"), "seal": _not_refused}
+        )
+        worker = Sealer(settings, signers, place)
+        async with served(app, settings.host, settings.health_port):
+            await loop.run_forever("the sealer", worker.run_once, worker.rest, stop)
+        await worker.close()
+
+
+async def _not_refused() -> None:
+    for metric in telemetry.SEAL_REFUSED.collect():
+        if any(sample.value for sample in metric.samples):
+            raise RuntimeError("the log does not follow from what was sealed; see the log")

@@ -1,0 +1,124 @@
+"""The API processes: the command side, the query side, or both in one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router, get
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+import auditing.app
+import auditing.four_way.routes
+import auditing.reconcile.account_routes
+import auditing.reconcile.job_routes
+import auditing.repair.routes
+import bank_statements.app
+import bank_statements.routes
+import command_side.api.app
+import command_side.api.routes
+import query_side.app
+import query_side.event_feed.app
+import query_side.event_feed.routes
+import query_side.routes
+import query_side.statements.routes
+import sealing.app
+import sealing.routes
+from daybook import __version__
+from daybook.openapi import document
+from daybook.processes.side import Side
+from events import schema as schemas
+from runtime import database
+from runtime import queue as queues
+from runtime.cache import Cache
+from runtime.settings import Settings
+from web import health
+from web.http import EXCEPTION_HANDLERS, Answer, HttpRequest
+from web.server import server
+
+API_PATH = "/api/v1"
+
+
+@get("/openapi.json")
+async def openapi() -> ASGIApp:
+    """Describe the whole API, also those routes that another process serves."""
+    return Answer(document.encoded())
+
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def application(settings: Settings, side: Side) -> Litestar:
+    """Return the HTTP application of `side`."""
+    routes: list[ControllerRouterHandler] = [*health.ROUTES]
+    lifespans: list[Lifespan] = [_readiness]
+    if side in (Side.COMMAND, Side.ALL):
+        routes += command_side.api.routes.ROUTES
+        lifespans.append(command_side.api.app.lifespan)
+    if side in (Side.QUERY, Side.ALL):
+        routes += [
+            *query_side.routes.ROUTES,
+            *query_side.statements.routes.ROUTES,
+            *query_side.event_feed.routes.ROUTES,
+            *auditing.reconcile.account_routes.ROUTES,
+            *auditing.reconcile.job_routes.ROUTES,
+            *auditing.four_way.routes.ROUTES,
+            *auditing.repair.routes.ROUTES,
+            *sealing.routes.ROUTES,
+            *bank_statements.routes.ROUTES,
+        ]
+        lifespans += [
+            query_side.app.lifespan,
+            query_side.event_feed.app.lifespan,
+            auditing.app.lifespan,
+            sealing.app.lifespan,
+            bank_statements.app.lifespan,
+        ]
+    app = Litestar(
+        [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],
+        lifespan=lifespans,
+        request_class=HttpRequest,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.state.settings = settings
+    app.state.version = __version__
+    app.state.stopping = asyncio.Event()
+    return app
+
+
+async def serve(settings: Settings, side: Side) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are finished first.
+
+    Raises SchemaError or Unavailable here, where it is one line, and not in the server's start-up.
+    """
+    schemas.load(settings.schema_file)
+    await (await database.connect(settings.database_url, query_side.app.ROLE)).close()
+    await server(application(settings, side), settings.host, settings.port).serve()
+
+
+@asynccontextmanager
+async def _readiness(app: Litestar) -> AsyncIterator[None]:
+    """Open what `/ready` asks: connections of its own, so that a busy pool is not a sick one."""
+    settings: Settings = app.state.settings
+    cache = Cache(settings.cache_url)
+    role = query_side.app.ROLE
+    async with (
+        database.pool(settings.database_url, role, 1) as pool,
+        queues.connect(settings.queue_url) as queue,
+    ):
+        app.state.checks = checks(pool, cache, queue)
+        try:
+            yield
+        finally:
+            await cache.close()
+
+
+def checks(pool: database.Pool, cache: Cache, queue: queues.Queue) -> Mapping[str, Any]:
+    """Return the three components that every API process stands on."""
+    return {
+        "database": lambda: pool.fetchval("SELECT 1"),
+        "cache": cache.ping,
+        "queue": queue.attributes,
+    }

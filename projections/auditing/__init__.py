@@ -1,1 +1,0 @@
-"""The log against every view of it: compare, name, keep."""

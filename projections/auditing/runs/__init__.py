@@ -1,1 +1,0 @@
-"""Reconciliations as resources: asked for, worked on, resumed, read."""

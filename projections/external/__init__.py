@@ -1,1 +1,0 @@
-"""Somebody else's books: statements of banks and processors, matched with ours."""

@@ -1,1 +1,0 @@
-"""A ledger seen from four sides: compare them, show them, do it behind the scenes for HTTP."""

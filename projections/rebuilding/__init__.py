@@ -1,1 +1,0 @@
-"""All read models anew, beside the live ones: folded from the log, compared, swapped in."""

@@ -1,0 +1,266 @@
+"""Following the log and what the auditor finds: any number of clients, one look for all of them.
+
+    the log ──one look a tick, for all ledgers that are followed──▶ Channel, one a ledger
+                                                                     │ the latest events, bounded
+    the log ──pages of a client's own, where it is behind the channel─┴─▶ each client, at its pace
+
+Discrepancies travel beside the events in the same way, numbered by their ids instead of positions.
+
+A client is its place in both and nothing more. What it has still to get comes from the channel if
+that goes back far enough, and else from the database: so a slow client costs no memory, a new
+connection goes on from any place, and everything of the ledger is sent once, in its order.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import NamedTuple
+
+from events import event_filter, ledger_log
+from events import log as logs
+from events.event_filter import Wanted
+from query_side.event_feed import discrepancies, sse
+from query_side.event_feed.channel import Channel
+from runtime import database, telemetry
+from runtime.database import Executor
+from runtime.problems import Problem, Unavailable
+from runtime.settings import Settings
+from runtime.sql import Row
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.02
+BEAT_S = 15.0
+# A token that was revoked works for at most a minute (web/tokens.py), and then this at most.
+IDENTIFY_S = 60.0
+AGAIN_S = 1.0
+LOOK_EVENTS_MAX = 2_000
+SENT_EVENTS_MAX = 200
+DISCREPANCY = "discrepancy"
+LOOK_DISCREPANCIES_S = 0.5
+LOOK_DISCREPANCIES_MAX = 500
+
+
+class Place(NamedTuple):
+    """How far a client is: a position, the discrepancies up to an id, and the last it was told of.
+
+    The id that it is told is always of its own ledger, and so says nothing of the others.
+    """
+
+    position: int
+    found: int
+    told: int
+
+    def __str__(self) -> str:
+        """Return the place as the client knows it, and gives it back."""
+        return f"{self.position}.{self.told}"
+
+
+class Following:
+    """All clients of a process that follow the log."""
+
+    def __init__(self, settings: Settings, pool: database.Pool, turns: asyncio.Semaphore) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._turns = turns
+        self._channels: dict[str, Channel] = {}
+        self._position: int | None = None
+        self._found = 0
+        self._looks_at = 0.0
+        self._wanted = asyncio.Event()
+        self._stopping = False
+
+    @contextmanager
+    def joined(self, ledger: str) -> Iterator[Channel]:
+        """Be one of the clients that follow `ledger`. Raises Unavailable if there are too many."""
+        settings = self._settings
+        clients = sum(channel.clients for channel in self._channels.values())
+        channel = self._channels.get(ledger) or Channel()
+        if channel.clients >= settings.tenant_streams_max or clients >= settings.streams_max:
+            detail = "Too many streams are open here. Close one, or try again, on another process."
+            raise Unavailable("too_many_streams", detail)
+        self._channels[ledger] = channel
+        channel.clients += 1
+        telemetry.STREAMS.inc()
+        self._wanted.set()
+        try:
+            yield channel
+        finally:
+            telemetry.STREAMS.dec()
+            channel.clients -= 1
+            if channel.clients == 0:
+                del self._channels[ledger]
+
+    async def messages(
+        self,
+        channel: Channel,
+        wants: Wanted,
+        after: Place,
+        idle_s: float | None,
+        identify: Callable[[], Awaitable[object]],
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what is wanted after a place, for ever, or until nothing came for `idle_s`.
+
+        `identify` raises a Problem as soon as the client may not read any more: that ends it, as
+        does a database that is away. The client comes back, and is told why.
+        """
+        yield sse.opening(str(after))
+        place, sent_at, told_at = after, time.monotonic(), time.monotonic()
+        identified_at = sent_at
+        while not self._stopping:
+            moved = channel.moved
+            try:
+                if time.monotonic() - identified_at > IDENTIFY_S:
+                    await identify()
+                    identified_at = time.monotonic()
+                found, place = await self._next(channel, wants, place)
+            except (Problem, *database.CONNECTION_ERRORS) as error:
+                log.info("a stream ends: %s", error)
+                return
+            if found:
+                yield b"".join(map(sse.encoded, found))
+                sent_at = told_at = time.monotonic()
+                continue
+            now = time.monotonic()
+            if now - told_at >= BEAT_S:
+                yield sse.beat(str(place))
+                told_at = now
+            if place.position < channel.events.since or place.found < channel.discrepancies.since:
+                continue
+            if idle_s is not None and channel.begun and now - sent_at >= idle_s:
+                return
+            wait_s = min(BEAT_S, BEAT_S if idle_s is None else max(idle_s, TICK_S))
+            with suppress(asyncio.TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await moved.wait()
+
+    async def _next(
+        self, channel: Channel, wants: Wanted, place: Place
+    ) -> tuple[list[sse.Message], Place]:
+        """Return some of what is wanted after `place`, events first, and how far that is."""
+        rows, position = await self._events(channel, wants, place.position)
+        if rows:
+            return [
+                sse.Message(
+                    str(place._replace(position=row["notification_id"])),
+                    row["topic"],
+                    event_filter.as_json(row),
+                )
+                for row in rows
+            ], place._replace(position=position)
+        place = place._replace(position=position)
+        rows, found = await self._discrepancies(channel, wants, place.found)
+        if not rows:
+            return [], place._replace(found=found)
+        return [
+            sse.Message(
+                str(place._replace(told=row["id"])), DISCREPANCY, discrepancies.as_json(row)
+            )
+            for row in rows
+        ], Place(position, found, rows[-1]["id"])
+
+    async def _events(
+        self, channel: Channel, wants: Wanted, position: int
+    ) -> tuple[Sequence[Row], int]:
+        recent = channel.events
+        if position < recent.since:
+            async with self._turns, self._pool.acquire() as connection:
+                return await ledger_log.look(
+                    connection, wants, position, recent.since, SENT_EVENTS_MAX
+                )
+        rows = [row for row in recent.after(position) if wants.takes(row)]
+        if len(rows) > SENT_EVENTS_MAX:
+            rows = rows[:SENT_EVENTS_MAX]
+            return rows, rows[-1]["notification_id"]
+        return rows, max(position, recent.until)
+
+    async def _discrepancies(
+        self, channel: Channel, wants: Wanted, found: int
+    ) -> tuple[Sequence[Row], int]:
+        recent = channel.discrepancies
+        if found < recent.since:
+            async with self._turns, self._pool.acquire() as connection:
+                page, edge = await discrepancies.after(
+                    connection, [wants.ledger], found, recent.since, SENT_EVENTS_MAX
+                )
+            return [row for row in page if discrepancies.wanted(wants, row)], edge
+        rows = [row for row in recent.after(found) if discrepancies.wanted(wants, row)]
+        if len(rows) > SENT_EVENTS_MAX:
+            rows = rows[:SENT_EVENTS_MAX]
+            return rows, rows[-1]["id"]
+        return rows, max(found, recent.until)
+
+    @asynccontextmanager
+    async def running(self, stopping: asyncio.Event) -> AsyncIterator["Following"]:
+        """Look at the log's end beside the caller; when `stopping` is set, end every client."""
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._end(stopping))]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._stopping = True
+        for channel in self._channels.values():
+            channel.wake()
+
+    async def _watch(self) -> None:
+        while True:
+            if not self._channels:
+                self._position = None
+                self._wanted.clear()
+                await self._wanted.wait()
+            started = time.monotonic()
+            try:
+                async with self._pool.acquire() as connection:
+                    await self._look(connection)
+            except Exception:
+                # Whatever it is, it can only be mended from outside; the clients keep their places.
+                log.exception("the log's end cannot be looked at; trying again")
+                await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - started)))
+
+    async def _look(self, connection: Executor) -> None:
+        """Put what was added to the log since the last look into the channels."""
+        head = (await logs.head(connection)).position
+        if self._position is None:
+            self._position = head
+            self._found = await discrepancies.latest(connection)
+        elif time.monotonic() >= self._looks_at:
+            await self._look_for_discrepancies(connection)
+            self._looks_at = time.monotonic() + LOOK_DISCREPANCIES_S
+        while self._position < head and self._channels:
+            ledgers = list(self._channels)
+            rows, edge = await ledger_log.tail(
+                connection, ledgers, self._position, head, LOOK_EVENTS_MAX
+            )
+            of_ledger: dict[str, list[Row]] = {ledger: [] for ledger in ledgers}
+            for row in rows:
+                of_ledger[row["ledger"]].append(row)
+            self._position = edge
+            for ledger, channel in self._channels.items():
+                if channel.begun:
+                    channel.add_events(of_ledger[ledger], edge)
+        for channel in self._channels.values():
+            # Whoever came while the look was under way begins here, and reads back from the log.
+            if not channel.begun:
+                channel.begin(self._position, self._found)
+
+    async def _look_for_discrepancies(self, connection: Executor) -> None:
+        """Put what was found since the last look into the channels; seldom, for it is seldom."""
+        latest = await discrepancies.latest(connection)
+        while self._found < latest and self._channels:
+            ledgers = list(self._channels)
+            rows, edge = await discrepancies.after(
+                connection, ledgers, self._found, latest, LOOK_DISCREPANCIES_MAX
+            )
+            self._found = edge
+            for ledger, channel in self._channels.items():
+                if channel.begun:
+                    mine = [row for row in rows if discrepancies.concerns(ledger, row)]
+                    channel.add_discrepancies(mine, edge)

@@ -1,0 +1,37 @@
+"""What the seal's routes work with, opened at start and closed at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from events import checkpoints
+from runtime import database
+from runtime.settings import Settings
+from web.tokens import Tokens
+
+CONNECTIONS_MAX = 2
+# Reading a seal never waits for a reconciliation, which has connections of its own.
+ROLE = "daybook_reader"
+
+
+class SealSide(msgspec.Struct, frozen=True):
+    """Connections that read what was sealed, and how far the sealer has come."""
+
+    settings: Settings
+    pool: database.Pool
+    tokens: Tokens
+    sealed: checkpoints.Waiters
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Put the open side where the routes find it. Raises Unavailable."""
+    settings: Settings = app.state.settings
+    async with (
+        database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        checkpoints.Waiters(pool, checkpoints.SEALER).watching() as sealed,
+    ):
+        app.state.seal_side = SealSide(settings, pool, Tokens(pool), sealed)
+        yield

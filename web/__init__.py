@@ -1,0 +1,1 @@
+"""HTTP, once: who is calling, what they ask for, and how they are answered."""
