@@ -6,6 +6,7 @@ digits, so the precision of a decimal context can never round an amount.
 
 import re
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -13,6 +14,14 @@ from runtime.problems import Invalid
 
 DIGITS_MAX = 38
 DECIMALS_MAX = 18
+# Every amount of an answer goes out twice: exact in units, and as a string of minor units.
+Units = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="Exact, in the currency's unit.", extra_json_schema={"type": "number"}
+    ),
+]
+Minor = Annotated[str, msgspec.Meta(description="The same in minor units.", pattern="^-?[0-9]+$")]
 _NUMBER = re.compile(rb'("?)(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,9})?)\1')
 
 
