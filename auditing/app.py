@@ -41,7 +41,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             settings,
             schemas.load(settings.schema_file),
             pool,
-            Tokens(pool),
+            app.state.tokens,
             projected,
             asyncio.Lock(),
         )

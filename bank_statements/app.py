@@ -36,6 +36,6 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
         app.state.statement_side = StatementSide(
-            settings, schemas.load(settings.schema_file), pool, Tokens(pool), projected
+            settings, schemas.load(settings.schema_file), pool, app.state.tokens, projected
         )
         yield

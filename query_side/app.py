@@ -49,7 +49,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             settings,
             schemas.load(settings.schema_file),
             pool,
-            Tokens(pool),
+            app.state.tokens,
             projected,
             cache,
             queue,

@@ -33,5 +33,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.SEALER).watching() as sealed,
     ):
-        app.state.seal_side = SealSide(settings, pool, Tokens(pool), sealed)
+        app.state.seal_side = SealSide(settings, pool, app.state.tokens, sealed)
         yield

@@ -34,7 +34,7 @@ class CommandSide(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
+async def open_command_side(settings: Settings, tokens: Tokens) -> AsyncIterator[CommandSide]:
     """Open everything. Raises SchemaError, Unavailable."""
     schema = schemas.load(settings.schema_file)
     async with AsyncExitStack() as stack:
@@ -50,12 +50,12 @@ async def open_command_side(settings: Settings) -> AsyncIterator[CommandSide]:
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )
-        yield CommandSide(settings, schema, pool, Tokens(pool), writer, projected, cache)
+        yield CommandSide(settings, schema, pool, tokens, writer, projected, cache)
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open command side where the routes find it."""
-    async with open_command_side(app.state.settings) as side:
+    async with open_command_side(app.state.settings, app.state.tokens) as side:
         app.state.command_side = side
         yield

@@ -35,8 +35,10 @@ from runtime.settings import Settings
 from web import health
 from web.http import EXCEPTION_HANDLERS, Answer, HttpRequest
 from web.server import server
+from web.tokens import Tokens
 
 API_PATH = "/api/v1"
+CONNECTIONS_MAX = 2
 
 
 @get("/openapi.json")
@@ -51,7 +53,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 def application(settings: Settings, side: Side) -> Litestar:
     """Return the HTTP application of `side`."""
     routes: list[ControllerRouterHandler] = [*health.ROUTES]
-    lifespans: list[Lifespan] = [_readiness]
+    lifespans: list[Lifespan] = [_shared]
     if side in (Side.COMMAND, Side.ALL):
         routes += command_side.api.routes.ROUTES
         lifespans.append(command_side.api.app.lifespan)
@@ -99,15 +101,19 @@ async def serve(settings: Settings, side: Side) -> None:
 
 
 @asynccontextmanager
-async def _readiness(app: Litestar) -> AsyncIterator[None]:
-    """Open what `/ready` asks: connections of its own, so that a busy pool is not a sick one."""
+async def _shared(app: Litestar) -> AsyncIterator[None]:
+    """Open what all rooms share: the tokens, and what `/ready` asks.
+
+    It has connections of its own, so that a busy pool does not look like a broken database.
+    """
     settings: Settings = app.state.settings
     cache = Cache(settings.cache_url)
     role = query_side.app.ROLE
     async with (
-        database.pool(settings.database_url, role, 1) as pool,
+        database.pool(settings.database_url, role, CONNECTIONS_MAX) as pool,
         queues.connect(settings.queue_url) as queue,
     ):
+        app.state.tokens = Tokens(pool)
         app.state.checks = checks(pool, cache, queue)
         try:
             yield

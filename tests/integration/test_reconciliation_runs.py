@@ -52,23 +52,23 @@ import asyncio, sys
 from uuid import UUID
 from events import log
 from auditing.reconcile.reconcile import ROLE, Means
-from projections.auditing.runs import kept
+from auditing.reconcile import jobs
 from runtime import database
 log.PAGE_EVENTS_MAX = 3
-kept.KEEP_S = kept.KEEP_SHARE = 0
+jobs.KEEP_S = jobs.KEEP_SHARE = 0
 
-class Slow(kept.Keeper):
+class Slow(jobs.Keeper):
     async def keep(self, run, target):
         await super().keep(run, target)
         print(run.position, flush=True)
         await asyncio.sleep(0.02)
 
-kept.Keeper = Slow
+jobs.Keeper = Slow
 
 async def main():
     one = await database.connect(sys.argv[1], ROLE)
     two = await database.connect(sys.argv[1], ROLE)
-    await kept.work(Means(one, two), UUID(sys.argv[2]))
+    await jobs.work(Means(one, two), UUID(sys.argv[2]))
 
 asyncio.run(main())
 """

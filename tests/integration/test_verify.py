@@ -410,7 +410,7 @@ async def test_more_findings_than_are_listed_are_counted(
 ) -> None:
     """A verification's memory is bounded, whatever was done to the log."""
     for module in ("findings", "differences"):
-        monkeypatch.setattr(f"projections.sealing.{module}.FINDINGS_MAX", 5)
+        monkeypatch.setattr(f"sealing.{module}.FINDINGS_MAX", 5)
     await done(owner, *on_log(f"UPDATE {LOG} SET topic = 'x' WHERE notification_id > 2"))
     verdict = await verified(owner, outside)
     assert (verdict.finding_count, len(verdict.findings)) == (TRANSFERS, 5)
