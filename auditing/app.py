@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import msgspec
 from litestar import Litestar
 
+from auditing.settings import AuditSettings
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from runtime import database
-from runtime.settings import Settings
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -21,7 +21,7 @@ ROLE = "daybook_auditor"
 class AuditSide(msgspec.Struct, frozen=True):
     """The auditor's connections: few, since each keeps one busy for long. Repairs take turns."""
 
-    settings: Settings
+    settings: AuditSettings
     schema: Schema
     pool: database.Pool
     tokens: Tokens
@@ -32,7 +32,7 @@ class AuditSide(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
-    settings: Settings = app.state.settings
+    settings: AuditSettings = app.state.settings
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,

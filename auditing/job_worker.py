@@ -10,11 +10,11 @@ from datetime import timedelta
 from auditing.four_way import jobs as four_ways
 from auditing.reconcile import jobs as reconciliations
 from auditing.reconcile.reconcile import ROLE, Means
+from auditing.settings import AuditSettings
 from events import schema as schemas
 from runtime import database
 from runtime.database import Connection
 from runtime.problems import Conflict, Invalid
-from runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Runner:
     Raises SchemaError.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AuditSettings) -> None:
         self._settings = settings
         self._schema = schemas.load(settings.schema_file)
         self._connections: tuple[Connection, Connection] | None = None

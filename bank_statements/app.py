@@ -7,11 +7,11 @@ import msgspec
 from litestar import Litestar
 
 from bank_statements.importer import ROLE
+from bank_statements.settings import BankStatementSettings
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from runtime import database
-from runtime.settings import Settings
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -20,7 +20,7 @@ CONNECTIONS_MAX = 2
 class StatementSide(msgspec.Struct, frozen=True):
     """The matcher's connections: few, since each keeps one busy for long."""
 
-    settings: Settings
+    settings: BankStatementSettings
     schema: Schema
     pool: database.Pool
     tokens: Tokens
@@ -30,7 +30,7 @@ class StatementSide(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
-    settings: Settings = app.state.settings
+    settings: BankStatementSettings = app.state.settings
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,

@@ -11,21 +11,25 @@ import asyncio
 import time
 from contextlib import suppress
 
+from prometheus_client import Counter
+
+from command_side.settings import CommandSettings
 from events import checkpoints, log
 from events.envelope import pack
-from runtime import database, telemetry
+from runtime import database
 from runtime.queue import Queue
-from runtime.settings import Settings
 
 ROLE = "daybook_relay"
 MESSAGE_GROUP = "daybook-log"
 ROUND_EVENTS_MAX = 5_000
+PUBLISHED_EVENTS = Counter("daybook_published_events", "Events sent to the queue.")
+PUBLISHED_ENVELOPES = Counter("daybook_published_envelopes", "Messages sent to the queue.")
 
 
 class Relay:
     """One relay process's connection, and when its last round began."""
 
-    def __init__(self, settings: Settings, queue: Queue) -> None:
+    def __init__(self, settings: CommandSettings, queue: Queue) -> None:
         self._settings = settings
         self._queue = queue
         self._connection: database.Connection | None = None
@@ -68,12 +72,12 @@ class Relay:
                 await self._queue.send(
                     envelope.body, MESSAGE_GROUP, f"{envelope.first}-{envelope.last}"
                 )
-                telemetry.PUBLISHED_ENVELOPES.inc()
+                PUBLISHED_ENVELOPES.inc()
             last: int = rows[-1]["notification_id"]
             await checkpoints.move(connection, checkpoints.RELAY, last)
         self._began_at = began_at
-        telemetry.PUBLISHED_EVENTS.inc(len(rows))
-        telemetry.CHECKPOINT.labels(checkpoints.RELAY).set(last)
+        PUBLISHED_EVENTS.inc(len(rows))
+        checkpoints.POSITION.labels(checkpoints.RELAY).set(last)
         return len(rows)
 
     async def _connected(self) -> database.Connection:

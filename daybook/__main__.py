@@ -16,15 +16,16 @@ import msgspec
 import uvloop
 
 from auditing.explain.replayed_log import CONTRIBUTIONS_MAX
-from daybook import __version__
+from daybook import __version__, settings
 from daybook.cli.replay_sheets import View
 from daybook.cli.sheet_options import Written, written
 from daybook.migrations.migrate import MigrationError
 from daybook.processes.side import Side
+from daybook.settings import Settings
 from events.schema import SchemaError
-from runtime import loop, settings, telemetry
+from runtime import loop, telemetry
 from runtime.problems import Invalid, Problem
-from runtime.settings import Settings, SettingsError
+from runtime.settings import SettingsError
 from sealing.export import ExportError
 from sealing.findings import Verdict
 from sealing.receipts import ReceiptError

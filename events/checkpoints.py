@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
+from prometheus_client import Gauge
 
 from runtime import database
 from runtime.database import Executor
@@ -20,6 +21,7 @@ RELAY = "relay"
 SEALER = "sealer"
 PROJECTOR = "projector"
 AUDITOR = "auditor"
+POSITION = Gauge("daybook_checkpoint_position", "Last position applied.", ["reader"])
 TICK_S = 0.01
 ONE_LOOK_S = 0.1
 

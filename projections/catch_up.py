@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter, Gauge
+
 from events import checkpoints, log
 from events.types import AccountType, Side, Stage, Status
 from projections.folds import page as pages
@@ -26,13 +28,17 @@ from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Account, Page
 from projections.folds.transaction_states import Standing
 from projections.memory import Memory
-from runtime import database, telemetry
+from runtime import database
 from runtime.database import Executor
 from runtime.sql import as_records, as_rows, queries
 
 logger = logging.getLogger(__name__)
 
 SQL = queries("projections")
+APPLIED_EVENTS = Counter("daybook_applied_events", "Events applied to the read models.")
+POISONED = Gauge(
+    "daybook_poisoned", "1 while an event cannot be applied and the projector stands still."
+)
 
 
 class PoisonEventError(RuntimeError):
@@ -58,7 +64,7 @@ async def catch_up(
             while applied < events_max and await catch_up(connection, 1, memory):
                 applied += 1
             return applied
-        telemetry.POISONED.set(1)
+        POISONED.set(1)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR) + 1
         raise PoisonEventError(f"position {position} cannot be applied: {error!r}") from error
 
@@ -84,9 +90,9 @@ async def _apply_page(connection: Executor, events_max: int, memory: Memory[Bala
         mark = await checkpoints.move(connection, checkpoints.PROJECTOR, events[-1].position)
     assert mark is not None, "the locked checkpoint went backwards"
     memory.keep(mark, page.balances)
-    telemetry.POISONED.set(0)
-    telemetry.APPLIED_EVENTS.inc(len(events))
-    telemetry.CHECKPOINT.labels(checkpoints.PROJECTOR).set(events[-1].position)
+    POISONED.set(0)
+    APPLIED_EVENTS.inc(len(events))
+    checkpoints.POSITION.labels(checkpoints.PROJECTOR).set(events[-1].position)
     return len(events)
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 from typing import Any, TypedDict
 
+from projections.settings import ProjectionSettings
 from projections.worker import ROLE, apply
 from runtime import database, settings
 
@@ -48,7 +49,8 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
 
 
 async def _apply() -> int:
-    given = settings.load({"DAYBOOK_CACHE_URL": "-", "DAYBOOK_QUEUE_URL": "-", **os.environ})
+    environ = {"DAYBOOK_CACHE_URL": "-", "DAYBOOK_QUEUE_URL": "-", **os.environ}
+    given = settings.load(environ, ProjectionSettings)
     if not _CONNECTIONS or _CONNECTIONS[0].is_closed():
         _CONNECTIONS[:] = [await database.connect(given.database_url, ROLE, **database.BY_KEY)]
     try:

@@ -15,10 +15,10 @@ import logging
 from projections.catch_up import catch_up
 from projections.folds.balances import Balance
 from projections.memory import Memory
+from projections.settings import ProjectionSettings
 from runtime import database
 from runtime.problems import Unavailable
 from runtime.queue import LONG_POLL_S, Message, Queue
-from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ ROLE = "daybook_projector"
 class Projector:
     """One projector process: its connection, and the receive call under way."""
 
-    def __init__(self, settings: Settings, queue: Queue) -> None:
+    def __init__(self, settings: ProjectionSettings, queue: Queue) -> None:
         self._settings = settings
         self._queue = queue
         self._connection: database.Connection | None = None
@@ -93,7 +93,9 @@ class Projector:
 
 
 async def apply(
-    connection: database.Executor, settings: Settings, memory: Memory[Balance] | None = None
+    connection: database.Executor,
+    settings: ProjectionSettings,
+    memory: Memory[Balance] | None = None,
 ) -> int:
     """Apply what the log has beyond the checkpoint; return how many events that was.
 

@@ -9,11 +9,11 @@ from litestar import Litestar
 from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
+from query_side.settings import QuerySettings
 from runtime import database
 from runtime import queue as queues
 from runtime.cache import Cache
 from runtime.queue import Queue
-from runtime.settings import Settings
 from web.tokens import Tokens
 
 ROLE = "daybook_reader"
@@ -22,7 +22,7 @@ ROLE = "daybook_reader"
 class QuerySide(msgspec.Struct, frozen=True):
     """The read models, the log, and what the two stats routes look at."""
 
-    settings: Settings
+    settings: QuerySettings
     schema: Schema
     pool: database.Pool
     tokens: Tokens
@@ -34,7 +34,7 @@ class QuerySide(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open query side where the routes find it. Raises SchemaError, Unavailable."""
-    settings: Settings = app.state.settings
+    settings: QuerySettings = app.state.settings
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             database.pool(settings.database_url, ROLE, settings.read_connections_max)

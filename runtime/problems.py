@@ -46,11 +46,11 @@ class Unidentified(Invalid):
 
 
 class NotAllowed(Invalid):
-    """The token's scopes or tenants do not cover this."""
+    """The token does not allow this request."""
 
 
 class NotFound(Invalid):
-    """There is no such thing in this tenant."""
+    """What the request names does not exist for this caller."""
 
 
 class Rejected(Problem):

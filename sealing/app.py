@@ -8,7 +8,7 @@ from litestar import Litestar
 
 from events import checkpoints
 from runtime import database
-from runtime.settings import Settings
+from sealing.settings import SealSettings
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -19,7 +19,7 @@ ROLE = "daybook_reader"
 class SealSide(msgspec.Struct, frozen=True):
     """Connections that read what was sealed, and how far the sealer has come."""
 
-    settings: Settings
+    settings: SealSettings
     pool: database.Pool
     tokens: Tokens
     sealed: checkpoints.Waiters
@@ -28,7 +28,7 @@ class SealSide(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open side where the routes find it. Raises Unavailable."""
-    settings: Settings = app.state.settings
+    settings: SealSettings = app.state.settings
     async with (
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.SEALER).watching() as sealed,

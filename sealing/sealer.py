@@ -13,19 +13,24 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from prometheus_client import Gauge
+
 from events import checkpoints
-from runtime import database, telemetry
-from runtime.settings import Settings
+from runtime import database
 from runtime.sql import queries
 from sealing import check_event, offsite, signed_notes, tiles
 from sealing.check_event import SealError
 from sealing.offsite import Place
+from sealing.settings import SealSettings
 from sealing.signed_notes import Checkpoint, NoteError, Signer
 
 log = logging.getLogger(__name__)
 
 SQL = queries("sealing")
 ROLE = "daybook_sealer"
+SEAL_REFUSED = Gauge(
+    "daybook_seal_refused", "1 while the log or its tiles contradict what was sealed."
+)
 # Whole tiles of level 0: 64 of them.
 PAGE_EVENTS_MAX = 16_384
 
@@ -34,7 +39,7 @@ class Sealer:
     """One sealing process's connection, its keys, and where it sends what it signs."""
 
     def __init__(
-        self, settings: Settings, signers: Sequence[Signer], place: Place | None = None
+        self, settings: SealSettings, signers: Sequence[Signer], place: Place | None = None
     ) -> None:
         assert signers, "nobody would sign"
         self._settings = settings
@@ -75,9 +80,9 @@ class Sealer:
             await self.close()
             raise database.unavailable(error) from error
         except SealError:
-            telemetry.SEAL_REFUSED.set(1)
+            SEAL_REFUSED.set(1)
             raise
-        telemetry.SEAL_REFUSED.set(0)
+        SEAL_REFUSED.set(0)
         return count
 
     async def _unsealed(self, connection: database.Connection) -> int:
@@ -118,7 +123,7 @@ class Sealer:
         )
         await connection.execute(SQL["add_checkpoint"], size + count, note)
         await checkpoints.move(connection, checkpoints.SEALER, size + count)
-        telemetry.CHECKPOINT.labels(checkpoints.SEALER).set(size + count)
+        checkpoints.POSITION.labels(checkpoints.SEALER).set(size + count)
         self._size = None if ahead is not None else size + count
         return count
 

@@ -29,7 +29,7 @@ class Caller(msgspec.Struct, frozen=True):
 async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:
     """Return who sent these headers. Raises Unidentified, NotAllowed, Invalid."""
     principal = await tokens.principal(headers.get("authorization"))
-    ledgers = principal.require(scope).tenants
+    ledgers = principal.require(scope).ledgers
     named = headers.get(LEDGER)
     if named is None:
         if len(ledgers) > 1:

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token is a set of tenants and a set of scopes.
+"""Who is asking: a bearer token is a set of ledgers and a set of scopes.
 
 Tokens are random 256-bit strings; the database holds SHA-256 digests. A process remembers a
 principal for a minute, so a revoked token works for at most that long.
@@ -24,12 +24,12 @@ SCOPES = ("read", "write", "reconcile", "repair", "admin")
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A known caller, of at least one tenant. `admin` includes every other scope.
+    """A known caller, of at least one ledger. `admin` includes every other scope.
 
     `label` is whose token it is.
     """
 
-    tenants: frozenset[str]
+    ledgers: frozenset[str]
     scopes: frozenset[str]
     label: str
 
@@ -89,12 +89,12 @@ def new_token() -> str:
 async def add_token(
     connection: database.Executor,
     token: str,
-    tenants: AbstractSet[str],
+    ledgers: AbstractSet[str],
     scopes: Collection[str],
     label: str,
 ) -> None:
-    """Store `token` for `tenants`; a token given again gets the new rights."""
-    await connection.execute(SQL["add_token"], digest(token), sorted(tenants), list(scopes), label)
+    """Store `token` for `ledgers`; a token given again gets the new rights."""
+    await connection.execute(SQL["add_token"], digest(token), sorted(ledgers), list(scopes), label)
 
 
 async def revoke_token(connection: database.Executor, token: str) -> str | None:

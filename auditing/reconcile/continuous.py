@@ -20,6 +20,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from auditing import discrepancies, view_catalog
 from auditing.discrepancies import Discrepancy, Kind
 from auditing.reconcile import compare, jobs, recheck
@@ -27,13 +29,16 @@ from auditing.reconcile.compare import Run, Scope
 from auditing.reconcile.jobs import Keeper
 from auditing.reconcile.reconcile import ROLE, Made, compare_page, delays
 from auditing.replay import Books
+from auditing.settings import AuditSettings
 from auditing.view_catalog import Register
 from events import checkpoints, log
 from events.types import AccountChanged, AccountOpened, Recorded, TransactionEvent, TransferPosted
-from runtime import database, telemetry
-from runtime.settings import Settings
+from runtime import database
 
 logger = logging.getLogger(__name__)
+
+AUDITED_EVENTS = Counter("daybook_audited_events", "Events verified behind the projector.")
+DISCREPANCIES = Counter("daybook_discrepancies", "Differences between log and views.", ["kind"])
 
 CONTINUOUS = UUID(int=1)
 PAGE_EVENTS_MAX = 2_000
@@ -48,7 +53,7 @@ LATE = (Kind.PROJECTION_LAG, Kind.PUBLISHED_GAP)
 class Auditor:
     """The process's continuous reconciliation: its connection, its books, what it waits to see."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AuditSettings) -> None:
         self._settings = settings
         self._connection: database.Connection | None = None
         self._run = Run(Scope(), Books())
@@ -201,15 +206,15 @@ class Auditor:
             await keeper.keep_now(run, checkpoint)
             for each in found:
                 logger.error("%s: %s", each.kind, each.explanation)
-                telemetry.DISCREPANCIES.labels(each.kind).inc()
+                DISCREPANCIES.labels(each.kind).inc()
             run.findings.kept = []
             self._keeper = Keeper(connection, CONTINUOUS)
         elif events:
             await keeper.keep(run, checkpoint)
         if events:
             await checkpoints.move(connection, checkpoints.AUDITOR, run.position)
-        telemetry.AUDITED_EVENTS.inc(events)
-        telemetry.CHECKPOINT.labels(checkpoints.AUDITOR).set(run.position)
+        AUDITED_EVENTS.inc(events)
+        checkpoints.POSITION.labels(checkpoints.AUDITOR).set(run.position)
 
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -39,6 +39,7 @@ from daybook.cli import reconcile
 from daybook.embedded import servers
 from daybook.embedded.supervisor import Supervisor
 from daybook.migrations.migrate import migrate
+from daybook.settings import Settings
 from events import checkpoints, log
 from events import schema as schemas
 from events.types import Posting
@@ -48,7 +49,6 @@ from projections.memory import Memory
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
 from runtime.loop import collect_garbage_rarely
-from runtime.settings import Settings
 from sealing.offsite import Folder
 from sealing.sealer import Sealer
 from sealing.signed_notes import Signer

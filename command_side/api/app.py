@@ -7,6 +7,7 @@ import msgspec
 from litestar import Litestar
 
 from command_side.due import Sweeper
+from command_side.settings import CommandSettings
 from command_side.writer.idempotency import PREFIX, Idempotency
 from command_side.writer.writer import ROLE, Writer
 from events import checkpoints
@@ -14,7 +15,6 @@ from events import schema as schemas
 from events.schema import Schema
 from runtime import database
 from runtime.cache import Cache
-from runtime.settings import Settings
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -23,7 +23,7 @@ CONNECTIONS_MAX = 2
 class CommandSide(msgspec.Struct, frozen=True):
     """The process's writer and its surroundings."""
 
-    settings: Settings
+    settings: CommandSettings
     schema: Schema
     pool: database.Pool
     tokens: Tokens
@@ -34,7 +34,9 @@ class CommandSide(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_command_side(settings: Settings, tokens: Tokens) -> AsyncIterator[CommandSide]:
+async def open_command_side(
+    settings: CommandSettings, tokens: Tokens
+) -> AsyncIterator[CommandSide]:
     """Open everything. Raises SchemaError, Unavailable."""
     schema = schemas.load(settings.schema_file)
     async with AsyncExitStack() as stack:

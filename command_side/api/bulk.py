@@ -16,11 +16,11 @@ from command_side.api import movement_requests
 from command_side.api.answers import POSITION, effect
 from command_side.api.bodies import SubmitBody
 from command_side.domain.commands import Atomic, Movement, check_key
+from command_side.settings import CommandSettings
 from command_side.writer.commit import Done, Outcome, refusal
 from command_side.writer.writer import Writer
 from events.schema import Schema
 from runtime.problems import Invalid, Problem, TooLarge
-from runtime.settings import Settings
 from web.http import ENCODER, Answer, HttpRequest, decode, read_body, read_lines
 
 TRANSACTIONS_MAX = 10_000
@@ -86,7 +86,7 @@ class Batch:
     """The items of a request, read as they are asked for. Every reading may raise Invalid."""
 
     def __init__(
-        self, request: HttpRequest, ledger: str, schema: Schema, settings: Settings
+        self, request: HttpRequest, ledger: str, schema: Schema, settings: CommandSettings
     ) -> None:
         self.ledger = ledger
         self.schema = schema

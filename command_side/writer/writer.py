@@ -20,7 +20,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
 
+from prometheus_client import Counter, Gauge, Histogram
+
 from command_side.domain.commands import Command, Keyed
+from command_side.settings import CommandSettings
 from command_side.writer.account_cache import WorkingSet
 from command_side.writer.commit import (
     Done,
@@ -38,16 +41,20 @@ from events.log import find
 from events.schema import Schema
 from runtime import database
 from runtime.problems import Problem, Unavailable
-from runtime.settings import Settings
-from runtime.telemetry import (
-    BATCH_COMMANDS,
-    BATCH_SECONDS,
-    SHED_REQUESTS,
-    WAITING_COMMANDS,
-    WAITING_TENANTS,
-)
 
 log = logging.getLogger(__name__)
+
+WAITING_COMMANDS = Gauge("daybook_waiting_commands", "Commands that wait for the writer.")
+WAITING_LEDGERS = Gauge("daybook_waiting_ledgers", "Ledgers whose commands wait for the writer.")
+SHED_REQUESTS = Counter(
+    "daybook_shed_requests", "Requests refused because too many commands wait.", ["reason"]
+)
+BATCH_COMMANDS = Histogram(
+    "daybook_batch_commands",
+    "Commands in one commit.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+BATCH_SECONDS = Histogram("daybook_batch_seconds", "Seconds from taking a batch to answering it.")
 
 ROLE = "daybook_writer"
 ATTEMPTS_MAX = 3
@@ -67,7 +74,7 @@ class Writer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: CommandSettings,
         schema: Schema,
         idempotency: Idempotency,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -79,7 +86,7 @@ class Writer:
         self._line = Line(
             settings.batch_commands_max,
             settings.waiting_commands_max,
-            settings.tenant_waiting_commands_max,
+            settings.ledger_waiting_commands_max,
         )
         self._some = asyncio.Event()
         self._pace = Pace(settings.batch_commands_max)
@@ -167,7 +174,7 @@ class Writer:
         """Return what is to be decided; tell those who waited for too long."""
         taken = self._line.take(now_s - self._settings.waiting_s_max)
         WAITING_COMMANDS.set(len(self._line))
-        WAITING_TENANTS.set(self._line.ledgers)
+        WAITING_LEDGERS.set(self._line.ledgers)
         BATCH_COMMANDS.observe(sum(waiting.weight for waiting in taken.batch))
         for waiting in taken.late:
             if waiting.outcomes.done():

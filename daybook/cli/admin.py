@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection
 
 from daybook.migrations import migrate as migrations
+from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid, NotFound
-from runtime.settings import Settings
 from web import tokens
 
 _LEDGER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

@@ -11,11 +11,11 @@ import msgspec
 from bank_statements import findings, importer, parameters, store, views
 from bank_statements.findings import Finding, Place, Statement
 from bank_statements.importer import ROLE, Upload
+from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
 from runtime.database import Connection
 from runtime.problems import NotFound, TooLarge
-from runtime.settings import Settings
 
 SHOWN_MAX = 20
 Asked = TypeVar("Asked")

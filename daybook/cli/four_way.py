@@ -6,10 +6,10 @@ from auditing.four_way import sides, views
 from auditing.four_way.views import Shown
 from auditing.reconcile.reconcile import ROLE
 from daybook.cli.progress import progress
+from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
 from runtime.problems import NotFound
-from runtime.settings import Settings
 
 
 async def report(settings: Settings, ledger: str) -> Shown:

@@ -4,8 +4,8 @@ from auditing.rebuild import rebuild as rebuilds
 from auditing.rebuild.rebuild import Rebuilt
 from daybook.cli.progress import phases
 from daybook.cli.repair import user
+from daybook.settings import Settings
 from runtime import database
-from runtime.settings import Settings
 
 
 async def rebuild(

@@ -11,9 +11,9 @@ from auditing.reconcile import job_views, jobs
 from auditing.reconcile.compare import Scope
 from auditing.reconcile.reconcile import ROLE, Means, Report
 from daybook.cli.progress import progress
+from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid, Unavailable
-from runtime.settings import Settings
 from web.times import moment
 
 SHOWN_MAX = 20

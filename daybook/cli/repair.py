@@ -11,9 +11,9 @@ from auditing.repair import repair as repairs
 from auditing.repair.plan import ROWS_MAX, Change, Plan, Wanted, shown
 from auditing.repair.repair import Repair, described
 from daybook.cli.progress import progress
+from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid
-from runtime.settings import Settings
 
 SHOWN_MAX = 50
 NOBODY = "somebody"

@@ -10,9 +10,9 @@ from daybook.cli.progress import progress
 from daybook.cli.replay_sheets import ARGUMENTS, View
 from daybook.cli.sheet_options import Written
 from daybook.cli.sheets import Sheet, write
+from daybook.settings import Settings
 from query_side.statements import parameters
 from runtime.problems import Invalid
-from runtime.settings import Settings
 
 
 async def replay(

@@ -9,9 +9,9 @@ import msgspec
 
 from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
 from daybook.cli.progress import progress
+from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid
-from runtime.settings import Settings
 from sealing import export, receipts, sealer, signed_notes
 from sealing.findings import Finding, Verdict
 from sealing.receipts import ReceiptError

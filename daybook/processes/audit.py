@@ -6,8 +6,8 @@ from auditing.job_worker import Runner
 from auditing.reconcile.continuous import Auditor
 from auditing.reconcile.reconcile import ROLE
 from daybook import __version__
+from daybook.settings import Settings
 from runtime import database, loop
-from runtime.settings import Settings
 from web import health
 from web.server import served
 

@@ -1,10 +1,11 @@
 """`daybook project`: the log, applied to the read models."""
 
 from daybook import __version__
+from daybook.settings import Settings
+from projections.catch_up import POISONED
 from projections.worker import ROLE, Projector
-from runtime import database, loop, telemetry
+from runtime import database, loop
 from runtime import queue as queues
-from runtime.settings import Settings
 from web import health
 from web.server import served
 
@@ -35,6 +36,6 @@ async def _no_rest() -> None:
 
 
 async def _not_poisoned() -> None:
-    for metric in telemetry.POISONED.collect():
+    for metric in POISONED.collect():
         if any(sample.value for sample in metric.samples):
             raise RuntimeError("an event cannot be applied; see the log")

@@ -2,9 +2,9 @@
 
 from command_side.relay import ROLE, Relay
 from daybook import __version__
+from daybook.settings import Settings
 from runtime import database, loop
 from runtime import queue as queues
-from runtime.settings import Settings
 from web import health
 from web.server import served
 

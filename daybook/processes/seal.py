@@ -1,11 +1,11 @@
 """`daybook seal`: the log, sealed."""
 
 from daybook import __version__
-from runtime import database, loop, telemetry
+from daybook.settings import Settings
+from runtime import database, loop
 from runtime.problems import Invalid
-from runtime.settings import Settings
 from sealing import offsite, sealer
-from sealing.sealer import ROLE, Sealer
+from sealing.sealer import ROLE, SEAL_REFUSED, Sealer
 from web import health
 from web.server import served
 
@@ -31,6 +31,6 @@ async def run(settings: Settings) -> None:
 
 
 async def _not_refused() -> None:
-    for metric in telemetry.SEAL_REFUSED.collect():
+    for metric in SEAL_REFUSED.collect():
         if any(sample.value for sample in metric.samples):
             raise RuntimeError("the log does not follow from what was sealed; see the log")

@@ -27,11 +27,11 @@ import sealing.routes
 from daybook import __version__
 from daybook.openapi import document
 from daybook.processes.side import Side
+from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
 from runtime import queue as queues
 from runtime.cache import Cache
-from runtime.settings import Settings
 from web import health
 from web.http import EXCEPTION_HANDLERS, Answer, HttpRequest
 from web.server import server

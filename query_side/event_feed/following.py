@@ -18,19 +18,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple
 
+from prometheus_client import Gauge
+
 from events import event_filter, ledger_log
 from events import log as logs
 from events.event_filter import Wanted
 from query_side.event_feed import discrepancies, sse
 from query_side.event_feed.channel import Channel
-from runtime import database, telemetry
+from query_side.settings import QuerySettings
+from runtime import database
 from runtime.database import Executor
 from runtime.problems import Problem, Unavailable
-from runtime.settings import Settings
 from runtime.sql import Row
 
 log = logging.getLogger(__name__)
 
+STREAMS = Gauge("daybook_streams", "Event streams that are open.")
 TICK_S = 0.02
 BEAT_S = 15.0
 # A token that was revoked works for at most a minute (web/tokens.py), and then this at most.
@@ -61,7 +64,9 @@ class Place(NamedTuple):
 class Following:
     """All clients of a process that follow the log."""
 
-    def __init__(self, settings: Settings, pool: database.Pool, turns: asyncio.Semaphore) -> None:
+    def __init__(
+        self, settings: QuerySettings, pool: database.Pool, turns: asyncio.Semaphore
+    ) -> None:
         self._settings = settings
         self._pool = pool
         self._turns = turns
@@ -78,17 +83,17 @@ class Following:
         settings = self._settings
         clients = sum(channel.clients for channel in self._channels.values())
         channel = self._channels.get(ledger) or Channel()
-        if channel.clients >= settings.tenant_streams_max or clients >= settings.streams_max:
+        if channel.clients >= settings.ledger_streams_max or clients >= settings.streams_max:
             detail = "Too many streams are open here. Close one, or try again, on another process."
             raise Unavailable("too_many_streams", detail)
         self._channels[ledger] = channel
         channel.clients += 1
-        telemetry.STREAMS.inc()
+        STREAMS.inc()
         self._wanted.set()
         try:
             yield channel
         finally:
-            telemetry.STREAMS.dec()
+            STREAMS.dec()
             channel.clients -= 1
             if channel.clients == 0:
                 del self._channels[ledger]

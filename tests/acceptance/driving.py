@@ -28,7 +28,7 @@ from daybook.embedded import servers
 from daybook.embedded.up import Service
 from daybook.processes.serve import application
 from daybook.processes.side import Side
-from runtime.settings import Settings
+from daybook.settings import Settings
 from web import tokens
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from daybook.embedded.up import Service
-from runtime.settings import Settings
+from daybook.settings import Settings
 from tests.acceptance.commanding import (
     BATCH,
     NDJSON,

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from runtime.settings import Settings
+from daybook.settings import Settings
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import API, UNKNOWN_ID, Ledger, exact, problem
 

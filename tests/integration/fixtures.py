@@ -4,6 +4,7 @@ Everything is seeded: the same arguments give the same commands, so two database
 """
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
-
-import msgspec
 
 from command_side.domain.commands import (
     Cancel,
@@ -32,6 +31,7 @@ from command_side.domain.commands import (
 from command_side.writer.commit import Done, Outcome, append_batch
 from command_side.writer.idempotency import Idempotency
 from command_side.writer.writer import ROLE, Writer
+from daybook.settings import Settings
 from events import log
 from events import schema as schemas
 from events.types import EVENT_TYPES, Posting, Rate, Recorded, Status, transaction_id
@@ -39,7 +39,6 @@ from projections.worker import ROLE as PROJECTOR_ROLE
 from projections.worker import apply
 from runtime import database
 from runtime.cache import Cache
-from runtime.settings import Settings
 
 # Nothing listens on port 1 of loopback: whoever connects is refused at once.
 CLOSED_CACHE = "redis://127.0.0.1:1/0"
@@ -81,7 +80,7 @@ def settings(
         lag_s_max=10**9,  # The logs here are of long ago, and nobody publishes them.
         relay_interval_ms=0,
     )
-    return msgspec.structs.replace(given, **changes)
+    return dataclasses.replace(given, **changes)
 
 
 def transfer(

@@ -129,7 +129,7 @@ async def test_a_flooding_ledger_is_turned_away_before_its_body_is_read(
     database_url: str, cache_url: str, what: str
 ) -> None:
     """On its head alone, while another ledger's transfer is let in and done; then it may again."""
-    async with serving(database_url, cache_url, tenant_waiting_commands_max=1) as served:
+    async with serving(database_url, cache_url, ledger_waiting_commands_max=1) as served:
         in_hand, waits, refused, quiet = [await served.connect() for _ in range(4)]
         warming_up = await served.connect()
         warming_up.send(b"".join(submission("flood", "k0")))

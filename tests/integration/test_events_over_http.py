@@ -360,7 +360,7 @@ async def test_a_client_that_does_not_read_costs_no_memory(
 
 async def test_streams_are_bounded_and_given_back(database_url: str) -> None:
     """Too many are 503 with Retry-After; one that goes away makes room at once."""
-    async with asking_over_http(database_url, streams_max=3, tenant_streams_max=2) as client:
+    async with asking_over_http(database_url, streams_max=3, ledger_streams_max=2) as client:
         open_ones = [blocks(client) for _ in range(2)]
         for each in open_ones:
             await anext(each)

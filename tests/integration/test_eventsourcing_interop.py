@@ -45,12 +45,12 @@ from command_side.domain.commands import (
     check_metadata,
 )
 from command_side.writer.commit import append_batch
+from daybook.settings import Settings
 from events import codec, log, schema
 from events.types import EVENT_TYPES, Metadata, Posting, Status, transaction_id
 from projections import worker
 from runtime import database
 from runtime.problems import Invalid
-from runtime.settings import Settings
 from tests.integration import fixtures
 
 AUDITOR = "stock_auditor"

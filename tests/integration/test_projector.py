@@ -1,6 +1,7 @@
 """The projector: whatever the queue does, the read models are the log's, byte for byte."""
 
 import asyncio
+import dataclasses
 from typing import Any
 from uuid import uuid4
 
@@ -9,12 +10,13 @@ import msgspec
 import pytest
 
 from command_side.relay import Relay
+from daybook.settings import Settings
 from events import codec
 from events.codec import UnreadableEventError
 from events.envelope import Envelope, pack
 from events.types import TransferPosted
 from projections import lambda_handler
-from projections.catch_up import PoisonEventError, catch_up
+from projections.catch_up import POISONED, PoisonEventError, catch_up
 from projections.folds.balances import Balance
 from projections.memory import Memory
 from projections.worker import ROLE, Projector
@@ -22,8 +24,6 @@ from runtime import database
 from runtime import queue as queues
 from runtime.problems import Unavailable
 from runtime.queue import Queue
-from runtime.settings import Settings
-from runtime.telemetry import POISONED
 from tests.integration import fixtures
 from tests.integration.hostile_queue import GARBAGE, GivenQueue, HostileQueue
 
@@ -45,7 +45,7 @@ async def test_the_normal_way_over_a_real_queue(
     length = await fixtures.rich_log(database_url)
     expected = await _straight(admin, database_url)
     settings = fixtures.settings(database_url, queue_url=queue_url_each, envelope_events_max=9)
-    settings = msgspec.structs.replace(settings, idle_poll_s=1.0)
+    settings = dataclasses.replace(settings, idle_poll_s=1.0)
     async with queues.connect(queue_url_each) as queue:
         relay = Relay(settings, queue)
         assert await relay.run_once() == length

@@ -17,12 +17,11 @@ from auditing.discrepancies import Kind
 from auditing.job_worker import Runner
 from auditing.reconcile import continuous, jobs, progress_snapshot, recheck
 from auditing.reconcile.compare import Run, Scope
-from auditing.reconcile.continuous import CONTINUOUS, Auditor
+from auditing.reconcile.continuous import CONTINUOUS, DISCREPANCIES, Auditor
 from auditing.reconcile.reconcile import ROLE, Means, Report, reconcile_whole
 from auditing.replay import Books
 from events import checkpoints, log
 from events.types import transaction_id
-from runtime import telemetry
 from runtime.problems import Conflict, NotFound, Unavailable
 from tests.integration import fixtures
 
@@ -316,7 +315,7 @@ async def test_a_difference_is_told_once_and_again_after_it_was_right(database_u
     """As a row, a metric and a log line; how often it is looked at changes nothing."""
     await fixtures.rich_log(database_url, count=5)
     await fixtures.project(database_url)
-    drift = telemetry.DISCREPANCIES.labels(Kind.BALANCE_DRIFT)
+    drift = DISCREPANCIES.labels(Kind.BALANCE_DRIFT)
     before = drift._value.get()  # noqa: SLF001 - the client has no other way to read one
     break_it = f"UPDATE read.balances SET debits_pending = debits_pending + 1 WHERE {ALICE}"
     mend_it = f"UPDATE read.balances SET debits_pending = debits_pending - 1 WHERE {ALICE}"

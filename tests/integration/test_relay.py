@@ -1,20 +1,20 @@
 """The relay: envelopes bounded and in order, repeated after a crash, never skipped."""
 
 import asyncio
+import dataclasses
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
 from aiobotocore.session import get_session
 
 from command_side.relay import MESSAGE_GROUP, Relay
+from daybook.settings import Settings
 from events import checkpoints
 from runtime import database
 from runtime import queue as queues
 from runtime.problems import Unavailable
 from runtime.queue import Queue
-from runtime.settings import Settings
 from tests.envelopes import unpack
 from tests.integration import fixtures
 
@@ -207,7 +207,7 @@ async def test_an_event_over_the_envelopes_bound_travels_alone(
 
 async def test_the_relay_rests_until_the_log_grows(database_url: str) -> None:
     """An append wakes it long before the idle poll; without one the poll ends the rest."""
-    settings = msgspec.structs.replace(fixtures.settings(database_url), idle_poll_s=20.0)
+    settings = dataclasses.replace(fixtures.settings(database_url), idle_poll_s=20.0)
     relay = Relay(settings, Watched().as_queue())
     assert await relay.run_once() == 0
     resting = asyncio.create_task(relay.rest())

@@ -14,8 +14,8 @@ import pytest
 from daybook.embedded import servers
 from daybook.processes.serve import application
 from daybook.processes.side import Side
+from daybook.settings import Settings
 from projections.worker import Projector
-from runtime.settings import Settings
 from tests.integration import fixtures
 from tests.integration.hostile_queue import GivenQueue
 from tests.integration.requests import TLS, up

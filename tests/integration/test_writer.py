@@ -324,10 +324,11 @@ async def test_a_command_that_postgresql_refuses_fails_alone(
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
 
 
-@pytest.mark.parametrize("bound", ["waiting_commands_max", "tenant_waiting_commands_max"])
+@pytest.mark.parametrize("bound", ["waiting_commands_max", "ledger_waiting_commands_max"])
 async def test_a_full_line_refuses_at_once(database_url: str, cache_url: str, bound: str) -> None:
     """Beyond the bound a submitter is told to come again, and those inside are served."""
-    settings = msgspec.structs.replace(fixtures.settings(database_url, cache_url), **{bound: 3})
+    bounds: dict[str, Any] = {bound: 3}
+    settings = fixtures.settings(database_url, cache_url, **bounds)
     async with fixtures.writing(settings) as writer:
         async with fixtures.held_head(database_url):
             first = asyncio.create_task(writer.submit(fixtures.transfer("in-hand")))
@@ -350,7 +351,7 @@ async def test_a_quiet_ledger_gets_through_while_another_floods(
 ) -> None:
     """It is let in when the other is full, and decided in the next commit; nothing is lost."""
     settings = fixtures.settings(
-        database_url, cache_url, batch_commands_max=10, tenant_waiting_commands_max=100
+        database_url, cache_url, batch_commands_max=10, ledger_waiting_commands_max=100
     )
     flood = [fixtures.transfer(f"k{n}", ledger="flood") for n in range(130)]
     async with fixtures.writing(settings) as writer:

@@ -15,6 +15,7 @@ from command_side.domain.commands import Movement, check_key
 from command_side.domain.decide import decide
 from command_side.domain.rejections import Rejection
 from command_side.domain.state import State
+from command_side.settings import CommandSettings
 from events import codec
 from events import schema as schemas
 from events.envelope import Envelope, pack
@@ -23,18 +24,12 @@ from events.types import FIRST_VERSION, Event, Recorded
 from projections.folds import page as pages
 from projections.folds.balances import AccountKey, Balance
 from projections.folds.page import Page
-from runtime.settings import Settings
 from runtime.sql import Row
 from web.http import decode
 
 LEDGER = "demo"
 BATCH = 500
 _SUBMIT = msgspec.json.Decoder(SubmitBody)
-ENVELOPE = {
-    field.name: field.default
-    for field in msgspec.structs.fields(Settings)
-    if field.name.startswith("envelope_")
-}
 
 
 class Deciding(msgspec.Struct, frozen=True):
@@ -117,4 +112,5 @@ def opened(events: Sequence[Recorded]) -> dict[AccountKey, Balance]:
 def packed(rows: Sequence[Row], spent: Spent) -> list[Envelope]:
     """Return full envelopes of the log's rows."""
     with spending(spent):
-        return list(pack(rows, ENVELOPE["envelope_bytes_max"], ENVELOPE["envelope_events_max"]))
+        bounds = CommandSettings.envelope_bytes_max, CommandSettings.envelope_events_max
+        return list(pack(rows, *bounds))
