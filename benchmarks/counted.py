@@ -13,7 +13,7 @@ from unittest import mock
 from aiobotocore.session import get_session
 from prometheus_client import Counter
 
-from daybook.__main__ import main
+from daybook.cli.main import main
 
 # AWS bills a request as many times as it carries 64 KiB of messages, begun ones included.
 BILLED_BYTES = 65_536

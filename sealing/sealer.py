@@ -22,7 +22,7 @@ from sealing import check_event, offsite, signed_notes, tiles
 from sealing.check_event import SealError
 from sealing.offsite import Place
 from sealing.settings import SealSettings
-from sealing.signed_notes import Checkpoint, NoteError, Signer
+from sealing.signed_notes import Checkpoint, Signer
 
 log = logging.getLogger(__name__)
 
@@ -160,19 +160,3 @@ class Sealer:
                 self._settings.database_url, ROLE, synchronous_commit="off"
             )
         return self.connection
-
-
-def signers(path: str) -> list[Signer]:
-    """Return the keys in a file, one a line: every checkpoint is signed with all of them.
-
-    Raises NoteError.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a text from the settings
-            lines = [line.strip() for line in file if line.strip()]
-    except OSError as error:
-        raise NoteError(f"the key file {path} cannot be read ({error.strerror})") from error
-    read = [signed_notes.signer(line) for line in lines]
-    if not read or len({each.name for each in read}) > 1:
-        raise NoteError(f"{path} must hold one or more keys, all of one name")
-    return read

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from runtime.problems import Invalid
 
 DATE_CHARACTERS = len("2026-01-31")
+# The resolution of times in Python and in PostgreSQL.
+TICK = timedelta(microseconds=1)
 
 
 def moment(text: str | None, field: str, *, whole_day: bool) -> datetime | None:
@@ -23,4 +25,20 @@ def moment(text: str | None, field: str, *, whole_day: bool) -> datetime | None:
         return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         detail = f"`{field}` must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z."
+        raise Invalid("period_invalid", detail, field=field) from error
+
+
+def first_moment_after(text: str, field: str) -> datetime:
+    """Return the first moment after the time, or after the day, that `text` means.
+
+    Raises Invalid.
+    """
+    found = moment(text, field, whole_day=True)
+    assert found is not None
+    if len(text) == DATE_CHARACTERS:
+        return found
+    try:
+        return found + TICK
+    except OverflowError as error:
+        detail = f"`{field}` is the end of time; name an earlier one."
         raise Invalid("period_invalid", detail, field=field) from error

@@ -35,7 +35,7 @@ from command_side.domain.commands import Transfer
 from command_side.writer.account_cache import WorkingSet
 from command_side.writer.commit import append_batch
 from command_side.writer.writer import ROLE as WRITER
-from daybook.cli import reconcile
+from daybook.cli.actions import reconcile
 from daybook.embedded import servers
 from daybook.embedded.supervisor import Supervisor
 from daybook.migrations.migrate import migrate
@@ -151,7 +151,7 @@ async def _seal(url: str, _events: int, folder: Path) -> Did:
 
 
 async def _reconcile(url: str, _events: int, _folder: Path) -> Did:
-    report = await reconcile.reconcile(_settings(url), reconcile.Asked())
+    report = await reconcile.reconcile(_settings(url), reconcile.ReconcileOptions())
     assert report.clean, report.kinds
     return report.events_read, 0.0
 

@@ -1,58 +1,57 @@
-"""What an administrator does once: migrate, create the queue, make or revoke a token."""
+"""`daybook migrate` and `token`: what an administrator does."""
 
-import re
-from collections.abc import Collection
+import click
 
-from daybook.migrations import migrate as migrations
-from daybook.settings import Settings
-from runtime import database
-from runtime.problems import Invalid, NotFound
-from web import tokens
+from daybook.cli.invocation import as_json, run, say
 
-_LEDGER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SCOPES = ("read", "write", "reconcile")
 
 
-async def migrate(settings: Settings) -> list[str]:
-    """Apply missing migrations and create the queue if it isn't there."""
-    from runtime import queue as queues  # noqa: PLC0415 - slow to import, and a token needs none
+@click.command()
+@as_json
+def migrate(as_json: bool) -> None:
+    """Migrate the database and create the queue."""
+    from daybook.cli.actions import admin  # noqa: PLC0415
 
-    applied = await migrations.migrate(settings.database_url)
-    async with queues.connect(settings.queue_url) as queue:
-        await queue.ensure()
-    return applied
-
-
-async def token(
-    settings: Settings, ledgers: Collection[str], scopes: Collection[str], label: str
-) -> str:
-    """Return a fresh token for `ledgers`. Raises Invalid."""
-    if not ledgers:
-        raise Invalid("ledger_missing", "Name the ledger that the token is for.")
-    # Nothing else: ids are made of "ledger|key" and cache keys of "ledger:key", without escapes.
-    if not all(_LEDGER.fullmatch(ledger) for ledger in ledgers):
-        raise Invalid("ledger_invalid", "A ledger's name is 1 to 63 of a-z, 0-9 and -.")
-    unknown = set(scopes) - set(tokens.SCOPES)
-    if unknown:
-        detail = (
-            f"Unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(tokens.SCOPES)}."
-        )
-        raise Invalid("scope_unknown", detail)
-    made = tokens.new_token()
-    connection = await database.connect(settings.database_url)
-    try:
-        await tokens.add_token(connection, made, set(ledgers), scopes, label)
-    finally:
-        await connection.close()
-    return made
+    applied = run(admin.migrate)
+    say(as_json, {"applied": applied}, f"applied: {', '.join(applied) or 'nothing was missing'}")
 
 
-async def revoke(settings: Settings, token: str) -> str:
-    """Revoke `token`, and return its label. Raises NotFound."""
-    connection = await database.connect(settings.database_url)
-    try:
-        label = await tokens.revoke_token(connection, token)
-    finally:
-        await connection.close()
-    if label is None:
-        raise NotFound("token_unknown", "There is no such token.")
-    return label
+@click.command()
+@click.argument("ledger", required=False)
+@click.option("--ledger", "more", multiple=True, help="Another ledger that the token is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=SCOPES,
+    show_default=True,
+    help="What the token allows: read, write, reconcile, repair or admin.",
+)
+@click.option("--label", default="", help="Who uses the token.")
+@click.option("--revoke", metavar="TOKEN", help="Revoke TOKEN instead of making one.")
+@as_json
+def token(
+    ledger: str | None,
+    more: tuple[str, ...],
+    scopes: tuple[str, ...],
+    label: str,
+    revoke: str | None,
+    as_json: bool,
+) -> None:
+    """Make a bearer token for LEDGER.
+
+    The token is printed once; the database keeps only its digest.
+    """
+    from daybook.cli.actions import admin  # noqa: PLC0415
+
+    ledgers = list(dict.fromkeys((ledger, *more) if ledger else more))
+    if revoke is None:
+        made = run(lambda settings: admin.token(settings, ledgers, scopes, label))
+        say(as_json, {"token": made, "ledgers": ledgers, "scopes": list(scopes)}, made)
+        return
+    label = run(lambda settings: admin.revoke(settings, revoke, ledgers))
+    say(as_json, {"revoked": True, "label": label}, f"revoked: {label}")
+
+
+COMMANDS = (migrate, token)

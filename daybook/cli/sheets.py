@@ -1,8 +1,8 @@
-"""A result as rows, written as text, CSV, JSON or one JSON object a line, as the rows come.
+"""Write a result row by row as text, CSV, JSON, or one JSON object a line.
 
 text     a table of the narrow columns, then the closing lines
 csv      a header, then the rows (RFC 4180)
-json     one object: the rows under their name, then what stands beside them
+json     one object: the rows under their name, then the totals beside them
 ndjson   the rows, one a line
 """
 
@@ -16,8 +16,8 @@ import msgspec
 Values = Mapping[str, object]
 
 
-class Form(StrEnum):
-    """What a result may be written as."""
+class OutputFormat(StrEnum):
+    """The format that a result is written in."""
 
     TEXT = "text"
     JSON = "json"
@@ -26,14 +26,14 @@ class Form(StrEnum):
 
 
 class Column(NamedTuple):
-    """A column; in text it has a width (negative: to the left), or with 0 it is not there."""
+    """A column. Its width in text: negative aligns to the left, 0 leaves the column out."""
 
     name: str
     width: int = 0
 
 
 class Sheet(NamedTuple):
-    """Rows, and what is known when they have been read: `beside` them, and as `closing` lines."""
+    """Rows, and totals known after the last row: `beside` them in JSON, `closing` lines in text."""
 
     name: str
     columns: Sequence[Column]
@@ -42,16 +42,16 @@ class Sheet(NamedTuple):
     closing: Callable[[], Sequence[str]]
 
 
-async def write(sheet: Sheet, form: Form, out: TextIO) -> None:
+async def write(sheet: Sheet, form: OutputFormat, out: TextIO) -> None:
     """Write a sheet, row by row."""
     match form:
-        case Form.TEXT:
+        case OutputFormat.TEXT:
             await _write_text(sheet, out)
-        case Form.CSV:
+        case OutputFormat.CSV:
             await _write_csv(sheet, out)
-        case Form.JSON:
+        case OutputFormat.JSON:
             await _write_json(sheet, out)
-        case Form.NDJSON:
+        case OutputFormat.NDJSON:
             async for row in sheet.rows:
                 out.write(_json(row) + "\n")
 
@@ -95,7 +95,7 @@ def _json(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a value as a cell: nothing is empty, and what is no word or number is JSON."""
+    """Return a value as a cell: None is empty; what is neither text nor number is JSON."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else _json(value)

@@ -29,7 +29,7 @@ from runtime.database import Connection
 from runtime.problems import Rejected
 from runtime.queue import Queue
 from sealing.findings import Verdict
-from sealing.sealer import signers
+from sealing.key_file import signers
 from sealing.signed_notes import Signer
 from sealing.verify import verify_log
 

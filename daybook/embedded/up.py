@@ -203,9 +203,9 @@ async def _migrate_and_seed(database_url: str) -> None:
 
 
 def _make_seal_key(data: Path) -> None:
-    from daybook.cli.seal import key  # noqa: PLC0415 - as above
+    from sealing import key_file  # noqa: PLC0415 - as above
 
-    key(seal_key(data), None)
+    key_file.make(seal_key(data), None)
 
 
 def _spec(program: Program, service: Service, port: int) -> Spec:

@@ -4,7 +4,7 @@ from daybook import __version__
 from daybook.settings import Settings
 from runtime import database, loop
 from runtime.problems import Invalid
-from sealing import offsite, sealer
+from sealing import key_file, offsite
 from sealing.sealer import ROLE, SEAL_REFUSED, Sealer
 from web import health
 from web.server import served
@@ -15,7 +15,7 @@ async def run(settings: Settings) -> None:
     if settings.seal_key_file is None:
         detail = "DAYBOOK_SEAL_KEY_FILE is not set; `daybook seal-key FILE` makes a key."
         raise Invalid("seal_key_missing", detail)
-    signers = sealer.signers(settings.seal_key_file)
+    signers = key_file.signers(settings.seal_key_file)
     stop = loop.stop_on_signals()
     async with (
         offsite.opened_if(settings.seal_checkpoints) as place,

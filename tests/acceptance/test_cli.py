@@ -109,7 +109,7 @@ async def test_help_names_every_command() -> None:
 
 def test_the_command_line_itself_imports_no_server_and_no_aws() -> None:
     """They take most of a second; each command imports what it alone needs."""
-    code = "import sys, daybook.__main__; print(*{'aiobotocore', 'litestar'} & sys.modules.keys())"
+    code = "import sys, daybook.cli.main; print(*{'aiobotocore', 'litestar'} & sys.modules.keys())"
     command = [sys.executable, "-c", code]
     imported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert imported.stdout.split() == []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from daybook.embedded.up import Service, seal_key
-from sealing import sealer
+from sealing import key_file
 from tests.acceptance.documented import matches, settled
 from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
 
@@ -46,7 +46,7 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
     desk.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
     program.chmod(0o700)
-    (key, *_) = sealer.signers(str(seal_key(service.data)))
+    (key, *_) = key_file.signers(str(seal_key(service.data)))
     ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
     script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
     process = await asyncio.create_subprocess_exec(

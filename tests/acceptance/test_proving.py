@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from daybook.embedded.up import Service, seal_key
-from sealing import merkle, receipts, sealer, signed_notes, tiles
+from sealing import key_file, merkle, receipts, signed_notes, tiles
 from sealing.signed_notes import Verifier
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import (
@@ -27,7 +27,7 @@ from tests.acceptance.driving import (
 @pytest.fixture
 def key(service: Service) -> Verifier:
     """Return the public key of the running program."""
-    return sealer.signers(str(seal_key(service.data)))[0].verifier
+    return key_file.signers(str(seal_key(service.data)))[0].verifier
 
 
 async def receipt_of(ledger: Ledger, transaction_id: str) -> bytes:

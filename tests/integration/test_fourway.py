@@ -16,7 +16,7 @@ from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import Upload
 from bank_statements.matching.matching import Terms
-from daybook.cli import four_way
+from daybook.cli.actions import four_way
 from runtime.problems import NotFound
 from tests.integration import fixtures
 from web.http import ENCODER
@@ -252,7 +252,7 @@ async def test_the_worst_accounts_are_listed_and_all_are_counted(
     assert [each.account_id for each in found.accounts] == ["bea", "cat"]
     assert (report["differingCount"], report["unsettledCount"], report["leftOut"]) == (3, 1, 2)
     assert report["verdicts"]["external"]["explanation"].endswith(": 1 accounts.")
-    assert "and 2 accounts more" in four_way.as_text(report)
+    assert "and 2 more accounts" in four_way.as_text(report)
 
 
 async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: str) -> None:

@@ -14,7 +14,7 @@ from auditing.rebuild import tables
 from auditing.rebuild.rebuild import Rebuilt, rebuild
 from auditing.repair.survey import COMMAND_SIDE, VIEWS
 from command_side.domain.commands import Command
-from daybook.cli import reconcile
+from daybook.cli.actions import reconcile
 from events import checkpoints, log
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
@@ -157,7 +157,9 @@ async def test_writers_projectors_and_readers_go_on_through_several_swaps(
     await asyncio.gather(*busy)
     assert min(await asyncio.gather(*looks)) > 10
     await fixtures.project(database_url)
-    report = await reconcile.reconcile(fixtures.settings(database_url), reconcile.Asked())
+    report = await reconcile.reconcile(
+        fixtures.settings(database_url), reconcile.ReconcileOptions()
+    )
     assert report.clean
     assert await _schemas(database_url) == set()
 

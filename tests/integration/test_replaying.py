@@ -10,10 +10,10 @@ import pytest
 from auditing.explain import Replay, open_log
 from auditing.explain.counters import counters_of
 from auditing.replay import Books
-from daybook.cli import replay
-from daybook.cli.replay_sheets import View
-from daybook.cli.sheet_options import Written
-from daybook.cli.sheets import Form
+from daybook.cli.actions import replay
+from daybook.cli.output_options import Output
+from daybook.cli.replay_views import View
+from daybook.cli.sheets import OutputFormat
 from events.types import Recorded
 from runtime.problems import Invalid, NotFound, Problem
 from runtime.sql import ROOT
@@ -128,7 +128,7 @@ async def test_impossible_replays_are_refused_and_leave_no_file(
     """What is asked is checked before anything is written."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     settings = fixtures.settings(database_url)
-    written = Written(Form.CSV, tmp_path / "there")
+    written = Output(OutputFormat.CSV, tmp_path / "there")
     for (view, arguments, ledger, until), code in REFUSED:
         with pytest.raises(Problem, match=code):
             await replay.replay(settings, view, arguments, ledger, until, written)

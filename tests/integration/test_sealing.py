@@ -12,7 +12,7 @@ from events import log
 from runtime import bucket as buckets
 from runtime import database
 from runtime.problems import NotFound, Unavailable
-from sealing import export, leaves, merkle, offsite, sealer, signed_notes
+from sealing import export, key_file, leaves, merkle, offsite, sealer, signed_notes
 from sealing.check_event import SealError
 from sealing.offsite import Folder, Place
 from sealing.sealer import Sealer
@@ -249,7 +249,7 @@ async def test_while_keys_change_both_sign(database_url: str, tmp_path: Path) ->
     file = tmp_path / "keys"
     file.write_text(f"{NEXT_KEY}\n\n{KEY}\n")
     await fixtures.written(database_url, [fixtures.transfer("one")])
-    await sealed(database_url, None, *sealer.signers(str(file)))
+    await sealed(database_url, None, *key_file.signers(str(file)))
     async with fixtures.connected(database_url) as connection:
         note = await connection.fetchval("SELECT note FROM seal.checkpoints")
     for key in (KEY, NEXT_KEY):
@@ -262,10 +262,10 @@ async def test_a_file_without_keys_of_one_name_is_refused(tmp_path: Path, text: 
     file = tmp_path / "keys"
     file.write_text(text)
     with pytest.raises(NoteError) as caught:
-        sealer.signers(str(file))
+        key_file.signers(str(file))
     assert str(KEY) not in str(caught.value)
     with pytest.raises(NoteError, match="cannot be read"):
-        sealer.signers(str(tmp_path / "nothing"))
+        key_file.signers(str(tmp_path / "nothing"))
 
 
 async def test_a_bucket_is_only_ever_added_to(

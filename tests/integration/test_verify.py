@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from auditing.reconcile.reconcile import ROLE
-from daybook.cli import seal as sealing
+from daybook.cli.actions import seals as sealing
 from events import log
 from runtime import database
 from runtime.problems import NotFound

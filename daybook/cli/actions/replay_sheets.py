@@ -1,7 +1,6 @@
-"""What the auditor said, as sheets: amounts as exact text in units, whoever reads them."""
+"""The answers of a replay as sheets: every amount is exact text in units of its currency."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from enum import StrEnum
 
 import msgspec
 
@@ -16,18 +15,6 @@ from events import money
 
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 SHOWN_MAX = 20
-
-
-class View(StrEnum):
-    """What `daybook replay` shows of the log."""
-
-    TRIAL_BALANCE = "trial-balance"
-    ACCOUNT = "account"
-    DIFF = "diff"
-
-
-# What each view is asked with.
-ARGUMENTS = {View.TRIAL_BALANCE: "", View.ACCOUNT: "ID", View.DIFF: "A B"}
 
 
 TRIAL_BALANCE = (

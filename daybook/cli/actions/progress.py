@@ -1,6 +1,6 @@
-"""How far long work is, on standard error: a bar, how much of how much, and how long it will take.
+"""A progress bar with counts and the remaining time, on standard error.
 
-Standard output is for the result alone, so that it can go into a file or a pipe.
+Standard output holds the result alone, so that it can go into a file or a pipe.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while the caller works; return what moves it to (done, total)."""
+    """Show a bar while the caller works; yield the function that moves it to (done, total)."""
     with phases() as shown:
         yield lambda done, total: shown(what, done, total)
 
 
 @contextmanager
 def phases() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar whose label changes with the phase; return what moves it."""
+    """Show a bar whose label is the phase; yield the function that moves it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -27,7 +27,7 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    # In a log file a bar is nothing but line ends.
+    # A bar in a log file would be line ends only.
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None)

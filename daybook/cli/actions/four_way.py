@@ -1,11 +1,11 @@
-"""The four-way view from the command line: one report, with a sentence for each of the sides."""
+"""`daybook four-way`: log, read models, queue and bank statements of a ledger, compared."""
 
 from typing import Any
 
 from auditing.four_way import sides, views
 from auditing.four_way.views import Shown
 from auditing.reconcile.reconcile import ROLE
-from daybook.cli.progress import progress
+from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
@@ -13,7 +13,7 @@ from runtime.problems import NotFound
 
 
 async def report(settings: Settings, ledger: str) -> Shown:
-    """Return the four sides of a ledger, to be shown. Raises NotFound, Invalid, Unavailable."""
+    """Return the four-way report of a ledger. Raises NotFound, Invalid, Unavailable."""
     schema = schemas.load(settings.schema_file)
     connection = await database.connect(settings.database_url, ROLE)
     try:
@@ -29,7 +29,7 @@ async def report(settings: Settings, ledger: str) -> Shown:
 
 
 def as_text(report: Shown) -> str:
-    """Return a report for people: the totals, the worst accounts, verdicts."""
+    """Return a report as text: the totals, the accounts that differ most, the verdicts."""
     said = [
         (
             f"ledger {report['ledger']} at position {report['position']:,} of {report['head']:,}, "
@@ -47,7 +47,7 @@ def as_text(report: Shown) -> str:
         if account["external"] is not None:
             said += _statements(account["external"])
     if report["leftOut"]:
-        said.append(f"… and {report['leftOut']:,} accounts more, which are off by less")
+        said.append(f"… and {report['leftOut']:,} more accounts, which differ by less")
     said += [
         f"{'ok ' if verdict['agrees'] else '!! '}{side:<12} {verdict['explanation']}"
         for side, verdict in report["verdicts"].items()

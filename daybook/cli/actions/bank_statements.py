@@ -1,4 +1,4 @@
-"""Statements of banks and processors from the command line: import a file, look at what differs."""
+"""`daybook statements`: import a file of a bank, and list what differs."""
 
 import getpass
 from collections.abc import Callable, Coroutine
@@ -18,11 +18,11 @@ from runtime.database import Connection
 from runtime.problems import NotFound, TooLarge
 
 SHOWN_MAX = 20
-Asked = TypeVar("Asked")
+Result = TypeVar("Result")
 
 
-class Shown(msgspec.Struct):
-    """A statement with how much of it agrees, and the first of what does not."""
+class StatementReport(msgspec.Struct):
+    """A statement, how much of it agrees, and the first differences."""
 
     statement: dict[str, Any]
     differences: list[Finding]
@@ -38,42 +38,42 @@ def contents(path: Path, settings: Settings) -> bytes:
 
 
 async def import_file(
-    settings: Settings, data: bytes, ledger: str, account: str, asked: dict[str, str]
-) -> Shown:
+    settings: Settings, data: bytes, ledger: str, account: str, request: dict[str, str]
+) -> StatementReport:
     """Import a file and propose matches. Raises Invalid, NotFound, TooLarge, Unavailable."""
-    account_id, terms = parameters.account(account), parameters.terms(asked)
-    how = parameters.how_to_read(asked, "")
+    account_id, terms = parameters.account(account), parameters.terms(request)
+    how = parameters.how_to_read(request, "")
     upload = Upload(data, how, terms, f"{getpass.getuser()} by command line")
     schema = schemas.load(settings.schema_file)
 
-    async def work(connection: Connection) -> Shown:
+    async def work(connection: Connection) -> StatementReport:
         done = await importer.import_file(connection, ledger, account_id, upload, schema)
-        return await _shown(connection, settings, ledger, done.statement_id)
+        return await _report(connection, settings, ledger, done.statement_id)
 
     return await _connected(settings, work)
 
 
-async def show(settings: Settings, ledger: str, statement_id: str) -> Shown:
+async def show(settings: Settings, ledger: str, statement_id: str) -> StatementReport:
     """Return a statement. Raises NotFound, Unavailable."""
     try:
         known_as = UUID(statement_id)
     except ValueError as error:
         raise NotFound("statement_not_found", f"There is no statement {statement_id}.") from error
     return await _connected(
-        settings, lambda connection: _shown(connection, settings, ledger, known_as)
+        settings, lambda connection: _report(connection, settings, ledger, known_as)
     )
 
 
-def asked(form: str, columns: tuple[str, ...], terms: tuple[str, ...]) -> dict[str, str]:
-    """Return what is given as NAME=VALUE as the parameters of a request. Raises Invalid."""
+def requested(form: str, columns: tuple[str, ...], terms: tuple[str, ...]) -> dict[str, str]:
+    """Return the options, with NAME=VALUE taken apart, as parameters. Raises Invalid."""
     mapped = [f"{parameters.MAP}{column}" for column in columns]
     pairs = [each.partition("=")[::2] for each in (f"format={form}", *mapped, *terms)]
     return parameters.parameters(pairs, ("format", parameters.MAP, *parameters.TERMS))
 
 
-def as_text(shown: Shown) -> str:
+def as_text(report: StatementReport) -> str:
     """Return a statement as lines of text."""
-    told = shown.statement
+    told = report.statement
     lines = told["lines"]
     said = [
         f"statement {told['statement_id']} of {told['account_id']} in {told['currency']}",
@@ -83,17 +83,17 @@ def as_text(shown: Shown) -> str:
             f"  out {_plain(lines[name]['outgoing'])}"
             for name in ("accepted", "proposed", "unmatched")
         ),
-        *(f"{finding.kind}: {finding.explanation}" for finding in shown.differences),
+        *(f"{finding.kind}: {finding.explanation}" for finding in report.differences),
     ]
-    left = sum(told["discrepancies"].values()) - len(shown.differences)
+    left = sum(told["discrepancies"].values()) - len(report.differences)
     if left:
         said.append(f"… and {left:,} more")
-    return "\n".join([*said, "clean" if shown.clean else "discrepancies"])
+    return "\n".join([*said, "clean" if report.clean else "discrepancies"])
 
 
 async def _connected(
-    settings: Settings, work: Callable[[Connection], Coroutine[Any, Any, Asked]]
-) -> Asked:
+    settings: Settings, work: Callable[[Connection], Coroutine[Any, Any, Result]]
+) -> Result:
     connection = await database.connect(settings.database_url, ROLE)
     try:
         return await work(connection)
@@ -101,16 +101,18 @@ async def _connected(
         await connection.close()
 
 
-async def _shown(
+async def _report(
     connection: Connection, settings: Settings, ledger: str, statement_id: UUID
-) -> Shown:
+) -> StatementReport:
     row = await store.statement(connection, ledger, statement_id)
     account = await store.account(connection, ledger, row["account_id"])
     decimals = schemas.load(settings.schema_file).decimals(row["currency"])
     of = Statement(row, account, decimals)
     totals = await findings.totals(connection, of)
     differing, _ = await findings.page(connection, of, Place(), SHOWN_MAX)
-    return Shown(views.summary(of, totals), differing, not any(totals.discrepancies.values()))
+    return StatementReport(
+        views.summary(of, totals), differing, not any(totals.discrepancies.values())
+    )
 
 
 def _plain(amount: msgspec.Raw) -> str:

@@ -1,4 +1,4 @@
-"""`daybook repair`: a plan as a table of rows before and after; applied, what was done."""
+"""`daybook repair`: plan which rows to correct, and apply the plan."""
 
 import getpass
 from typing import Any
@@ -10,7 +10,7 @@ from auditing.discrepancies import Kind
 from auditing.repair import repair as repairs
 from auditing.repair.plan import ROWS_MAX, Change, Plan, Wanted, shown
 from auditing.repair.repair import Repair, described
-from daybook.cli.progress import progress
+from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid
@@ -19,7 +19,7 @@ SHOWN_MAX = 50
 NOBODY = "somebody"
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class RepairOptions(msgspec.Struct, kw_only=True):
     """The options of the command."""
 
     ledger: str | None = None
@@ -34,31 +34,31 @@ class Asked(msgspec.Struct, kw_only=True):
     by: str | None = None
 
 
-async def repair(settings: Settings, asked: Asked) -> Plan | Repair:
-    """Plan a repair, or apply it; nothing to do is an empty plan.
+async def repair(settings: Settings, options: RepairOptions) -> Plan | Repair:
+    """Plan a repair, or apply it; an empty plan means that nothing differs.
 
     Raises Invalid, NotFound, Rejected, Conflict, Unavailable.
     """
-    _check(asked)
+    _check(options)
     connection = await database.connect(settings.database_url, repairs.ROLE)
     try:
-        wanted = Wanted(ledger=asked.ledger, account_id=asked.account)
-        if asked.reconciliation is not None:
-            wanted = await repairs.scope_of(connection, asked.reconciliation, asked.ledger)
+        wanted = Wanted(ledger=options.ledger, account_id=options.account)
+        if options.reconciliation is not None:
+            wanted = await repairs.scope_of(connection, options.reconciliation, options.ledger)
         wanted = msgspec.structs.replace(
             wanted,
-            kind=None if asked.kind is None else Kind(asked.kind),
-            position=asked.position,
-            transaction_id=asked.transaction,
+            kind=None if options.kind is None else Kind(options.kind),
+            position=options.position,
+            transaction_id=options.transaction,
         )
         with progress("comparing") as shown_progress:
-            if asked.applied:
+            if options.applied:
                 done = await repairs.apply(
                     connection,
                     wanted,
-                    applied_by=asked.by or user(),
-                    reason=(asked.reason or "").strip(),
-                    fingerprint=asked.plan,
+                    applied_by=options.by or user(),
+                    reason=(options.reason or "").strip(),
+                    fingerprint=options.plan,
                     progress=shown_progress,
                 )
                 if done is not None:
@@ -71,7 +71,7 @@ async def repair(settings: Settings, asked: Asked) -> Plan | Repair:
 
 
 def user() -> str:
-    """Return who runs this program, as the system knows them."""
+    """Return the name of the system user who runs this program."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -79,14 +79,14 @@ def user() -> str:
 
 
 def is_clean(answer: Plan | Repair) -> bool:
-    """Return whether nothing differs (any more)."""
+    """Return whether nothing differs, before or after the repair."""
     if isinstance(answer, Repair):
         return answer.check is not None and answer.check.remaining == 0
     return answer.row_count == 0 and not answer.obstacles
 
 
 def as_document(answer: Plan | Repair) -> dict[str, Any]:
-    """Return a plan or a repair for programs: amounts as text of minor units."""
+    """Return a plan or a repair for JSON: amounts are text of minor units."""
     document = msgspec.structs.asdict(answer)
     document["changes"] = [described(change) for change in answer.changes]
     if isinstance(answer, Plan):
@@ -95,7 +95,7 @@ def as_document(answer: Plan | Repair) -> dict[str, Any]:
 
 
 def as_text(answer: Plan | Repair) -> str:
-    """Return a plan or a repair for people."""
+    """Return a plan or a repair as text."""
     count = len(answer.changes) if isinstance(answer, Repair) else answer.row_count
     lines = [line for change in answer.changes[:SHOWN_MAX] for line in _lines(change)]
     if count > SHOWN_MAX:
@@ -103,7 +103,7 @@ def as_text(answer: Plan | Repair) -> str:
     if isinstance(answer, Repair):
         remaining = "not compared again" if answer.check is None else f"{answer.check.remaining:,}"
         lines += [
-            f"{count:,} rows mended by {answer.applied_by}: {answer.reason}",
+            f"{count:,} rows corrected by {answer.applied_by}: {answer.reason}",
             f"repair {answer.repair_id}, kept for ever; rows that still differ: {remaining}",
         ]
         return "\n".join(lines)
@@ -111,19 +111,19 @@ def as_text(answer: Plan | Repair) -> str:
     if is_clean(answer):
         lines.append("clean: nothing to repair")
     elif answer.obstacles:
-        lines.append(f"{count:,} rows differ; nothing is mended while the log is not sound")
+        lines.append(f"{count:,} rows differ; nothing is corrected while the log is unsound")
     elif count > ROWS_MAX:
         lines.append(f"{count:,} rows differ: too many for one repair, see `daybook rebuild`")
     else:
         lines.append(
-            f"{count:,} rows to mend. Nothing was changed; to do it:"
+            f"{count:,} rows to correct. Nothing was changed. To correct them:"
             f" --apply --plan {answer.fingerprint} --reason '…'"
         )
     return "\n".join(lines)
 
 
 def _lines(change: Change) -> list[str]:
-    """Return a change: which row, and every column that changes, before and after."""
+    """Return the row that a change is about, and its changed columns before and after."""
     before, after = shown(change.before) or {}, shown(change.after) or {}
     key = ", ".join(str(value) for value in change.key.values())
     lines = [f"{change.action.upper()} {change.table} ({key}): {change.kind}"]
@@ -140,12 +140,14 @@ def _cell(row: dict[str, Any], name: str) -> str:
     return "–" if row[name] is None else str(row[name])
 
 
-def _check(asked: Asked) -> None:
-    if asked.account is not None and asked.ledger is None:
-        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
-    if asked.reconciliation is not None and asked.account is not None:
-        raise Invalid("repair_ambiguous", "--reconciliation says the account already.")
-    if asked.applied and not (asked.reason or "").strip():
-        raise Invalid("reason_missing", "--apply needs --reason: why it is done is kept.")
-    if asked.kind is not None and asked.kind not in list(Kind):
+def _check(options: RepairOptions) -> None:
+    if options.account is not None and options.ledger is None:
+        raise Invalid("ledger_missing", "--account needs --ledger, the ledger of the account.")
+    if options.reconciliation is not None and options.account is not None:
+        raise Invalid(
+            "repair_ambiguous", "--reconciliation already names the account: leave --account out."
+        )
+    if options.applied and not (options.reason or "").strip():
+        raise Invalid("reason_missing", "--apply needs --reason, which is kept with the repair.")
+    if options.kind is not None and options.kind not in list(Kind):
         raise Invalid("kind_unknown", f"--kind must be one of {', '.join(Kind)}.")

@@ -1,4 +1,4 @@
-"""The auditor's work from the command line: reconcile everything or one account."""
+"""`daybook reconcile`: reconcile every view, one ledger, or one account."""
 
 import asyncio
 from datetime import timedelta
@@ -10,7 +10,7 @@ from rich.console import Console
 from auditing.reconcile import job_views, jobs
 from auditing.reconcile.compare import Scope
 from auditing.reconcile.reconcile import ROLE, Means, Report
-from daybook.cli.progress import progress
+from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid, Unavailable
@@ -19,8 +19,8 @@ from web.times import moment
 SHOWN_MAX = 20
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What to reconcile, as the command line says it; or the id of one to go on with."""
+class ReconcileOptions(msgspec.Struct, frozen=True):
+    """The options of the command; `resume` is the id of a reconciliation that was stopped."""
 
     ledger: str | None = None
     account: str | None = None
@@ -29,15 +29,15 @@ class Asked(msgspec.Struct, frozen=True):
     resume: UUID | None = None
 
 
-async def reconcile(settings: Settings, asked: Asked) -> Report:
-    """Reconcile, and keep what was found. Raises Invalid, NotFound, Conflict, Unavailable."""
-    scope = _scope(asked)
+async def reconcile(settings: Settings, options: ReconcileOptions) -> Report:
+    """Reconcile, and keep the discrepancies. Raises Invalid, NotFound, Conflict, Unavailable."""
+    scope = _scope(options)
     connection = await database.connect(settings.database_url, ROLE)
-    # While one reads the log, the other has the views' pages put together.
+    # One connection reads the log while the other reads the views.
     beside = await database.connect(settings.database_url, ROLE)
     console = Console(stderr=True)
     try:
-        run_id = asked.resume or await jobs.ask(connection, scope, jobs.CALLER)
+        run_id = options.resume or await jobs.ask(connection, scope, jobs.CALLER)
         with progress("reconciling") as shown:
             means = Means(
                 connection,
@@ -48,37 +48,40 @@ async def reconcile(settings: Settings, asked: Asked) -> Report:
             try:
                 return await jobs.work(means, run_id)
             except (KeyboardInterrupt, asyncio.CancelledError, Unavailable):
-                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                console.print(f"Continue it with: daybook reconcile --resume {run_id}")
                 raise
             except database.CONNECTION_ERRORS as error:
-                console.print(f"Go on with it: daybook reconcile --resume {run_id}")
+                console.print(f"Continue it with: daybook reconcile --resume {run_id}")
                 raise database.unavailable(error) from error
     finally:
         connection.terminate()
         beside.terminate()
 
 
-def _scope(asked: Asked) -> Scope:
-    if asked.resume is not None:
-        if asked.ledger or asked.account or asked.start or asked.end:
-            raise Invalid("resume_alone", "--resume goes on with what was asked for then.")
+def _scope(options: ReconcileOptions) -> Scope:
+    if options.resume is not None:
+        if options.ledger or options.account or options.start or options.end:
+            raise Invalid(
+                "resume_alone",
+                "--resume continues with the options of the first run; give no others.",
+            )
         return Scope()
-    if asked.account is None and (asked.start or asked.end):
-        raise Invalid("account_missing", "--start and --end go with --account.")
-    if asked.account is not None and asked.ledger is None:
-        raise Invalid("ledger_missing", "--account needs --ledger, the ledger it is in.")
+    if options.account is None and (options.start or options.end):
+        raise Invalid("account_missing", "--start and --end need --account.")
+    if options.account is not None and options.ledger is None:
+        raise Invalid("ledger_missing", "--account needs --ledger, the ledger of the account.")
     scope = Scope(
-        ledger=asked.ledger,
-        account_id=asked.account,
-        start=moment(asked.start, "--start", whole_day=False),
-        end=moment(asked.end, "--end", whole_day=True),
+        ledger=options.ledger,
+        account_id=options.account,
+        start=moment(options.start, "--start", whole_day=False),
+        end=moment(options.end, "--end", whole_day=True),
     )
     if scope.start is not None and scope.end is not None and scope.start >= scope.end:
         raise Invalid("period_invalid", "--start must be before --end.")
     return scope
 
 
-def shown(report: Report, form: str) -> str:
+def report_as(report: Report, form: str) -> str:
     """Return the report as `text`, `json` (one object) or `csv` (its discrepancies)."""
     if form == "json":
         return msgspec.json.encode(report, enc_hook=str).decode()
@@ -89,7 +92,7 @@ def shown(report: Report, form: str) -> str:
 
 
 def as_text(report: Report) -> str:
-    """Return the report for people."""
+    """Return the report as text."""
     lines = [
         f"{report.events_read:,} events up to position {report.position:,}",
         f"{report.entries_compared:,} entries and {report.balances_compared:,} balances compared",

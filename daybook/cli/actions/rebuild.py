@@ -1,9 +1,9 @@
-"""`daybook rebuild`: all read models anew, with what of the old ones was not the same."""
+"""`daybook rebuild`: build all read models anew, and report the rows that differed."""
 
 from auditing.rebuild import rebuild as rebuilds
 from auditing.rebuild.rebuild import Rebuilt
-from daybook.cli.progress import phases
-from daybook.cli.repair import user
+from daybook.cli.actions.progress import phases
+from daybook.cli.actions.repair import user
 from daybook.settings import Settings
 from runtime import database
 
@@ -11,7 +11,7 @@ from runtime import database
 async def rebuild(
     settings: Settings, by: str | None, compare_only: bool, keep_old: bool
 ) -> Rebuilt:
-    """Rebuild. Raises Conflict, Rejected, Unavailable."""
+    """Rebuild the read models. Raises Conflict, Rejected, Unavailable."""
     try:
         with phases() as shown:
             return await rebuilds.rebuild(
@@ -31,7 +31,7 @@ async def drop_old(settings: Settings) -> None:
 
 
 def as_text(built: Rebuilt) -> str:
-    """Return what was built and found, for people."""
+    """Return the result of a rebuild as text."""
     elapsed = (built.finished_at - built.started_at).total_seconds()
     lines = []
     for table in built.differences:

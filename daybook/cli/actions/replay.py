@@ -1,18 +1,21 @@
-"""`daybook replay` and `daybook explain`: ask the auditor, and write what it says."""
+"""`daybook replay` and `daybook explain`: fold the log, and write the answer."""
 
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from auditing.explain.replayed_log import Point, Progress, Replay, open_log
-from daybook.cli import replay_sheets
-from daybook.cli.progress import progress
-from daybook.cli.replay_sheets import ARGUMENTS, View
-from daybook.cli.sheet_options import Written
+from daybook.cli.actions import replay_sheets
+from daybook.cli.actions.progress import progress
+from daybook.cli.output_options import Output
+from daybook.cli.replay_views import ARGUMENTS, View
 from daybook.cli.sheets import Sheet, write
 from daybook.settings import Settings
-from query_side.statements import parameters
 from runtime.problems import Invalid
+from web.times import first_moment_after
+
+# The digits of PostgreSQL's greatest bigint.
+POSITION_DIGITS_MAX = 19
 
 
 async def replay(
@@ -21,18 +24,18 @@ async def replay(
     arguments: Sequence[str],
     ledger: str | None,
     until: str | None,
-    written: Written,
+    output: Output,
 ) -> bool:
-    """Write a view of the log; return whether debits equal credits, where that is asked.
+    """Write a view of the log; return False if its trial balance does not balance.
 
     Raises Invalid, NotFound, Unavailable.
     """
     if len(arguments) != len(ARGUMENTS[view].split()):
         usage = f"daybook replay {view} {ARGUMENTS[view]}".rstrip()
-        raise Invalid("arguments_invalid", f"This is asked as `{usage}`.")
+        raise Invalid("arguments_invalid", f"The command is `{usage}`.")
     if view is View.DIFF and until is not None:
-        raise Invalid("arguments_invalid", "`diff A B` says itself how far to go: no --until.")
-    end, balanced = place(until, "--until"), True
+        raise Invalid("arguments_invalid", "`diff A B` takes no --until: B is the end.")
+    end, balanced = point(until, "--until"), True
     async with _opened(settings) as (log, shown):
         sheet: Sheet
         match view:
@@ -45,10 +48,10 @@ async def replay(
             case View.ACCOUNT:
                 sheet = await _story(log, _named(ledger), arguments[0], end, shown)
             case View.DIFF:
-                first, second = place(arguments[0], "A"), place(arguments[1], "B")
+                first, second = point(arguments[0], "A"), point(arguments[1], "B")
                 differing = await log.difference(first, second, ledger=ledger, progress=shown)
                 sheet = replay_sheets.difference(differing, log.schema.decimals)
-        await _write(sheet, written)
+        await _write(sheet, output)
     return balanced
 
 
@@ -58,35 +61,35 @@ async def explain(
     ledger: str | None,
     at: str | None,
     kept_max: int,
-    written: Written,
+    output: Output,
     *,
     newest_first: bool,
 ) -> None:
     """Write which events made an account's balance. Raises Invalid, NotFound, Unavailable."""
-    point = place(at, "--at")
+    until = point(at, "--at")
     async with _opened(settings) as (log, shown):
         found = await log.explain(
             _named(ledger),
             account_id,
-            at=point,
+            at=until,
             newest_first=newest_first,
             kept_max=kept_max,
             progress=shown,
         )
         sheet = replay_sheets.explanation(found, log.schema.decimals(found.currency))
-        await _write(sheet, written)
+        await _write(sheet, output)
 
 
-def place(text: str | None, name: str) -> Point:
-    """Return the place that an argument names: a position, or else a time or a date.
+def point(text: str | None, name: str) -> Point:
+    """Return the point that an argument names: a position, or else a time or a date.
 
-    A time includes what was recorded just then, a date its whole day. Raises Invalid.
+    A time includes the events recorded at it, a date its whole day. Raises Invalid.
     """
     if text is None:
         return None
-    if text.isdecimal():
-        return parameters.point({name: text}, position=name).position
-    return parameters.point({name: text}, at=name).recorded_before
+    if text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS_MAX:
+        return int(text)
+    return first_moment_after(text, name)
 
 
 async def _story(log: Replay, ledger: str, account_id: str, end: Point, shown: Progress) -> Sheet:
@@ -97,7 +100,7 @@ async def _story(log: Replay, ledger: str, account_id: str, end: Point, shown: P
 
 def _named(ledger: str | None) -> str:
     if ledger is None:
-        raise Invalid("ledger_missing", "An account is in a ledger: name it with --ledger.")
+        raise Invalid("ledger_missing", "Name the ledger of the account with --ledger.")
     return ledger
 
 
@@ -108,16 +111,15 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Replay, Progress]]:
             yield log, shown
 
 
-async def _write(sheet: Sheet, written: Written) -> None:
-    """Write to standard output, or to a file that is there only when it is whole."""
-    output = written.output
-    if output is None:
-        await write(sheet, written.form, sys.stdout)
+async def _write(sheet: Sheet, output: Output) -> None:
+    """Write to standard output, or to a file that appears when it is complete."""
+    if output.file is None:
+        await write(sheet, output.format, sys.stdout)
         return
-    begun = output.with_name(f".{output.name}.part")
+    begun = output.file.with_name(f".{output.file.name}.part")
     try:
         with begun.open("w", encoding="utf-8", newline="") as file:
-            await write(sheet, written.form, file)
-        begun.replace(output)
+            await write(sheet, output.format, file)
+        begun.replace(output.file)
     finally:
         begun.unlink(missing_ok=True)

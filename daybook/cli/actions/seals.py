@@ -1,30 +1,26 @@
-"""What was sealed, from the command line: make a key, verify, export."""
+"""`daybook verify` and `seal-export`: prove that the sealed log is intact, and copy it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from secrets import token_bytes, token_hex
 
 import msgspec
 
 from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
-from daybook.cli.progress import progress
+from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid
-from sealing import export, receipts, sealer, signed_notes
+from sealing import export, key_file, receipts, signed_notes
 from sealing.findings import Finding, Verdict
 from sealing.receipts import ReceiptError
-from sealing.signed_notes import NoteError, Signer, Verifier
+from sealing.signed_notes import Verifier
 from sealing.verify import verify_log
 
 SHOWN_MAX = 20
-KEY_MODE = 0o600
-NAME_BYTES = 4
 
 
 class CheckedReceipt(msgspec.Struct, frozen=True):
-    """What became of checking a receipt."""
+    """The result of checking a receipt."""
 
     transaction_id: str
     positions: list[int]
@@ -32,46 +28,27 @@ class CheckedReceipt(msgspec.Struct, frozen=True):
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was found."""
+        """Whether the receipt is genuine."""
         return not self.findings
 
 
-def key(file: Path, name: str | None) -> Verifier:
-    """Return the public half of the key in `file`, made if there is no such file.
-
-    Of several keys it is the first one's. Raises NoteError.
-    """
-    made = Signer(
-        signed_notes.check_name(name or f"daybook/{token_hex(NAME_BYTES)}"), token_bytes(32)
-    )
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE)
-    except FileExistsError:
-        return sealer.signers(str(file))[0].verifier
-    except OSError as error:
-        raise NoteError(f"the key file {file} cannot be made ({error.strerror})") from error
-    with os.fdopen(handle, "w", encoding="utf-8") as opened:
-        opened.write(f"{made}\n")
-    return made.verifier
-
-
-def trusted(keys: Sequence[str], key_file: str | None) -> list[Verifier]:
-    """Return the keys to verify with: those given, as text or file, or else the sealer's own.
+def trusted(keys: Sequence[str], file: str | None) -> list[Verifier]:
+    """Return the keys to verify with: those in `keys` (text or files), or the sealer's own.
 
     Raises NoteError, Invalid.
     """
     if keys:
         texts = [Path(each).read_text("utf-8") if Path(each).is_file() else each for each in keys]
         return [signed_notes.verifier(line) for text in texts for line in text.split()]
-    if key_file is None:
+    if file is None:
         raise Invalid(
             "seal_key_missing", "Name the key to verify with: --key NAME+ID+DATA or FILE."
         )
-    return [each.verifier for each in sealer.signers(key_file)]
+    return [each.verifier for each in key_file.signers(file)]
 
 
 def check_receipt(file: Path, verifiers: Sequence[Verifier]) -> CheckedReceipt:
-    """Check a receipt, without any server. Raises ReceiptError."""
+    """Check a receipt without a server. Raises ReceiptError."""
     try:
         text = file.read_bytes()
     except OSError as error:
@@ -109,7 +86,7 @@ async def export_to(settings: Settings, folder: Path) -> export.Exported:
 
 
 def receipt_as_text(checked: CheckedReceipt) -> str:
-    """Return what became of a receipt, for people."""
+    """Return the result of checking a receipt as text."""
     positions = ", ".join(f"{position:,}" for position in checked.positions)
     lines = [f"transaction {checked.transaction_id}, position {positions}"]
     lines += [f"  {found.kind}: {found.explanation}" for found in checked.findings]
@@ -117,7 +94,7 @@ def receipt_as_text(checked: CheckedReceipt) -> str:
 
 
 def verdict_as_text(verdict: Verdict) -> str:
-    """Return a verdict for people."""
+    """Return a verdict as text."""
     own, outside = verdict.checkpoints, verdict.checkpoints_off_the_box
     lines = [
         f"{verdict.events:,} events hashed again, {verdict.sealed:,} of them sealed",
