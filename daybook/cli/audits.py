@@ -1,4 +1,4 @@
-"""`daybook reconcile`, `four-way`, `repair`, `rebuild`: compare and correct the views of the log."""
+"""`daybook reconcile`, `four-way`, `repair`, `rebuild`: compare views with the log."""
 
 import sys
 from typing import Any

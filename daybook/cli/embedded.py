@@ -57,7 +57,8 @@ def demo(as_json: bool) -> None:
 def drill(transfers: int, as_json: bool) -> None:
     """Corrupt a throw-away Daybook in every known way.
 
-    Each corruption must be found, named, located and repaired. Exit code 1: a corruption was not found, or not named and located correctly.
+    Each corruption must be found, named, located and repaired. Exit code 1: one was
+    not.
     """
     from daybook.drill.drill import drill as corrupt  # noqa: PLC0415
 

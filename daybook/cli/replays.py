@@ -22,8 +22,10 @@ def replay(
 ) -> None:
     """Fold the log up to any point.
 
-    The argument is `trial-balance`, `account ID` (its story) or `diff A B`. A and B are points: a position, a time, or a date (its whole day included). Exit code 1: debits
-    and credits of the trial balance differ.
+    The argument is `trial-balance`, `account ID` (its story) or `diff A B`. A and B are
+    points: a position, a time, or a date (its whole day included).
+
+    Exit code 1: debits and credits of the trial balance differ.
     """
     from daybook.cli.actions import replay as action  # noqa: PLC0415
 

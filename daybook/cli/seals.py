@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def seal_key(file: Path, name: str | None, as_json: bool) -> None:
     """Make a signing key, and print its public half.
 
-    The key is written to FILE; an existing FILE is kept. Others verify with the public half: give it to them, and keep a copy elsewhere.
+    The key is written to FILE; an existing FILE is kept. Others verify with the
+    public half: give it to them, and keep a copy elsewhere.
     """
     from sealing import key_file  # noqa: PLC0415
 
