@@ -12,6 +12,7 @@ from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from runtime import database
+from web.operations import opened
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -27,6 +28,10 @@ class AuditSide(msgspec.Struct, frozen=True):
     tokens: Tokens
     projected: checkpoints.Waiters
     repairing: asyncio.Lock
+
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether what is read here came to `position` within `timeout_s`."""
+        return await self.projected.reached(position, timeout_s)
 
 
 @asynccontextmanager
@@ -45,4 +50,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             projected,
             asyncio.Lock(),
         )
+        opened(app)[AuditSide] = app.state.audit_side
         yield

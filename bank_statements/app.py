@@ -12,6 +12,7 @@ from events import checkpoints
 from events import schema as schemas
 from events.schema import Schema
 from runtime import database
+from web.operations import opened
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -26,6 +27,10 @@ class StatementSide(msgspec.Struct, frozen=True):
     tokens: Tokens
     projected: checkpoints.Waiters
 
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether what is read here came to `position` within `timeout_s`."""
+        return await self.projected.reached(position, timeout_s)
+
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -38,4 +43,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         app.state.statement_side = StatementSide(
             settings, schemas.load(settings.schema_file), pool, app.state.tokens, projected
         )
+        opened(app)[StatementSide] = app.state.statement_side
         yield

@@ -14,6 +14,7 @@ from runtime import database
 from runtime import queue as queues
 from runtime.cache import Cache
 from runtime.queue import Queue
+from web.operations import opened
 from web.tokens import Tokens
 
 ROLE = "daybook_reader"
@@ -29,6 +30,10 @@ class QuerySide(msgspec.Struct, frozen=True):
     projected: checkpoints.Waiters
     cache: Cache
     queue: Queue
+
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether what is read here came to `position` within `timeout_s`."""
+        return await self.projected.reached(position, timeout_s)
 
 
 @asynccontextmanager
@@ -54,4 +59,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             cache,
             queue,
         )
+        opened(app)[QuerySide] = app.state.query_side
         yield

@@ -2,10 +2,11 @@
 
     Problem
     ├── Invalid        the request's shape is wrong; nothing was appended
-    │   └── TooLarge, Unidentified, NotAllowed, NotFound
+    │   └── TooLarge, Unidentified, NotAllowed, NotFound, WrongMethod, NotAcceptable,
+    │       UnsupportedMedia
     ├── Rejected       a business refusal; a *returned* value until it reaches the HTTP edge
-    │   └── Outdated     somebody else was faster
-    ├── Conflict       somebody else is at it, or was meanwhile: look again
+    │   └── Outdated     another command changed the same thing first
+    ├── Conflict       another request changes the same thing; read again, then try again
     └── Unavailable    a backend is down or full; try again later
     Bug                an assertion: the unit of work crashes, the answer is 500
 
@@ -53,20 +54,32 @@ class NotFound(Invalid):
     """What the request names does not exist for this caller."""
 
 
+class WrongMethod(Invalid):
+    """The path is known, and the method is none of its own."""
+
+
+class NotAcceptable(Invalid):
+    """The client accepts no media type that this route answers with."""
+
+
+class UnsupportedMedia(Invalid):
+    """The body has a media type or a coding that this route does not read."""
+
+
 class Rejected(Problem):
     """A business refusal, already decided and (for keyed commands) in the log."""
 
 
 class Outdated(Rejected):
-    """A refusal because somebody else was faster: read again, then decide again."""
+    """A refusal because another command changed the same thing first: read again, then decide."""
 
 
 class Conflict(Problem):
-    """Somebody else is at it right now, or was since the caller looked; nothing was done."""
+    """Another request changes the same thing, or did after the caller read it. Nothing was done."""
 
 
 class Unavailable(Problem):
-    """A backend does not answer, or a bounded queue is full."""
+    """A backend does not answer, or a bounded queue is full. Try again later."""
 
 
 STATUS: dict[type[Problem], tuple[int, str]] = {
@@ -75,6 +88,9 @@ STATUS: dict[type[Problem], tuple[int, str]] = {
     Unidentified: (401, "A valid bearer token is needed"),
     NotAllowed: (403, "The token does not allow this"),
     NotFound: (404, "Not found"),
+    WrongMethod: (405, "The method is not allowed here"),
+    NotAcceptable: (406, "No acceptable answer"),
+    UnsupportedMedia: (415, "The body cannot be read"),
     Rejected: (422, "The command was refused"),
     Outdated: (409, "The command was refused: something has changed"),
     Conflict: (409, "The request conflicts with another one"),

@@ -9,6 +9,7 @@ from litestar import Litestar
 from events import checkpoints
 from runtime import database
 from sealing.settings import SealSettings
+from web.operations import opened
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -24,6 +25,10 @@ class SealSide(msgspec.Struct, frozen=True):
     tokens: Tokens
     sealed: checkpoints.Waiters
 
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether what is read here came to `position` within `timeout_s`."""
+        return await self.sealed.reached(position, timeout_s)
+
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -34,4 +39,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         checkpoints.Waiters(pool, checkpoints.SEALER).watching() as sealed,
     ):
         app.state.seal_side = SealSide(settings, pool, app.state.tokens, sealed)
+        opened(app)[SealSide] = app.state.seal_side
         yield

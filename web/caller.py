@@ -1,4 +1,4 @@
-"""Who is asking, and about which ledger. Every route of every room asks here before anything else.
+"""Who is asking, and about which ledger: the first question of every operation.
 
 A token is bound to scopes and to one or more ledgers. A request is about exactly one of them: the
 token's only one, or the one that the header `Daybook-Ledger` names.
@@ -20,13 +20,13 @@ LEDGER = "daybook-ledger"
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody who may do what they ask for, in `ledger`; `who` is whose token it is."""
+    """A client that may do what it asks for, in `ledger`; `who` is the label of its token."""
 
     ledger: str
     who: str
 
 
-async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:
+async def identify(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Caller:
     """Return who sent these headers. Raises Unidentified, NotAllowed, Invalid."""
     principal = await tokens.principal(headers.get("authorization"))
     ledgers = principal.require(scope).ledgers
@@ -40,3 +40,6 @@ async def caller(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Call
         detail = "The token has no ledger of the name in the header `Daybook-Ledger`."
         raise NotAllowed("ledger_not_allowed", detail)
     return Caller(named, principal.label)
+
+
+caller = identify  # The name that routes use which are not yet declared as operations.

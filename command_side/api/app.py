@@ -15,6 +15,7 @@ from events import schema as schemas
 from events.schema import Schema
 from runtime import database
 from runtime.cache import Cache
+from web.operations import opened
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
@@ -31,6 +32,10 @@ class CommandSide(msgspec.Struct, frozen=True):
     projected: checkpoints.Waiters
     cache: Cache
     cache_prefix: str = PREFIX
+
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Return whether what is read here came to `position` within `timeout_s`."""
+        return await self.projected.reached(position, timeout_s)
 
 
 @asynccontextmanager
@@ -60,4 +65,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open command side where the routes find it."""
     async with open_command_side(app.state.settings, app.state.tokens) as side:
         app.state.command_side = side
+        opened(app)[CommandSide] = side
         yield

@@ -956,31 +956,6 @@ class FourWay(Struct):
 # --- the service --------------------------------------------------------------------------------
 
 
-class Health(Struct):
-    """The process answers."""
-
-    status: Literal["OK"]
-    version: str
-
-
-Component = Literal["ready", "unavailable"]
-
-
-class Components(Struct):
-    """What the process stands on."""
-
-    database: Component
-    cache: Component
-    queue: Component
-
-
-class Readiness(Struct):
-    """Whether the process can do its work; it can without cache and queue."""
-
-    status: Literal["READY", "DEGRADED", "NOT_READY"]
-    components: Components
-
-
 class QueueStats(Struct):
     """What the queue says of itself."""
 

@@ -20,7 +20,14 @@ ALWAYS = _codes("internal_error", "database_unavailable")
 # What the framework itself refuses, of no route in particular.
 FRAMEWORK = _codes("not_found", "method_not_allowed", "http_error")
 
-BODY = _codes("body_not_json", "body_invalid", "body_incomplete", "body_too_large")
+BODY = _codes(
+    *("member_repeated", "media_type_unsupported", "content_coding_unsupported"),
+    *("parameter_missing", "parameter_invalid"),
+    "body_not_json",
+    "body_invalid",
+    "body_incomplete",
+    "body_too_large",
+)
 KEY = _codes("idempotency_key_missing", "idempotency_key_invalid", "idempotency_key_ambiguous")
 AMOUNT = _codes(
     "amount_not_a_number",
@@ -263,6 +270,7 @@ _STATUS = {
     ),
     405: _codes("method_not_allowed"),
     409: _codes("plan_stale", "match_rejected", "match_accepted"),
+    415: _codes("media_type_unsupported", "content_coding_unsupported"),
     413: _codes("body_too_large", "batch_too_large", "statement_too_long"),
     422: _codes("idempotency_key_reused", "log_unsound", "repair_too_large"),
     500: _codes("internal_error"),

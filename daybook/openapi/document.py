@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,11 +9,12 @@ import msgspec
 from daybook import __version__
 from daybook.openapi import codes, examples
 from daybook.openapi.answers import Money, Problem, Units
-from daybook.openapi.examples import Example
 from daybook.openapi.operations import JSON, OPERATIONS, TAGS, Bodies, Operation
 from daybook.openapi.parameters import LEDGER, PATH, Parameter
 from runtime.problems import STATUS
-from web.http import ENCODER
+from web import openapi
+from web.openapi import Example
+from web.operations import Operation as Declared
 
 Json = dict[str, Any]
 
@@ -23,6 +23,16 @@ SCHEMAS = "#/components/schemas/{name}"
 DESCRIPTION = (
     "An event-sourced double-entry ledger. `docs/http-api.md` says what all routes share; "
     "`docs/how-to/` goes through the jobs one by one."
+)
+ABOUT = openapi.About(
+    title="Daybook",
+    version=__version__,
+    description=DESCRIPTION,
+    license="Apache-2.0",
+    server="/api/v1",
+    tags=TAGS,
+    security="A token is bound to ledgers and to scopes: `read`, `write`, `reconcile`, `repair`, "
+    "or `admin`, which is all of them.",
 )
 _MONEY = "x-money"
 _UNITS: Json = {"type": "number", "description": "Exact, in the currency's unit."}
@@ -64,10 +74,18 @@ class Shown(NamedTuple):
     text: str
 
 
-@cache
-def encoded() -> bytes:
-    """Return the document as JSON."""
-    return ENCODER.encode(document())
+def whole(declared: Sequence[Declared]) -> Json:
+    """Return the document of all routes: declared operations, and the table of the others."""
+    old, new = document(), openapi.document(declared, ABOUT, examples.load())
+    for path, methods in new["paths"].items():
+        old["paths"].setdefault(path, {}).update(methods)
+    known = {
+        *old["components"]["schemas"]["Problem"]["properties"]["code"]["enum"],
+        *new["components"]["schemas"]["Problem"]["properties"]["code"]["enum"],
+    }
+    old["components"]["schemas"] |= new["components"]["schemas"]
+    old["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = sorted(known)
+    return old
 
 
 def document() -> Json:

@@ -7,33 +7,15 @@ story is told: in a parameter, `{key}` stands for the id.
 
 import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from events.types import transaction_id
+from web.openapi import Example
 
 FILES = sorted(Path(__file__).parent.glob("examples/*.toml"))
 LEDGER = "acme"
-
-
-class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to `operation`, and the answer; both as the text that travels.
-
-    `parameters` are of the path, the query and the headers. `media` and `answer_media` are what the
-    operation gives first, if they are not named.
-    """
-
-    operation: str
-    name: str
-    summary: str
-    status: int
-    parameters: Mapping[str, str] = {}
-    media: str | None = None
-    request: str | None = None
-    answer_media: str | None = None
-    answer: str = ""
 
 
 class _Story(msgspec.Struct):

@@ -673,27 +673,6 @@ SERVICE = (
         problems=codes.READ,
     ),
     Operation(
-        name="health",
-        route="GET /health",
-        tag="The service",
-        summary="Answers as long as the process can",
-        answers={200: _json(answers.Health)},
-    ),
-    Operation(
-        name="ready",
-        route="GET /ready",
-        tag="The service",
-        summary="Whether the process can do its work; 503 only without the database",
-        answers={200: _json(answers.Readiness), 503: _json(answers.Readiness)},
-    ),
-    Operation(
-        name="metrics",
-        route="GET /metrics",
-        tag="The service",
-        summary="The process's metrics, for Prometheus",
-        answers={200: {TEXT: str}},
-    ),
-    Operation(
         name="openapi",
         route="GET /openapi.json",
         tag="The service",

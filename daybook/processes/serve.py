@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from litestar import Litestar, Router, get
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp
 
 import auditing.app
 import auditing.four_way.routes
@@ -25,7 +26,7 @@ import query_side.statements.routes
 import sealing.app
 import sealing.routes
 from daybook import __version__
-from daybook.openapi import document
+from daybook.openapi import document as documents
 from daybook.processes.side import Side
 from daybook.settings import Settings
 from events import schema as schemas
@@ -33,42 +34,61 @@ from runtime import database
 from runtime import queue as queues
 from runtime.cache import Cache
 from web import health
-from web.http import EXCEPTION_HANDLERS, Answer, HttpRequest
+from web.endpoints import endpoints, route
+from web.http import ENCODER, EXCEPTION_HANDLERS, Answer, Raw, raw
+from web.operations import Operation
 from web.server import server
 from web.tokens import Tokens
 
 API_PATH = "/api/v1"
 CONNECTIONS_MAX = 2
+# Operations of rooms; every room adds its own here, and takes its raw handlers below away.
+COMMANDS: list[Operation] = []
+QUERIES: list[Operation] = []
+OPERATIONS = [*COMMANDS, *QUERIES, *health.OPERATIONS]
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 @get("/openapi.json")
 async def openapi() -> ASGIApp:
     """Describe the whole API, also those routes that another process serves."""
-    return Answer(document.encoded())
+    return Answer(_encoded_document())
 
 
-Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+@cache
+def _encoded_document() -> bytes:
+    return ENCODER.encode(document())
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the whole API."""
+    return documents.whole(OPERATIONS)
+
+
+RAW_COMMANDS = command_side.api.routes.ROUTES
+RAW_QUERIES = [
+    *query_side.routes.ROUTES,
+    *query_side.statements.routes.ROUTES,
+    *query_side.event_feed.routes.ROUTES,
+    *auditing.reconcile.account_routes.ROUTES,
+    *auditing.reconcile.job_routes.ROUTES,
+    *auditing.four_way.routes.ROUTES,
+    *auditing.repair.routes.ROUTES,
+    *sealing.routes.ROUTES,
+    *bank_statements.routes.ROUTES,
+]
 
 
 def application(settings: Settings, side: Side) -> Litestar:
     """Return the HTTP application of `side`."""
-    routes: list[ControllerRouterHandler] = [*health.ROUTES]
+    operations: list[Operation | Raw] = [*health.OPERATIONS, *raw([openapi])]
     lifespans: list[Lifespan] = [_shared]
     if side in (Side.COMMAND, Side.ALL):
-        routes += command_side.api.routes.ROUTES
+        operations += [*COMMANDS, *raw(RAW_COMMANDS)]
         lifespans.append(command_side.api.app.lifespan)
     if side in (Side.QUERY, Side.ALL):
-        routes += [
-            *query_side.routes.ROUTES,
-            *query_side.statements.routes.ROUTES,
-            *query_side.event_feed.routes.ROUTES,
-            *auditing.reconcile.account_routes.ROUTES,
-            *auditing.reconcile.job_routes.ROUTES,
-            *auditing.four_way.routes.ROUTES,
-            *auditing.repair.routes.ROUTES,
-            *sealing.routes.ROUTES,
-            *bank_statements.routes.ROUTES,
-        ]
+        operations += [*QUERIES, *raw(RAW_QUERIES)]
         lifespans += [
             query_side.app.lifespan,
             query_side.event_feed.app.lifespan,
@@ -76,14 +96,16 @@ def application(settings: Settings, side: Side) -> Litestar:
             sealing.app.lifespan,
             bank_statements.app.lifespan,
         ]
+    found = endpoints(operations)
+    open_to_all = endpoints(health.OPERATIONS)
     app = Litestar(
-        [Router(API_PATH, route_handlers=[*routes, openapi]), *health.ROUTES],
+        [Router(API_PATH, route_handlers=[*map(route, found)]), *map(route, open_to_all)],
         lifespan=lifespans,
-        request_class=HttpRequest,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
         logging_config=None,
     )
+    app.state.endpoints = {API_PATH + each.path: each for each in found}
     app.state.settings = settings
     app.state.version = __version__
     app.state.stopping = asyncio.Event()

@@ -22,7 +22,6 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import msgspec
-from litestar.routes import HTTPRoute
 
 from daybook.embedded import servers
 from daybook.embedded.up import Service
@@ -132,11 +131,12 @@ class Finished(NamedTuple):
 def routes() -> list[Route]:
     """Return every route of the program, each once; a new one is in by itself."""
     nowhere = Settings(database_url="", cache_url=NOBODY_ANSWERS, queue_url=NOBODY_ANSWERS)
-    found = set()
-    for route in application(nowhere, Side.ALL).routes:
-        assert isinstance(route, HTTPRoute)
-        path = route.path_format.removeprefix(API)
-        found |= {Route(method, path) for method in route.methods - {"OPTIONS"}}
+    found = {
+        Route(method, path.removeprefix(API).replace(":path}", "}"))
+        for path, endpoint in application(nowhere, Side.ALL).state.endpoints.items()
+        for method in endpoint.methods
+        if method not in ("HEAD", "OPTIONS")
+    }
     return sorted(found)
 
 

@@ -318,10 +318,13 @@ async def test_bad_account(
     ("POST", "/queue/stats", {"GET"}),
 ])  # fmt: skip
 async def test_wrong_method(ledger: Ledger, method: str, path: str, allowed: set[str]) -> None:
-    """405 in the same shape, and `Allow` says what would do."""
+    """405 in the same shape; `Allow` is that of OPTIONS, and has HEAD wherever GET is."""
     answer = await ledger.http.request(method, f"{API}{path}")
     problem(answer, 405, "method_not_allowed")
-    assert {name.strip() for name in answer.headers["Allow"].split(",")} - {"OPTIONS"} == allowed
+    whole = allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
+    assert {name.strip() for name in answer.headers["Allow"].split(",")} == whole
+    options = await ledger.http.options(f"{API}{path}")
+    assert (options.status_code, options.headers["Allow"]) == (204, answer.headers["Allow"])
 
 
 @pytest.mark.usefixtures("unmoved")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from command_side.domain.rejections import Code
-from daybook.openapi import codes
-from daybook.openapi.document import document
-from daybook.openapi.operations import OPERATIONS
+from daybook.processes.serve import document
 from runtime import problems
-from web.http import CODES
+from web.failures import OTHER_CODE, ROUTER_CODES
+from web.media import PROBLEM
+from web.parameters import INVALID
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = (
@@ -18,7 +18,7 @@ PACKAGES = (
     *("bank_statements", "events", "web", "runtime"),
 )
 # What the framework refuses, and what is a bug, has no problem of ours behind it.
-EDGE = ROOT / "web/http.py"
+EDGE = ROOT / "web/failures.py"
 KINDS = {kind.__name__ for kind in problems.STATUS}
 # The command line says these, or they are a second guard, or they are always handled.
 NEVER_OVER_HTTP = {
@@ -51,14 +51,17 @@ def _trees() -> Iterator[tuple[Path, ast.Module]]:
 
 def _raised() -> set[str]:
     """Return the codes of all problems that the sources make, whatever they are made of."""
-    found = {str(code) for code in Code} | set(CODES.values())
+    found = {*map(str, Code), *ROUTER_CODES.values(), OTHER_CODE, INVALID}
     for path, tree in _trees():
         constants = _constants(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _name(node.func) in KINDS and node.args:
                 found |= _codes(node.args[0], constants)
-            elif isinstance(node, ast.Dict) and path == EDGE:
+            if isinstance(node, ast.Dict) and path == EDGE:
                 found |= _written_out(node)
+            if isinstance(node, ast.keyword) and node.arg == "extra":
+                assert isinstance(node.value, ast.Dict), "a parameter's code is written out"
+                found |= _written_out(node.value)
     return found
 
 
@@ -86,7 +89,8 @@ def _codes(node: ast.expr, constants: dict[str, str]) -> set[str]:
             return {f"{name}{end}" for name in _choices()}
         case _:
             # A name that a caller gives: `rejected(code, …)`, whose codes are those of `Code`.
-            assert isinstance(node, ast.Name), ast.unparse(node)
+            # A parameter's code is written out where it is declared.
+            assert isinstance(node, ast.Name | ast.Attribute), ast.unparse(node)
             return set()
 
 
@@ -141,8 +145,19 @@ def test_the_openapi_document_names_just_the_codes_that_are_raised() -> None:
     """Operation by operation, and those of the framework for none of them."""
     known = document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     assert set(known) == _raised() - NEVER_OVER_HTTP
-    named = {code for operation in OPERATIONS for code in operation.problems}
-    assert named | codes.ACCESS | codes.ALWAYS | codes.FRAMEWORK == set(known)
+
+
+def statuses_of(code: str) -> set[str]:
+    """Return the statuses with which the OpenAPI document names a code."""
+    return {
+        status
+        for item in document()["paths"].values()
+        for operation in item.values()
+        for status, answer in operation["responses"].items()
+        for schema in (answer["content"].get(PROBLEM, {}).get("schema", {}),)
+        for known in schema.get("allOf", ({}, {}))[1:]
+        if code in known.get("properties", {}).get("code", {}).get("enum", ())
+    }
 
 
 def test_refusals_are_documented_in_order_of_precedence() -> None:
@@ -160,4 +175,5 @@ def test_every_code_has_the_status_that_the_documentation_gives() -> None:
             _, names, status, *_ = (column.strip() for column in row.split("|"))
             statuses = set(re.findall(r"\d+", status))
             for code in re.findall(r"`(\w+)`", names):
-                assert str(codes.status_of(code)) in statuses or code in codes.FRAMEWORK, row
+                refused = {"409", "422"} if code in set(Code) else set()
+                assert statuses_of(code) <= statuses | refused, row
