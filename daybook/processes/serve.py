@@ -33,7 +33,7 @@ from events import schema as schemas
 from runtime import database
 from runtime import queue as queues
 from runtime.cache import Cache
-from web import health
+from web import docs_page, health
 from web.endpoints import endpoints, route
 from web.http import ENCODER, EXCEPTION_HANDLERS, Answer, Raw, raw
 from web.operations import Operation
@@ -97,9 +97,9 @@ def application(settings: Settings, side: Side) -> Litestar:
             bank_statements.app.lifespan,
         ]
     found = endpoints(operations)
-    open_to_all = endpoints(health.OPERATIONS)
+    outside = endpoints([*health.OPERATIONS, *docs_page.OPERATIONS])
     app = Litestar(
-        [Router(API_PATH, route_handlers=[*map(route, found)]), *map(route, open_to_all)],
+        [Router(API_PATH, route_handlers=[*map(route, found)]), *map(route, outside)],
         lifespan=lifespans,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
