@@ -4,26 +4,22 @@ FROM python:3.12.13-slim-trixie AS builder
 
 # The virtual environment is made where it will be used: its scripts name its place.
 RUN python -m venv /opt/daybook/venv
-COPY requirements.lock /tmp/requirements.lock
+COPY requirements.lock requirements-build.lock /tmp/
 RUN /opt/daybook/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --only-binary :all: --requirement /tmp/requirements.lock \
+    # The build backend stays in this stage.
+    && python -m pip install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: --requirement /tmp/requirements-build.lock
+
+# The code comes after its dependencies, so that a change of code downloads nothing.
+# .dockerignore lists what the wheel is made of.
+COPY . /tmp/daybook
+RUN python -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /tmp/wheels \
+        /tmp/daybook \
+    && /opt/daybook/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --no-index --no-deps --find-links /tmp/wheels daybook==0.1.0 \
     # The final stage installs nothing, so it needs no pip.
     && /opt/daybook/venv/bin/python -m pip uninstall --yes pip
-
-# The code comes after its dependencies, so that a change of code installs nothing anew.
-COPY LICENSE /opt/daybook/
-COPY runtime /opt/daybook/runtime
-COPY web /opt/daybook/web
-COPY events /opt/daybook/events
-COPY bank_statements /opt/daybook/bank_statements
-COPY sealing /opt/daybook/sealing
-COPY query_side /opt/daybook/query_side
-COPY projections /opt/daybook/projections
-COPY command_side /opt/daybook/command_side
-COPY auditing /opt/daybook/auditing
-COPY daybook /opt/daybook/daybook
-RUN python -m compileall -q /opt/daybook/runtime /opt/daybook/events /opt/daybook/projections \
-        /opt/daybook/query_side /opt/daybook/command_side /opt/daybook/daybook
 
 
 FROM python:3.12.13-slim-trixie
@@ -36,7 +32,6 @@ COPY --from=builder /opt/daybook /opt/daybook
 
 # The code belongs to root and the process cannot write it; it writes nowhere but to its servers.
 ENV PATH=/opt/daybook/venv/bin:$PATH \
-    PYTHONPATH=/opt/daybook \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DAYBOOK_HOST=0.0.0.0 \
@@ -50,5 +45,5 @@ EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/health' % (os.environ.get('DAYBOOK_HEALTH_PORT') or os.environ['DAYBOOK_PORT']), timeout=2)"]
 
-ENTRYPOINT ["python", "-m", "daybook"]
+ENTRYPOINT ["daybook"]
 CMD ["serve", "all"]

@@ -1,5 +1,6 @@
 # Needs: Python 3.11 or newer with its venv module, make, and a package index the first time.
-# Everything is installed into .venv; a second run installs nothing and needs no network.
+# Everything is installed into .venv, Daybook itself too: .venv/bin/daybook runs from anywhere.
+# A second run installs nothing and needs no network.
 
 PYTHON ?= python3
 PORT   ?= 3000
@@ -8,14 +9,13 @@ BENCH  ?= .bench
 
 VENV := .venv
 PY   := $(VENV)/bin/python
+DAYBOOK := $(VENV)/bin/daybook
 # Hashes: what was tested is what is installed. Wheels only: no package runs code while installing.
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check \
 	--require-hashes --only-binary :all:
 # Two workers on purpose: every worker has a PostgreSQL of its own, and small machines are the rule.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
-# The program runs from the checkout, and so do the processes that it starts.
-export PYTHONPATH := $(CURDIR)
 # Without its bytecode cache Python takes several times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
@@ -33,11 +33,11 @@ help: ## List the targets
 
 .PHONY: demo
 demo: $(VENV)/.runtime ## Walk one transfer through everything, on throw-away servers
-	@$(PY) -m daybook demo $(ARGS)
+	@$(DAYBOOK) demo $(ARGS)
 
 .PHONY: up
 up: $(VENV)/.runtime ## Run the whole service on port 3000 (PORT=), data in .daybook/
-	@$(PY) -m daybook up --port $(PORT) $(ARGS)
+	@$(DAYBOOK) up --port $(PORT) $(ARGS)
 
 .PHONY: walk
 walk: ## Do the README's curl walk against a running `make up`, and print what comes back
@@ -103,7 +103,7 @@ check: $(VENV)/.dev ## What CI checks before the tests: style, types, directions
 	$(PY) -m compose_lint check --quiet docker-compose.yml
 	@$(CHECK_LOCKS)
 
-LOCKS := requirements.lock requirements-dev.lock requirements-bench.lock
+LOCKS := requirements.lock requirements-dev.lock requirements-build.lock requirements-bench.lock
 
 # A lock names packages, versions and hashes, and leaves the index to the machine that installs.
 define CHECK_LOCKS
@@ -117,16 +117,20 @@ format: $(VENV)/.dev ## Format the code and fix what ruff can fix
 	$(PY) -m ruff check --fix-only $(CODE)
 	$(PY) -m ruff format $(CODE)
 
-COMPILE = env -u PIP_FIND_LINKS $(PY) -m uv pip compile pyproject.toml --quiet --upgrade \
+COMPILE = env -u PIP_FIND_LINKS $(PY) -m uv pip compile --quiet --upgrade \
 	--universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
-lock: $(VENV)/.created ## Resolve pyproject.toml anew into the three locks (needs a package index)
+lock: $(VENV)/.created ## Resolve pyproject.toml anew into the four locks (needs a package index)
 	$(PY) -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
-	$(COMPILE) --group bench --constraints requirements.lock --output-file requirements-bench.lock
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
+	$(COMPILE) --group build --constraints requirements-dev.lock \
+		--output-file requirements-build.lock
+	$(COMPILE) pyproject.toml --group bench --constraints requirements.lock \
+		--output-file requirements-bench.lock
 	@$(CHECK_LOCKS)
 
 .PHONY: clean
@@ -150,19 +154,26 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: requirements.lock $(VENV)/.created
+# Daybook itself, as an editable installation. The backend that builds it has a lock of its own.
+$(VENV)/.program: pyproject.toml requirements-build.lock $(VENV)/.created
+	@$(PIP_INSTALL) -r requirements-build.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check \
+		--no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock $(VENV)/.created | $(VENV)/.program
 	@echo 'Installing what Daybook needs (once; a minute or two) ...'
 	@$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
 # The development lock contains the runtime lock, version by version.
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.created
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.created | $(VENV)/.program
 	@echo 'Installing what Daybook and its tests need (once; a minute or three) ...'
 	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $(VENV)/.runtime $@
 
 # So does the lock of the benchmarks.
-$(VENV)/.bench: requirements-bench.lock $(VENV)/.created
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.created | $(VENV)/.program
 	@echo 'Installing what the benchmarks need (once; a minute or two) ...'
 	@$(PIP_INSTALL) -r requirements-bench.lock
 	@touch $(VENV)/.runtime $@

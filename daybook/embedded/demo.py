@@ -170,7 +170,7 @@ async def demo(*, as_json: bool) -> int:
     else:
         console.rule("[bold green]Every step was right", align="left")
         console.print(
-            "[bold]make up[/] leaves it running on port 3000; README.md has the curl walk."
+            "[bold]daybook up[/] keeps it running on port 3000; README.md has the curl walk."
         )
     return 1 if problem else 0
 
