@@ -1,9 +1,9 @@
 """The projector as an AWS Lambda function with an SQS FIFO trigger.
 
-Handler name: `projections.lambda_handler.handler`. Only `DAYBOOK_DATABASE_URL` is needed. Turn on
-"report batch item failures" and give the function a concurrency of one or two: more only wait for
-each other at the checkpoint. What there is to apply is read from the log, so a lost message is made
-good by the next one; a schedule that invokes the function with no records is the idle poll.
+Handler name: `projections.lambda_handler.handler`. The function needs `DAYBOOK_DATABASE_URL` only.
+Turn on "report batch item failures". Give the function a concurrency of one or two: more instances
+only wait for each other at the checkpoint. Events are read from the log, so the next message makes
+up for a lost one. A schedule that invokes the function without records serves as the idle poll.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from runtime import database, settings
 
 log = logging.getLogger(__name__)
 
-# Kept between the invocations of one container, as is the loop that the connection belongs to.
+# Both stay between the invocations of one container; a connection belongs to its loop.
 _LOOP = asyncio.new_event_loop()
 _CONNECTIONS: list[database.Connection] = []
 
@@ -29,18 +29,18 @@ class Failure(TypedDict):
 
 
 class Answer(TypedDict):
-    """What Lambda tells SQS: messages not named here are deleted."""
+    """The answer to SQS: messages that are not named here are deleted."""
 
     batchItemFailures: list[Failure]
 
 
 def handler(event: dict[str, Any], _context: object) -> Answer:
-    """Apply the log to its end. All records fail together: they are one stretch of it."""
+    """Apply the log to its end. All records succeed or fail together."""
     records = event.get("Records", [])
     try:
         _LOOP.run_until_complete(_apply())
     except Exception:
-        # Nothing is swallowed: the messages come again, and the error is in the function's log.
+        # SQS delivers the messages again, and the error is in the function's log.
         log.exception("%d messages could not be applied", len(records))
         if not records:
             raise

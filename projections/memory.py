@@ -1,9 +1,10 @@
 """Rows as this process last stored them, so that it need not read them again.
 
-They are true as long as nobody else has moved the checkpoint, whose lock guards them. `mark` is its
-row's xmin: the transaction that wrote it last. Whoever mends guarded rows by other ways updates the
-checkpoint, too, and everybody reads again. A memory goes with its connection: a server that crashed
-may have forgotten the transaction, and give its number again.
+The checkpoint's lock guards the rows: they are true as long as no other process has moved the
+checkpoint. `mark` is the `xmin` of the checkpoint's row: the transaction that wrote it last.
+A program that changes guarded rows in any other way (a repair, a rebuild) updates the checkpoint,
+too, and then every process reads its rows again. A memory belongs to one connection, because a
+server that crashed may forget a transaction and use its number again.
 """
 
 from typing import Generic, TypeVar
@@ -16,16 +17,17 @@ Key = tuple[str, str]
 
 
 class Memory(Generic[Row]):
-    """What one process remembers. Bounded: when it has grown beyond ROWS_MAX it starts anew."""
+    """What one process remembers: at most ROWS_MAX rows. When it holds more, it forgets all."""
 
     def __init__(self) -> None:
         self._mark = UNMARKED
         self._rows: dict[Key, Row] = {}
 
     def lend(self, mark: int) -> dict[Key, Row]:
-        """Return all that is known if `mark` is the last one kept: it may be changed, then kept.
+        """Return the rows that were kept with `mark`, or none. The caller may change them.
 
-        Nothing is known any more until `keep`: a transaction that fails may have changed the rows.
+        The memory is empty until the next `keep`, because a transaction that fails may have changed
+        the rows.
         """
         if mark != self._mark:
             self._rows = {}

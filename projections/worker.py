@@ -1,19 +1,19 @@
-"""The projector: a message says that there is something to read, the log says what.
+"""The projector: a message says that there is something to read, and the log says what.
 
-    message ──▶ catch_up from the log, to its end ──▶ acknowledge
+    message ──▶ catch_up from the log, to its end ──▶ delete the message
     no message for a second ──▶ look at the log anyway
 
-A message is deleted only after the log has been applied to its end, so its events are in the read
-models by then. What it carries is for other readers of the queue and is never believed here: SQS
-may be shared by mistake, restored, or written to by somebody else. An event that cannot be applied
-stops the line, loudly.
+A message is deleted only after the log has been applied to its end: by then its events are in the
+read models. The content of a message is for other readers of the queue. The projector never relies
+on it, because an SQS queue may be shared by mistake, restored, or written to by other programs. An
+event that cannot be applied stops projecting, with an error in the log and in the metrics.
 """
 
 import asyncio
 import logging
 
 from projections.catch_up import catch_up
-from projections.folds.balances import Balance
+from projections.folds.balances import BalanceRow
 from projections.memory import Memory
 from projections.settings import ProjectionSettings
 from runtime import database
@@ -33,10 +33,10 @@ class Projector:
         self._queue = queue
         self._connection: database.Connection | None = None
         self._receiving: asyncio.Task[list[Message]] | None = None
-        self._memory = Memory[Balance]()
+        self._memory = Memory[BalanceRow]()
 
     async def run_once(self) -> int:
-        """Wait for messages up to the idle poll, apply what there is; return how many events.
+        """Wait for messages, at most for the idle poll; apply the log; return the number of events.
 
         Raises Unavailable or PoisonEventError.
         """
@@ -61,7 +61,7 @@ class Projector:
         return await apply(connection, self._settings, self._memory)
 
     async def _received(self) -> list[Message]:
-        """Return messages, or none after the idle poll; the long poll goes on meanwhile."""
+        """Return messages, or none after the idle poll; the long poll goes on beside it."""
         if self._receiving is None:
             self._receiving = asyncio.create_task(self._queue.receive(LONG_POLL_S))
         await asyncio.wait({self._receiving}, timeout=self._settings.idle_poll_s)
@@ -71,15 +71,15 @@ class Projector:
         try:
             return receiving.result()
         except Unavailable as problem:
-            # The queue is a hint; without it the log is followed at the idle poll's pace.
+            # Without the queue the projector still reads the log once in each idle poll.
             log.warning("the queue does not answer: %s", problem.detail)
             await asyncio.sleep(self._settings.idle_poll_s)
             return []
 
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():
-            # Rows and checkpoint commit together, so a crash of the server can only take back
-            # whole pages, which are folded again: no need to wait for the disk.
+            # Rows and checkpoint commit together, so a crash of the server can only undo whole
+            # pages, which are then folded again. Commits need not wait for the disk.
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, synchronous_commit="off", **database.BY_KEY
             )
@@ -95,12 +95,12 @@ class Projector:
 async def apply(
     connection: database.Executor,
     settings: ProjectionSettings,
-    memory: Memory[Balance] | None = None,
+    memory: Memory[BalanceRow] | None = None,
 ) -> int:
-    """Apply what the log has beyond the checkpoint; return how many events that was.
+    """Apply the log after the checkpoint; return the number of events.
 
-    It ends with the first page that is not full. What came meanwhile has a message of its own, and
-    running after it would make many small pages of what is one by then.
+    It ends with the first page that is not full. Events that were added meanwhile have a message of
+    their own; following them at once would make many small pages.
     """
     memory = memory or Memory()
     applied, events_max = 0, settings.projection_events_max

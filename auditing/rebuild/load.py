@@ -18,8 +18,8 @@ from auditing.rebuild.tables import JOURNALS, REBUILT, REGISTERS
 from auditing.repair import plan
 from events import codec, log
 from events.types import Recorded
-from projections.folds import page as pages
-from projections.folds.page import Changed, Page
+from projections.folds import projected_rows
+from projections.folds.projected_rows import ChangedKeys, ProjectedRows
 from runtime.database import Connection
 from runtime.problems import Rejected
 from runtime.sql import Row, as_rows, queries
@@ -46,6 +46,8 @@ KEYS = {
     "books": ("ledger",),
     "moments": ("recorded_at",),
 }
+# The field of the projected rows that holds each register.
+FIELDS = {name: name for name in REGISTERS} | {"standings": "transaction_states"}
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,14 +57,18 @@ class Folded:
 
     def __init__(self) -> None:
         self.position = 0
-        self.page = Page({}, {}, {})
+        self.page = ProjectedRows({}, {}, {})
         self._gone = 0
 
     @property
     def rows(self) -> int:
         """How many rows all tables have by now."""
         page = self.page
-        return self._gone + len(page.moments) + sum(len(getattr(page, name)) for name in REGISTERS)
+        return (
+            self._gone
+            + len(page.recorded_times)
+            + sum(len(getattr(page, field)) for field in FIELDS.values())
+        )
 
     def take(self, events: Sequence[Recorded]) -> None:
         """Fold the events that follow. Raises Rejected if one is missing before them."""
@@ -74,7 +80,7 @@ class Folded:
                 " it from a backup; read models of a log with a gap are not built."
             )
             raise Rejected("log_unsound", detail)
-        pages.fold(events, self.page)
+        projected_rows.fold(events, self.page)
         self.position = events[-1].position
 
     def journals(self) -> dict[str, bytes]:
@@ -83,15 +89,15 @@ class Folded:
         The last recorded time may go on in the next event, so it stays.
         """
         page = self.page
-        *ended, latest = page.moments.values()
+        *ended, latest = page.recorded_times.values()
         made: dict[str, list[Any]] = {
             "entries": page.entries,
             "transactions": page.transactions,
-            "mentions": page.mentions,
+            "mentions": page.account_references,
             "moments": ended,
         }
-        page.entries, page.transactions, page.mentions = [], [], []
-        page.moments = {latest.recorded_at: latest}
+        page.entries, page.transactions, page.account_references = [], [], []
+        page.recorded_times = {latest.recorded_at: latest}
         self._gone += sum(map(len, made.values()))
         return {name: lines(rows) for name, rows in made.items() if rows}
 
@@ -124,7 +130,7 @@ async def load(
     page = folded.page
     for name, rows in _registers(page, page).items():
         await tables.copy(reader, name, _once(lines(rows)))
-    await tables.copy(reader, "moments", _once(lines(list(page.moments.values()))))
+    await tables.copy(reader, "moments", _once(lines(list(page.recorded_times.values()))))
 
 
 async def go_on(connection: Connection, folded: Folded, until: int) -> None:
@@ -133,14 +139,14 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
     To be called in a transaction: if it is undone, the tables must be made anew.
     """
     async for events in log.pages(connection, folded.position, until):
-        changed = pages.changed(events)
+        changed = projected_rows.changed(events)
         folded.take(events)
         page = folded.page
-        replaced = {**_registers(page, changed), "moments": list(page.moments.values())}
+        replaced = {**_registers(page, changed), "moments": list(page.recorded_times.values())}
         added: dict[str, list[Any]] = {
             "entries": page.entries,
             "transactions": page.transactions,
-            "mentions": page.mentions,
+            "mentions": page.account_references,
         }
         for name, rows in replaced.items():
             if rows:
@@ -152,10 +158,13 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
         folded.journals()
 
 
-def _registers(page: Page, keys: Page | Changed) -> dict[str, list[Any]]:
+def _registers(page: ProjectedRows, keys: ProjectedRows | ChangedKeys) -> dict[str, list[Any]]:
     """Return the registers' rows of `keys`, in their order."""
-    kept: dict[str, dict[Any, Any]] = {name: getattr(page, name) for name in REGISTERS}
-    return {name: [rows[key] for key in sorted(getattr(keys, name))] for name, rows in kept.items()}
+    kept: dict[str, dict[Any, Any]] = {name: getattr(page, field) for name, field in FIELDS.items()}
+    return {
+        name: [rows[key] for key in sorted(getattr(keys, FIELDS[name]))]
+        for name, rows in kept.items()
+    }
 
 
 @asynccontextmanager

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from projections.folds.balances import Balance
-from projections.folds.entries import Entry
-from projections.folds.page import Account, Books, Mention, Moment
-from projections.folds.transaction_states import Standing
-from projections.folds.transactions import Transaction
+from projections.folds.balances import BalanceRow
+from projections.folds.entries import EntryRow
+from projections.folds.projected_rows import AccountReference, AccountRow, BooksRow, RecordedTime
+from projections.folds.transaction_states import TransactionState
+from projections.folds.transactions import TransactionRow
 from runtime.database import Connection
 from runtime.sql import queries
 
@@ -18,16 +18,16 @@ REPLACED = "read_replaced"
 LONG_S = 86_400.0
 
 JOURNALS: dict[str, type[Any]] = {
-    "entries": Entry,
-    "transactions": Transaction,
-    "mentions": Mention,
-    "moments": Moment,
+    "entries": EntryRow,
+    "transactions": TransactionRow,
+    "mentions": AccountReference,
+    "moments": RecordedTime,
 }
 REGISTERS: dict[str, type[Any]] = {
-    "accounts": Account,
-    "balances": Balance,
-    "standings": Standing,
-    "books": Books,
+    "accounts": AccountRow,
+    "balances": BalanceRow,
+    "standings": TransactionState,
+    "books": BooksRow,
 }
 TABLES = JOURNALS | REGISTERS
 NAMES = [f"read.{name}" for name in TABLES]

@@ -23,7 +23,7 @@ from events import checkpoints
 from events import schema as schemas
 from events.types import Posting
 from projections.catch_up import catch_up
-from projections.folds.balances import Balance
+from projections.folds.balances import BalanceRow
 from projections.memory import Memory
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
@@ -63,7 +63,7 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
 async def project(url: str, until: int) -> None:
     """Apply the log until the checkpoint is at `until`."""
     connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
-    memory = Memory[Balance]()
+    memory = Memory[BalanceRow]()
     _tell_ready()
     while await checkpoints.read(connection, checkpoints.PROJECTOR) < until:
         if not await catch_up(connection, PAGE_EVENTS_MAX, memory):

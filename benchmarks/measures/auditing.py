@@ -44,7 +44,7 @@ from events import checkpoints, log
 from events import schema as schemas
 from events.types import Posting
 from projections.catch_up import catch_up
-from projections.folds.balances import Balance
+from projections.folds.balances import BalanceRow
 from projections.memory import Memory
 from projections.worker import ROLE as PROJECTOR
 from runtime import database
@@ -123,7 +123,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
 
 async def _project(url: str, _events: int, _folder: Path) -> Did:
     connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
-    memory, done = Memory[Balance](), 0
+    memory, done = Memory[BalanceRow](), 0
     while count := await catch_up(connection, PROJECTED_MAX, memory):
         done += count
     await connection.close()

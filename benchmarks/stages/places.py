@@ -97,7 +97,7 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
         "reading balances": (
             "projections/catch_up.py:_accounts",
             "projections/catch_up.py:_balances",
-            "projections/catch_up.py:_standings",
+            "projections/catch_up.py:_transaction_states",
             "projections/memory.py",
         ),
         "fold": ("projections/folds/", "projections/catch_up.py:_apply_page"),

@@ -48,7 +48,7 @@ STATEMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "projector: moments, checkpoint, commit": (
             "BEGIN",
             log.SQL["lock_checkpoint"],
-            catch_up.SQL["put_moments"],
+            catch_up.SQL["put_recorded_times"],
             log.SQL["move_checkpoint"],
             "COMMIT",
         ),

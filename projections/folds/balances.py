@@ -7,10 +7,10 @@ import msgspec
 AccountKey = tuple[str, str]
 
 
-class Balance(msgspec.Struct, array_like=True, gc=False):
-    """A row of `read.balances`, column by column: counters in minor units, as of `position`.
+class BalanceRow(msgspec.Struct, array_like=True, gc=False):
+    """A row of `read.balances`: counters in minor units, as of `position`.
 
-    Changed in place: folds are hot.
+    Folds change it in place, because a new row for each line would be slower.
     """
 
     ledger: str

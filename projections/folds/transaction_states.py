@@ -1,4 +1,7 @@
-"""Fold: how a transaction stands, once it no longer stands as its first event says. Pure."""
+"""Fold: the state of each transaction that later events changed. Pure.
+
+A transaction without a row here is in the state that its first event gave it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,10 +23,10 @@ from events.types import (
 )
 
 
-class Standing(msgspec.Struct):
-    """A row of `read.standings`, field by column. Changed in place, as balances are.
+class TransactionState(msgspec.Struct):
+    """A row of `read.standings`. Folds change it in place, as they change balances.
 
-    `used` is how much of each posting, in minor units, was refunded or captured.
+    `used` is the amount of each posting that was refunded or captured, in minor units.
     """
 
     transaction_id: UUID
@@ -35,14 +38,14 @@ class Standing(msgspec.Struct):
     changed_at: datetime | None = None
 
     def use(self, postings: Sequence[Posting]) -> None:
-        """Count what `postings` refund or capture."""
+        """Add what `postings` refund or capture."""
         for posting in postings:
             self.used += [0] * (posting.line + 1 - len(self.used))
             self.used[posting.line] += posting.amount_minor
 
 
 def changed_by(recorded: Recorded) -> UUID | None:
-    """Return the transaction whose standing the event changes, if any."""
+    """Return the transaction whose state the event changes, or None."""
     event = recorded.event
     later = None if recorded.version == FIRST_VERSION else recorded.originator_id
     match event:
@@ -58,40 +61,44 @@ def changed_by(recorded: Recorded) -> UUID | None:
             return None
 
 
-def fold(standings: dict[UUID, Standing], recorded: Recorded) -> None:
-    """Apply one event to the transaction that it is about; one that isn't there stands as new."""
+def fold(states: dict[UUID, TransactionState], recorded: Recorded) -> None:
+    """Apply one event to the transaction that it is about; without a row, its first state holds."""
     transaction_id = changed_by(recorded)
     if transaction_id is None:
         return
     event = recorded.event
     match event:
         case TransferPosted(kind=Kind.REFUND):
-            standing = standings.setdefault(
-                transaction_id, Standing(transaction_id, Stage.COMPLETED)
+            state = states.setdefault(
+                transaction_id, TransactionState(transaction_id, Stage.COMPLETED)
             )
-            standing.use(event.postings)
+            state.use(event.postings)
         case TransferPosted(kind=Kind.CAPTURE):
-            standing = standings.setdefault(transaction_id, Standing(transaction_id, Stage.PENDING))
-            standing.use(event.postings)
+            state = states.setdefault(
+                transaction_id, TransactionState(transaction_id, Stage.PENDING)
+            )
+            state.use(event.postings)
             if event.completes:
-                standing.stage = Stage.CAPTURED
+                state.stage = Stage.CAPTURED
         case HoldVoided():
-            standing = _now(standings, transaction_id, Stage.VOIDED)
+            state = _moved(states, transaction_id, Stage.VOIDED)
         case HoldExpired():
-            standing = _now(standings, transaction_id, Stage.EXPIRED)
+            state = _moved(states, transaction_id, Stage.EXPIRED)
         case TransferCancelled():
-            standing = _now(standings, transaction_id, Stage.CANCELLED)
+            state = _moved(states, transaction_id, Stage.CANCELLED)
         case TransferPosted():
-            standing = _now(standings, transaction_id, Stage.COMPLETED)
+            state = _moved(states, transaction_id, Stage.COMPLETED)
         case TransferRejected():
-            standing = _now(standings, transaction_id, Stage.FAILED)
-            standing.code, standing.detail = event.code, event.detail
+            state = _moved(states, transaction_id, Stage.FAILED)
+            state.code, state.detail = event.code, event.detail
         case _:
             raise AssertionError(event)
-    standing.position, standing.changed_at = recorded.position, event.recorded_at
+    state.position, state.changed_at = recorded.position, event.recorded_at
 
 
-def _now(standings: dict[UUID, Standing], transaction_id: UUID, stage: Stage) -> Standing:
-    standing = standings.setdefault(transaction_id, Standing(transaction_id, stage))
-    standing.stage = stage
-    return standing
+def _moved(
+    states: dict[UUID, TransactionState], transaction_id: UUID, stage: Stage
+) -> TransactionState:
+    state = states.setdefault(transaction_id, TransactionState(transaction_id, stage))
+    state.stage = stage
+    return state

@@ -1,4 +1,4 @@
-"""Fold: one row per submitted transaction as its first event says it, refused ones too. Pure."""
+"""Fold: one row for each submitted transaction, as its first event states it. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,11 +24,11 @@ from events.types import (
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A row of `read.transactions`, field by column; `amount` is text of minor units.
+class TransactionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A row of `read.transactions`; `amount` is text of minor units.
 
-    Source and destination are there if all postings share them; the amount is that of all postings
-    in the first one's currency.
+    Source and destination are set if all postings share them. The amount is the sum of all postings
+    in the currency of the first one.
     """
 
     transaction_id: UUID
@@ -54,10 +54,10 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     recorded_at: datetime
 
 
-def fold(recorded: Recorded) -> Transaction | None:
+def fold(recorded: Recorded) -> TransactionRow | None:
     """Return the transaction that `recorded` begins, or None if it begins none.
 
-    A refusal that came before the accounts were known names no accounts and no amount.
+    A transaction that was refused before its accounts were known has no accounts and no amount.
     """
     event = recorded.event
     code = detail = due_at = None
@@ -74,30 +74,34 @@ def fold(recorded: Recorded) -> Transaction | None:
             return None
     if recorded.version != FIRST_VERSION:
         return None
-    return Transaction(
-        recorded.originator_id,
-        event.ledger,
-        recorded.position,
-        event.key,
-        event.kind,
-        event.stage,
-        code,
-        detail,
-        *summary_of(event.postings),
-        _beyond_summary(event.postings),
-        event.description,
-        event.reference,
-        None if event.metadata is None else _text(event.metadata),
-        None if event.rate is None else _text(event.rate),
-        event.about,
-        due_at,
-        event.effective_at,
-        event.recorded_at,
+    source, destination, amount, currency = summary_of(event.postings)
+    return TransactionRow(
+        transaction_id=recorded.originator_id,
+        ledger=event.ledger,
+        position=recorded.position,
+        idempotency_key=event.key,
+        kind=event.kind,
+        stage=event.stage,
+        code=code,
+        detail=detail,
+        source_account_id=source,
+        destination_account_id=destination,
+        amount=amount,
+        currency=currency,
+        postings=_beyond_summary(event.postings),
+        description=event.description,
+        reference=event.reference,
+        metadata=None if event.metadata is None else _text(event.metadata),
+        rate=None if event.rate is None else _text(event.rate),
+        about=event.about,
+        due_at=due_at,
+        effective_at=event.effective_at,
+        recorded_at=event.recorded_at,
     )
 
 
 def _beyond_summary(postings: Sequence[Posting]) -> str | None:
-    """Return postings that the summary does not say it all of: several, or one of a later line."""
+    """Return postings that the summary columns cannot hold: several, or one with a later line."""
     if len(postings) == 1 and postings[0].line == 0:
         return None
     return _text(postings) if postings else None

@@ -17,7 +17,7 @@ from events.envelope import Envelope, pack
 from events.types import TransferPosted
 from projections import lambda_handler
 from projections.catch_up import POISONED, PoisonEventError, catch_up
-from projections.folds.balances import Balance
+from projections.folds.balances import BalanceRow
 from projections.memory import Memory
 from projections.worker import ROLE, Projector
 from runtime import database
@@ -229,7 +229,7 @@ async def test_an_event_that_cannot_be_applied_stops_the_line_loudly(database_ur
 
 async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url: str) -> None:
     """What was folded in memory before the poison is folded again, once."""
-    memory = Memory[Balance]()
+    memory = Memory[BalanceRow]()
     await fixtures.written(database_url, [fixtures.transfer("one")])
     async with fixtures.connected(database_url, ROLE) as connection:
         await catch_up(connection, PAGE_MAX, memory)
@@ -243,7 +243,7 @@ async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url:
 
 async def test_rows_mended_beside_a_moved_checkpoint_are_read_again(database_url: str) -> None:
     """Whoever mends a balance updates the checkpoint, and no projector goes on from its memory."""
-    memory = Memory[Balance]()
+    memory = Memory[BalanceRow]()
     await fixtures.written(database_url, [fixtures.transfer("one")])
     async with fixtures.connected(database_url, ROLE) as connection:
         await catch_up(connection, PAGE_MAX, memory)

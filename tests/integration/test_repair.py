@@ -18,7 +18,7 @@ from auditing.repair.survey import Survey
 from events import checkpoints
 from events.types import transaction_id
 from projections.catch_up import catch_up
-from projections.folds.balances import Balance
+from projections.folds.balances import BalanceRow
 from projections.memory import Memory
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
@@ -259,7 +259,7 @@ async def test_writers_and_projectors_that_remember_read_the_mended_rows_again(
         fixtures.connected(database_url, ROLE) as repairer,
         fixtures.writing(settings) as writer,
     ):
-        projector = Memory[Balance]()
+        projector = Memory[BalanceRow]()
         async with fixtures.connected(database_url, PROJECTOR_ROLE) as connection:
             for number in range(3):
                 fixtures.done(await writer.submit(fixtures.transfer(f"remembered-{number}")))

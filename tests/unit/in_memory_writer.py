@@ -20,10 +20,10 @@ from command_side.writer import commit, store
 from command_side.writer.commit import Outcome
 from events import codec, types
 from events.types import FIRST_VERSION, Recorded, TransactionEvent
-from projections.folds import page as pages
-from projections.folds.entries import Entry
-from projections.folds.page import Page
-from projections.folds.transactions import Transaction
+from projections.folds import projected_rows
+from projections.folds.entries import EntryRow
+from projections.folds.projected_rows import ProjectedRows
+from projections.folds.transactions import TransactionRow
 from tests.unit.examples import SCHEMA
 
 Item = TypeVar("Item")
@@ -107,28 +107,28 @@ class Tables:
     """The read models: what one page finds there, and what it leaves."""
 
     def __init__(self) -> None:
-        self.rows = Page({}, {}, {})
-        self.entries: list[Entry] = []
-        self.transactions: dict[UUID, Transaction] = {}
+        self.rows = ProjectedRows({}, {}, {})
+        self.entries: list[EntryRow] = []
+        self.transactions: dict[UUID, TransactionRow] = {}
         self.mentions: set[tuple[str, str, int]] = set()
         self.position = 0
 
     def apply(self, events: Sequence[Recorded]) -> None:
         """Fold one page on top of what is known of what it changes, and put its rows."""
-        rows, changed = self.rows, pages.changed(events)
-        page = Page(
+        rows, changed = self.rows, projected_rows.changed(events)
+        page = ProjectedRows(
             _known(rows.accounts, changed.accounts),
             _known(rows.balances, changed.balances),
-            _known(rows.standings, changed.standings),
+            _known(rows.transaction_states, changed.transaction_states),
         )
-        pages.fold(events, page)
-        for table in ("accounts", "balances", "standings", "books", "moments"):
-            getattr(rows, table).update(getattr(page, table))
+        projected_rows.fold(events, page)
+        for name in ("accounts", "balances", "transaction_states", "books", "recorded_times"):
+            getattr(rows, name).update(getattr(page, name))
         self.entries += page.entries
         for transaction in page.transactions:
             assert transaction.transaction_id not in self.transactions
             self.transactions[transaction.transaction_id] = transaction
-        for mention in page.mentions:
+        for mention in page.account_references:
             row = (mention.ledger, mention.account_id, mention.position)
             assert row not in self.mentions
             self.mentions.add(row)
@@ -139,12 +139,12 @@ class Tables:
         rows = self.rows
         kept = [
             sorted(table.items())
-            for table in (rows.accounts, rows.balances, rows.books, rows.moments)
+            for table in (rows.accounts, rows.balances, rows.books, rows.recorded_times)
         ]
         # A UUID and an enum are no keys that compare everywhere.
-        standings = sorted((str(key), standing) for key, standing in rows.standings.items())
+        states = sorted((str(key), state) for key, state in rows.transaction_states.items())
         listed = [self.entries, list(self.transactions.values()), sorted(self.mentions)]
-        return msgspec.json.encode([kept, standings, listed])
+        return msgspec.json.encode([kept, states, listed])
 
 
 def cut(items: Sequence[Item], sizes: Iterable[int]) -> Iterator[Sequence[Item]]:

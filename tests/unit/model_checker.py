@@ -32,7 +32,7 @@ from events.types import (
     TransferRejected,
     accounts_of,
 )
-from projections.folds.entries import Entry
+from projections.folds.entries import EntryRow
 from projections.folds.entries import Movement as Moved
 from runtime.problems import Invalid, Outdated, Problem, Rejected
 from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key
@@ -293,7 +293,7 @@ class Witness:
         closed = {ledger: books.closed_before for ledger, books in self.ledger.books.items()}
         assert closed == self.books.closed_before
 
-    def _check_entries(self, added: Sequence[Entry]) -> None:
+    def _check_entries(self, added: Sequence[EntryRow]) -> None:
         """The last line of an account at a position shows its counters there."""
         for key, entry in {(e.ledger, e.account_id, e.position): e for e in added}.items():
             assert self.books.at(entry.position, key[:2]) == counters(entry)
@@ -311,22 +311,22 @@ class Witness:
         assert self.tables.transactions.keys() == self.books.told.keys()
         for transaction_id, told in self.books.told.items():
             shown = self.tables.transactions[transaction_id]
-            standing = rows.standings.get(transaction_id)
-            if standing is None:
+            state = rows.transaction_states.get(transaction_id)
+            if state is None:
                 assert (shown.stage, shown.code) == (told.stage, told.code)
                 assert not any(told.used)
                 continue
-            used = standing.used + [0] * (len(told.used) - len(standing.used))
-            assert (standing.stage, used) == (told.stage, told.used)
-            assert standing.code == told.code
+            used = state.used + [0] * (len(told.used) - len(state.used))
+            assert (state.stage, used) == (told.stage, told.used)
+            assert state.code == told.code
         closed = {ledger: books.closed_before for ledger, books in rows.books.items()}
         assert closed == self.books.closed_before
         moments = {recorded.event.recorded_at: recorded.position for recorded in self.ledger.log}
-        assert {at: row.position for at, row in rows.moments.items()} == moments
+        assert {at: row.position for at, row in rows.recorded_times.items()} == moments
 
     def _check_past(self) -> None:
         """Every balance at every position, and every line's counters from the lines before it."""
-        lines: dict[Key, list[Entry]] = {key: [] for key in self.books.policies}
+        lines: dict[Key, list[EntryRow]] = {key: [] for key in self.books.policies}
         for entry in self.tables.entries:
             lines[entry.ledger, entry.account_id].append(entry)
         for key, entries in lines.items():
@@ -340,7 +340,7 @@ class Witness:
                 assert self.books.at(position, key) == tuple(running)
 
 
-def add(running: list[int], entry: Entry, recorded: Recorded) -> None:
+def add(running: list[int], entry: EntryRow, recorded: Recorded) -> None:
     """Add one line to an account's four counters."""
     amount, side = int(entry.amount), 0 if entry.side is Side.DEBIT else 1
     assert isinstance(recorded.event, TransactionEvent) or entry.kind is Moved.RELEASED

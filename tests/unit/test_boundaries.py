@@ -33,7 +33,7 @@ PURE = (
     "command_side/domain/rejections.py",
     "projections/folds/balances.py",
     "projections/folds/entries.py",
-    "projections/folds/page.py",
+    "projections/folds/projected_rows.py",
     "projections/folds/transaction_states.py",
     "projections/folds/transactions.py",
     "auditing/discrepancies.py",

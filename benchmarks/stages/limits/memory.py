@@ -21,9 +21,9 @@ from events import schema as schemas
 from events.envelope import Envelope, pack
 from events.schema import Schema
 from events.types import FIRST_VERSION, Event, Recorded
-from projections.folds import page as pages
-from projections.folds.balances import AccountKey, Balance
-from projections.folds.page import Page
+from projections.folds import projected_rows
+from projections.folds.balances import AccountKey, BalanceRow
+from projections.folds.projected_rows import ProjectedRows
 from runtime.sql import Row
 from web.http import decode
 
@@ -86,26 +86,26 @@ def _decided(commands: Sequence[Movement], state: State, schema: Schema) -> list
 
 
 def folded(
-    pages_of: Sequence[Sequence[Recorded]], balances: dict[AccountKey, Balance], spent: Spent
-) -> list[Page]:
+    pages_of: Sequence[Sequence[Recorded]], balances: dict[AccountKey, BalanceRow], spent: Spent
+) -> list[ProjectedRows]:
     """Fold pages of events whose accounts are all among the `balances`, which change."""
     done = []
     for events in pages_of:
         with spending(spent):
-            changed = pages.changed(events)
-            page = Page({}, balances, {})
-            pages.fold(events, page)
+            changed = projected_rows.changed(events)
+            page = ProjectedRows({}, balances, {})
+            projected_rows.fold(events, page)
         kept = {key: msgspec.structs.replace(balances[key]) for key in sorted(changed.balances)}
         done.append(msgspec.structs.replace(page, balances=kept))
     return done
 
 
-def opened(events: Sequence[Recorded]) -> dict[AccountKey, Balance]:
+def opened(events: Sequence[Recorded]) -> dict[AccountKey, BalanceRow]:
     """Return balances of nothing for all accounts that `events` move."""
     first = events[0].event.recorded_at
     return {
-        (ledger, account_id): Balance(ledger, account_id, 0, 0, 0, 0, 0, first)
-        for ledger, account_id in pages.changed(events).balances
+        (ledger, account_id): BalanceRow(ledger, account_id, 0, 0, 0, 0, 0, first)
+        for ledger, account_id in projected_rows.changed(events).balances
     }
 
 

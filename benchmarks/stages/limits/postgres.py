@@ -17,8 +17,8 @@ from daybook.migrations.migrate import migrate
 from events import log
 from projections import worker
 from projections.catch_up import SQL as CATCH_UP
-from projections.folds.balances import Balance
-from projections.folds.page import Page
+from projections.folds.balances import BalanceRow
+from projections.folds.projected_rows import ProjectedRows
 from runtime import database
 from runtime.database import Connection
 from runtime.sql import Row, as_records
@@ -39,8 +39,8 @@ class Writing(msgspec.Struct, frozen=True):
 async def writing(
     bench: Bench,
     pages_of_rows: Sequence[Sequence[Row]],
-    folded: Sequence[Page],
-    opened: Sequence[Balance],
+    folded: Sequence[ProjectedRows],
+    opened: Sequence[BalanceRow],
 ) -> Writing:
     """Write the log, then each read model: a table at a time, a page a commit."""
     url = await service.create_database(bench, DATABASE)
