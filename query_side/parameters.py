@@ -5,7 +5,7 @@ for a list without that filter.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -13,12 +13,11 @@ from uuid import UUID
 from events import money
 from events.schema import ACCOUNT_ID, Schema
 from runtime.problems import Invalid
-from web import cursors
+from web import cursors, times
 from web.cursors import Cursor, Cut
 
 METADATA = "metadata."
 METADATA_MAX = 20
-DATE_CHARACTERS = len("2026-01-31")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -132,8 +131,10 @@ class Parameters:
         return text
 
     def period(self, name: str) -> Period:
-        """Take `name`_from and `name`_to."""
-        return Period(self._moment(f"{name}_from"), self._moment(f"{name}_to"))
+        """Take `name`_from and `name`_to; a day as `name`_to is included whole."""
+        return Period(
+            self._moment(f"{name}_from", times.start), self._moment(f"{name}_to", times.end)
+        )
 
     def range(
         self, name: str, currency: str | None, schema: Schema, *, signed: bool = False
@@ -166,23 +167,9 @@ class Parameters:
         self._notes.keys.append(_checked(name.removeprefix(METADATA), METADATA))
         self._notes.values.append(_checked(text, name))
 
-    def _moment(self, name: str) -> datetime | None:
-        """Take a time, in UTC unless it says otherwise; a date is its first moment."""
+    def _moment(self, name: str, meaning: times.Meaning) -> datetime | None:
         text = self._given.pop(name, None)
-        if text is None:
-            return None
-        try:
-            if len(text) == DATE_CHARACTERS:
-                return datetime.combine(date.fromisoformat(text), time(), UTC)
-            given = datetime.fromisoformat(text)
-            # In UTC, so that a moment beyond the calendar is found here and not by the database.
-            return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            detail = (
-                f"`{name}` must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z; "
-                "in a URL a + is written %2B."
-            )
-            raise Invalid("time_invalid", detail, field=name) from error
+        return None if text is None else meaning(text, name, "time_invalid")
 
     def _amount(
         self, name: str, currency: str | None, schema: Schema, *, signed: bool

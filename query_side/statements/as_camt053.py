@@ -16,9 +16,10 @@ from xml.sax.saxutils import escape
 
 from events import money
 from events.types import Kind, Side, account_stream_id
-from query_side.statements.parameters import TICK, Basis
+from query_side.statements.parameters import Basis
 from query_side.statements.statement import Line, Statement
 from runtime.problems import Invalid
+from web.times import TICK
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 MEDIA_TYPE = "application/xml"

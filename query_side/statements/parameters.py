@@ -5,17 +5,15 @@ day's first moment. A time as a point includes what was recorded just then.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from query_side.parameters import position as position_in
 from runtime.problems import Invalid
-from web.times import DATE_CHARACTERS, moment
-
-# As fine as a time gets here and in PostgreSQL.
-TICK = timedelta(microseconds=1)
+from web import times
+from web.times import moment
 
 
 class Basis(StrEnum):
@@ -126,10 +124,4 @@ def form(
 
 def _after(text: str | None, field: str) -> datetime | None:
     """Return the first moment after the time, or after the day, that `text` means."""
-    found = moment(text, field, whole_day=True)
-    if text is None or found is None or len(text) == DATE_CHARACTERS:
-        return found
-    try:
-        return found + TICK
-    except OverflowError as error:
-        raise Invalid("period_invalid", f"`{field}` is the end of time.", field=field) from error
+    return None if text is None else times.through(text, field)

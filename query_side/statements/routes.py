@@ -30,6 +30,7 @@ from web import caller as access
 from web import conditions, cursors
 from web.caller import Caller
 from web.http import ENCODER, Answer, HttpRequest, Streamed, check_path
+from web.times import TICK
 
 POSITION = "Daybook-Position"
 POINT = ("position", "at", "effective_at")
@@ -156,5 +157,5 @@ def _file(
 
 
 def _name(found: Statement, extension: str) -> str:
-    days = found.period.start.date(), (found.period.end - parameters.TICK).date()
+    days = found.period.start.date(), (found.period.end - TICK).date()
     return f"statement-{found.account.account_id}-{days[0]}-{days[1]}.{extension}"

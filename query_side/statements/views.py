@@ -7,12 +7,12 @@ from events import money
 from events.schema import Schema
 from events.types import AccountType, Kind, Side
 from query_side.statements.difference import Difference
-from query_side.statements.parameters import TICK
 from query_side.statements.points import Account, Counters, Point
 from query_side.statements.statement import Line, Statement
 from query_side.statements.trial_balance import Sum, Totals, TrialBalance
 from query_side.statements.trial_balance import counters as counters_of
 from runtime.sql import Row
+from web.times import TICK
 
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 # What an entry of each kind adds to its side's posted and pending counters.

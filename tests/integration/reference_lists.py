@@ -4,7 +4,7 @@ Knows no cursor, no index and no SQL, and shares no fold with the program.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -209,7 +209,7 @@ def _test(name: str, parameter: str, text: str, asked: Asked) -> Callable[[Item]
         return lambda item: key in (item.metadata or {}) and text == _text(item.metadata[key])  # type: ignore[index]
     what, _, end = parameter.rpartition("_")
     if end in ("from", "to"):
-        moment = _moment(text)
+        moment = _moment(text, end)
         field = "effective_at" if what == "effective" else "recorded_at"
         if end == "from":
             return lambda item: getattr(item, field) >= moment
@@ -255,6 +255,8 @@ def _accounts(postings: Sequence[Posting]) -> set[str]:
     return {account for posting in postings for account in (posting.debit, posting.credit)}
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, end: str) -> datetime:
     given = datetime.fromisoformat(text)
+    if end == "to" and len(text) == len("2026-01-31"):
+        given += timedelta(days=1)
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -13,12 +13,13 @@ import pytest
 
 from events.types import AccountOpened, AccountType, Recorded, Side
 from query_side.app import ROLE
-from query_side.statements import parameters, trial_balance
+from query_side.statements import trial_balance
 from query_side.statements.parameters import Asked
 from query_side.statements.trial_balance import TrialBalance
 from runtime import database
 from tests.integration import fixtures, reference_reads
 from tests.integration.requests import asking_over_http
+from web.times import TICK
 
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 PATH = "/trial-balance"
@@ -107,7 +108,7 @@ async def test_debits_equal_credits_at_every_time(database_url: str, seed: int) 
     times |= {move.effective_at for moves in log.moves.values() for move in moves}
     async with database.pool(database_url, ROLE, 1) as pool:
         for moment in sorted(times):
-            for after in (moment, moment + parameters.TICK):
+            for after in (moment, moment + TICK):
                 for asked in (
                     Asked(recorded_before=after),
                     Asked(effective_before=after),

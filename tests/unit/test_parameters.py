@@ -19,6 +19,7 @@ from web.cursors import Cursor
 
 SCHEMA = schemas.load()
 ID = "58db07dd-813e-5e7b-8e64-4bebc0e625c4"
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LISTS = ("transactions", "entries", "ledger", "accounts", "audit-trail")
 
 
@@ -137,18 +138,18 @@ def test_the_filter_that_leads_to_the_fewest_rows_leads(query: str, look: str) -
 
 
 @pytest.mark.parametrize(
-    "text, moment",
+    "text, start, end",
     [
-        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
-        ("2026-01-31T12:00Z", datetime(2026, 1, 31, 12, tzinfo=UTC)),
-        ("2026-01-31T12:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
-        ("2026-01-31T12:00:00.000001%2B01:00", datetime(2026, 1, 31, 11, 0, 0, 1, tzinfo=UTC)),
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)),
+        ("2026-01-31T12:00Z", NOON, NOON),
+        ("2026-01-31T12:00", NOON, NOON),
+        ("2026-01-31T13:00:00.000000%2B01:00", NOON, NOON),
     ],
 )
-def test_a_time_is_in_utc_unless_it_says_otherwise(text: str, moment: datetime) -> None:
-    """A date is its first moment, as the beginning and as the end."""
+def test_a_period_of_days_includes_the_last_one(text: str, start: datetime, end: datetime) -> None:
+    """A moment is itself at both ends, in UTC unless it names its offset."""
     period = listing("transactions", f"created_from={text}&created_to={text}").period
-    assert period == (moment, moment)
+    assert period == (start, end)
 
 
 @given(st.integers(-(10**37), 10**37), st.sampled_from(["USD", "JPY", "ETH"]))

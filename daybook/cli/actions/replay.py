@@ -12,7 +12,7 @@ from daybook.cli.replay_views import ARGUMENTS, View
 from daybook.cli.sheets import Sheet, write
 from daybook.settings import Settings
 from runtime.problems import Invalid
-from web.times import first_moment_after
+from web import times
 
 # The digits of PostgreSQL's greatest bigint.
 POSITION_DIGITS_MAX = 19
@@ -81,15 +81,15 @@ async def explain(
 
 
 def point(text: str | None, name: str) -> Point:
-    """Return the point that an argument names: a position, or else a time or a date.
+    """Return the point that an argument names: a position, or else a day or a moment.
 
-    A time includes the events recorded at it, a date its whole day. Raises Invalid.
+    A moment includes the events recorded at it, a day is a whole day. Raises Invalid.
     """
     if text is None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS_MAX:
         return int(text)
-    return first_moment_after(text, name)
+    return times.through(text, name)
 
 
 async def _story(log: Replay, ledger: str, account_id: str, end: Point, shown: Progress) -> Sheet:
