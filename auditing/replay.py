@@ -40,6 +40,7 @@ from events.types import (
     TransferPosted,
     TransferRejected,
     TransferScheduled,
+    written,
 )
 
 AccountKey = tuple[str, str]
@@ -157,7 +158,7 @@ class Books:
         lines: list[Line] = []
         number = 0
         for posting in postings:
-            amount, currency = int(posting.amount), posting.currency
+            amount, currency = posting.amount_minor, posting.currency
             for side, account_id in (("debit", posting.debit), ("credit", posting.credit)):
                 key = (ledger, account_id)
                 if only is None or only == key:
@@ -212,7 +213,7 @@ class Books:
         for posting in event.postings:
             missing = posting.line + 1 - len(standing.used)
             standing.used += [0] * missing  # None, unless the first event is missing.
-            standing.used[posting.line] += int(posting.amount)
+            standing.used[posting.line] += posting.amount_minor
         standing.position, standing.changed_at = recorded.position, event.recorded_at
         if event.completes:
             standing.stage, standing.due_at = Stage.CAPTURED, None
@@ -262,17 +263,17 @@ def _outcome(
     if postings:
         first = postings[0]
         source, destination, currency = first.debit, first.credit, first.currency
-        amount = int(first.amount)
+        amount = first.amount_minor
         if len(postings) > 1:
             source = source if {posting.debit for posting in postings} == {source} else None
             destination = (
                 destination if {posting.credit for posting in postings} == {destination} else None
             )
             amount = sum(
-                int(posting.amount) for posting in postings if posting.currency == currency
+                posting.amount_minor for posting in postings if posting.currency == currency
             )
         if first.line or len(postings) > 1:
-            shown = _json(postings)
+            shown = _json(written(postings))
     return Outcome(
         recorded.originator_id,
         event.ledger,

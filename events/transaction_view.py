@@ -24,7 +24,7 @@ _ABOUT = {
     Kind.VOID: "hold_id",
     Kind.CANCELLATION: "scheduled_id",
 }
-_POSTINGS = msgspec.json.Decoder(tuple[Posting, ...])
+_POSTINGS = msgspec.json.Decoder(tuple[Posting, ...], strict=False)
 
 
 def transaction(row: Row, schema: Schema, related: Iterable[Row] | None = None) -> View:
@@ -79,7 +79,7 @@ def postings_of(row: Row) -> tuple[Posting, ...]:
     if row["amount"] is None:
         return ()
     source, destination = row["source_account_id"], row["destination_account_id"]
-    return (Posting(source, destination, str(row["amount"]), row["currency"]),)
+    return (Posting(source, destination, row["amount"], row["currency"]),)
 
 
 def used_of(row: Row, postings: Sequence[Posting]) -> list[int]:

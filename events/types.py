@@ -16,7 +16,7 @@ What nobody asked for (an expiry, a due time) is the second event of the stream 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha1
@@ -91,12 +91,29 @@ class Stage(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """`amount` in minor units of `currency`, as a decimal string.
+class Posting(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"amount_minor": "amount"},
+):
+    """An amount that moves from account `debit` to account `credit`.
 
-    In a refund, capture, void or expiry `line` says which posting of the earlier transaction (0, 1,
-    2 …) this one reverses, moves or releases.
+    The amount is an exact integer of minor units of `currency`. In a refund, capture, void or
+    expiry `line` says which posting of the earlier transaction (0, 1, 2 …) this one reverses,
+    moves or releases.
     """
+
+    debit: str
+    credit: str
+    amount_minor: int
+    currency: str
+    line: int = 0
+
+
+class WrittenPosting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A posting as JSON has it: `amount` is a decimal string of minor units."""
 
     debit: str
     credit: str
@@ -104,10 +121,15 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     currency: str
     line: int = 0
 
-    @property
-    def amount_minor(self) -> int:
-        """The amount as an exact integer of minor units."""
-        return int(self.amount)
+
+def written(postings: Iterable[Posting]) -> tuple[WrittenPosting, ...]:
+    """Return `postings` as they are written to JSON."""
+    return tuple(
+        [
+            WrittenPosting(p.debit, p.credit, str(p.amount_minor), p.currency, p.line)
+            for p in postings
+        ]
+    )
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
@@ -328,12 +350,12 @@ def accounts_of(postings: Sequence[Posting]) -> list[str]:
 class Summary(NamedTuple):
     """What all postings of a transaction have in common: None, where they differ.
 
-    The amount is that of all postings in the first one's currency, as text of minor units.
+    `amount_minor` is the sum of all postings in the first one's currency.
     """
 
     source: str | None
     destination: str | None
-    amount: str | None
+    amount_minor: int | None
     currency: str | None
 
 
@@ -343,12 +365,12 @@ def summary_of(postings: Sequence[Posting]) -> Summary:
         return Summary(None, None, None, None)
     first = postings[0]
     if len(postings) == 1:
-        return Summary(first.debit, first.credit, first.amount, first.currency)
+        return Summary(first.debit, first.credit, first.amount_minor, first.currency)
     amount = sum(p.amount_minor for p in postings if p.currency == first.currency)
     return Summary(
         first.debit if len({p.debit for p in postings}) == 1 else None,
         first.credit if len({p.credit for p in postings}) == 1 else None,
-        str(amount),
+        amount,
         first.currency,
     )
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from events import money, transaction_view
+from events import codec, money, transaction_view
 from events.schema import Schema
 from events.types import Kind, Recorded, Side, Stage
 from runtime.sql import Row
@@ -86,7 +86,7 @@ def event(recorded: Recorded) -> View:
         "version": recorded.version,
         "type": recorded.event.topic,
         "recorded_at": recorded.event.recorded_at,
-        "data": recorded.event,
+        "data": codec.as_written(recorded.event),
     }
 
 

@@ -41,7 +41,7 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
         Transfer(
             ledger=LEDGER,
             key=f"engine-{number}",
-            postings=(Posting("world", f"account-{chosen.randrange(accounts)}", "1234", "USD"),),
+            postings=(Posting("world", f"account-{chosen.randrange(accounts)}", 1234, "USD"),),
         )
         for number in range(begin, begin + transfers)
     ]

@@ -96,4 +96,4 @@ async def _append(
 
 
 def _posting(account: int) -> Posting:
-    return Posting("world", f"account-{account}", "1234", "USD")
+    return Posting("world", f"account-{account}", 1234, "USD")

@@ -105,9 +105,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
                 ledger=long_log.LEDGER,
                 key=f"append-{number}",
                 postings=(
-                    Posting(
-                        "world", f"account-{chosen.randrange(long_log.ACCOUNTS)}", "1234", "USD"
-                    ),
+                    Posting("world", f"account-{chosen.randrange(long_log.ACCOUNTS)}", 1234, "USD"),
                 ),
             )
             for number in range(begin, begin + BATCH)

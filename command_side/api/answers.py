@@ -157,7 +157,7 @@ def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
         "status": event.stage,
         "source_account_id": summary.source,
         "destination_account_id": summary.destination,
-        "amount": None if summary.amount is None else int(summary.amount),
+        "amount": summary.amount_minor,
         "currency": summary.currency,
         "postings": _text(event.postings),
         "description": event.description,

@@ -137,7 +137,7 @@ def _posting(body: PostingBody, default: str, schema: Schema) -> Posting:
 
 def _between(source: str, destination: str, amount: int, currency: str) -> Posting:
     _check_apart(source, destination)
-    return Posting(source, destination, str(amount), currency)
+    return Posting(source, destination, amount, currency)
 
 
 def _check_apart(source: str, destination: str) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from events.schema import ACCOUNT_ID, Schema
-from events.types import Kind, Metadata, Posting, Rate, Status, transaction_id
+from events.types import Kind, Metadata, Posting, Rate, Status, transaction_id, written
 from runtime.problems import Invalid
 
 KEY_CHARACTERS_MAX = 255
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dic
     @property
     def fingerprint(self) -> str:
         """Equal exactly for equal commands: BLAKE2b of all fields, 128 bits, hex."""
-        return hashlib.blake2b(_ENCODER.encode(self), digest_size=16).hexdigest()
+        return _digest(self)
 
 
 class Attached(Request, frozen=True, kw_only=True):
@@ -63,6 +63,11 @@ class _Movement(Attached, frozen=True, kw_only=True):
     postings: tuple[Posting, ...]
     rate: Rate | None = None
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """The same, of postings as the log has them: a fingerprint is kept for ever."""
+        return _digest(msgspec.structs.replace(self, postings=written(self.postings)))
 
 
 class Transfer(_Movement, frozen=True, kw_only=True, tag="transfer"):
@@ -195,6 +200,10 @@ AccountCommand = OpenAccount | ChangeAccount
 Asked = Keyed | AccountCommand | CloseBooks | Atomic
 Command = Asked | Settle | Rehearsal
 Single = Keyed | AccountCommand | CloseBooks | Settle
+
+
+def _digest(command: Request) -> str:
+    return hashlib.blake2b(_ENCODER.encode(command), digest_size=16).hexdigest()
 
 
 def singles(commands: Sequence[Command]) -> Iterator[Single]:

@@ -50,7 +50,7 @@ def refund(command: Refund, state: State, schema: Schema, recorded_at: datetime)
         return Rejection(Code.TRANSACTION_NOT_REFUNDABLE, detail)
     parts = _parts(command.parts, original)
     postings = [
-        Posting(posting.credit, posting.debit, str(part.amount), posting.currency, part.line)
+        Posting(posting.credit, posting.debit, part.amount, posting.currency, part.line)
         for part, posting in _asked(parts, original)
     ]
     accounts = _accounts(command.ledger, postings, state)
@@ -73,7 +73,7 @@ def capture(command: Capture, state: State, recorded_at: datetime) -> Decision:
         return placed
     parts = _parts(command.parts, placed)
     postings = [
-        Posting(posting.debit, posting.credit, str(part.amount), posting.currency, part.line)
+        Posting(posting.debit, posting.credit, part.amount, posting.currency, part.line)
         for part, posting in _asked(parts, placed)
     ]
     accounts = _accounts(command.ledger, postings, state)

@@ -108,7 +108,7 @@ def remaining(earlier: Earlier) -> tuple[Posting, ...]:
     """Return what is left of a hold's postings, as releases of their lines."""
     left = [earlier.left(line) for line in range(len(earlier.event.postings))]
     return tuple(
-        Posting(posting.debit, posting.credit, str(left[line]), posting.currency, line)
+        Posting(posting.debit, posting.credit, left[line], posting.currency, line)
         for line, posting in enumerate(earlier.event.postings)
         if left[line]
     )

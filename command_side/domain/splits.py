@@ -61,7 +61,7 @@ def pair(
     destination, wanted = next(filling)
     while True:
         amount = min(owed, wanted)
-        postings.append(Posting(source, destination, str(amount), currency))
+        postings.append(Posting(source, destination, amount, currency))
         owed, wanted = owed - amount, wanted - amount
         if not owed:
             source, owed = next(paying, (source, 0))

@@ -177,7 +177,7 @@ def _transfer(ledger: str, key: str, posting: tuple[str, str, int, str]) -> Tran
 
 def _postings(*given: tuple[str, str, int, str]) -> tuple[Posting, ...]:
     return tuple(
-        Posting(source, destination, str(amount), currency)
+        Posting(source, destination, amount, currency)
         for source, destination, amount, currency in given
     )
 

@@ -33,7 +33,7 @@ async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
     funding = Transfer(
         ledger=LEDGER,
         key="demo-funding",
-        postings=(Posting("world", "account-123", str(amount), currency),),
+        postings=(Posting("world", "account-123", amount, currency),),
         description="Opening funds of the demo ledger",
     )
     writer = await database.connect(database_url, ROLE)

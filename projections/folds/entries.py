@@ -42,7 +42,7 @@ Moving = TransferPosted | HoldPlaced | HoldVoided | HoldExpired
 class EntryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A row of `read.entries`: one side of a posting, with the account's counters after it.
 
-    All amounts are in minor units; `amount` is the posting's own text.
+    All amounts are in minor units.
     """
 
     ledger: str
@@ -52,7 +52,7 @@ class EntryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     transaction_id: UUID
     kind: Movement
     side: Side
-    amount: str
+    amount: int
     currency: str
     debits_posted: int
     credits_posted: int
@@ -114,7 +114,7 @@ def _lines(
                     recorded.originator_id,
                     kind,
                     side,
-                    posting.amount,
+                    amount,
                     posting.currency,
                     balance.debits_posted,
                     balance.credits_posted,

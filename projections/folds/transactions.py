@@ -19,13 +19,14 @@ from events.types import (
     TransferRejected,
     TransferScheduled,
     summary_of,
+    written,
 )
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class TransactionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A row of `read.transactions`; `amount` is text of minor units.
+    """A row of `read.transactions`; `amount` is in minor units.
 
     Source and destination are set if all postings share them. The amount is the sum of all postings
     in the currency of the first one.
@@ -41,7 +42,7 @@ class TransactionRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     detail: str | None
     source_account_id: str | None
     destination_account_id: str | None
-    amount: str | None
+    amount: int | None
     currency: str | None
     postings: str | None
     description: str | None
@@ -104,7 +105,7 @@ def _beyond_summary(postings: Sequence[Posting]) -> str | None:
     """Return postings that the summary columns cannot hold: several, or one with a later line."""
     if len(postings) == 1 and postings[0].line == 0:
         return None
-    return _text(postings) if postings else None
+    return _text(written(postings)) if postings else None
 
 
 def _text(value: object) -> str:

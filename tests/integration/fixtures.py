@@ -93,14 +93,14 @@ def transfer(
 ) -> Transfer:
     """Return a transfer; without more said, one that cannot be refused."""
     currency = more.pop("currency", "USD")
-    postings = (Posting(source, destination, str(amount), currency),)
+    postings = (Posting(source, destination, amount, currency),)
     return Transfer(ledger=ledger, key=key, postings=postings, **more)
 
 
 def several(*postings: tuple[str, str, int, str]) -> tuple[Posting, ...]:
     """Return postings of (source, destination, amount, currency)."""
     return tuple(
-        Posting(source, destination, str(amount), currency)
+        Posting(source, destination, amount, currency)
         for source, destination, amount, currency in postings
     )
 

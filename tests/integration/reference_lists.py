@@ -119,7 +119,7 @@ class Books:
     def _begin(self, recorded: Recorded, event: TransactionEvent) -> None:
         amounts: dict[str, int] = {}
         for posting in event.postings:
-            amounts[posting.currency] = amounts.get(posting.currency, 0) + int(posting.amount)
+            amounts[posting.currency] = amounts.get(posting.currency, 0) + posting.amount_minor
         self.transactions[recorded.originator_id] = Item(
             (recorded.position,),
             _accounts(event.postings),
@@ -165,7 +165,7 @@ class Books:
         for number, posting in enumerate(event.postings):
             for side, account_id in (("debit", posting.debit), ("credit", posting.credit)):
                 account = self.accounts[account_id]
-                amount = int(posting.amount)
+                amount = posting.amount_minor
                 adds = side == self._normal[account_id]
                 if kind == "posted":
                     account.balance += amount if adds else -amount
@@ -181,7 +181,7 @@ class Books:
                         (recorded.position, 2 * number + (side == "credit")),
                         {account_id},
                         currency=posting.currency,
-                        amounts={posting.currency: int(posting.amount)},
+                        amounts={posting.currency: posting.amount_minor},
                         kind=kind,
                         side=side,
                         transaction=recorded.originator_id,

@@ -55,7 +55,7 @@ def moves(events: Sequence[Recorded]) -> list[Move]:
                 continue
         dated = getattr(event, "effective_at", None) or event.recorded_at
         for posting in event.postings:
-            amount = int(posting.amount)
+            amount = posting.amount_minor
             for credit, account_id in ((False, posting.debit), (True, posting.credit)):
                 place = (recorded.position, event.recorded_at, dated, event.ledger, account_id)
                 found.append(Move(*place, credit, posted * amount, pending * amount))

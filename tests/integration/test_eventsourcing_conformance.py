@@ -114,7 +114,7 @@ async def test_both_kinds_of_writers_share_one_gapless_order(
             command = Transfer(
                 ledger="demo",
                 key=f"{name}-{number}",
-                postings=(Posting("world", name, "1", "USD"),),
+                postings=(Posting("world", name, 1, "USD"),),
             )
             (outcome,) = await append_batch(connection, [command], schema.load(), NOW)
             assert isinstance(outcome, Done)

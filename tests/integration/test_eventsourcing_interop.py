@@ -233,7 +233,7 @@ async def test_notification_log_shows_every_event_as_it_was_written(
         state = dict(vars(domain_event))
         assert state.pop("originator_id") == recorded.originator_id
         assert state.pop("originator_version") == recorded.version
-        assert state == msgspec.json.decode(msgspec.json.encode(recorded.event))
+        assert state == msgspec.json.decode(msgspec.json.encode(codec.as_written(recorded.event)))
     assert any(getattr(domain_event, "kind", None) == "refund" for domain_event in mapped)
 
 
@@ -422,7 +422,7 @@ def opening() -> list[Command]:
             Transfer(
                 ledger=ledger,
                 key="whale",
-                postings=(Posting("world", "whale", str(10**30 + 1), "USD"),),
+                postings=(Posting("world", "whale", 10**30 + 1, "USD"),),
                 description="größer als 2⁶⁴ 🐋",
                 metadata={"order": 7, "vip": True, "note": None, "tag": "ü"},
             )
@@ -447,7 +447,7 @@ def _any_command(random_: random.Random, key: str) -> Command:
             source, destination = "world", one
         case _:
             source, destination = one, other
-    postings = (Posting(source, destination, str(random_.randrange(1, 500)), "USD"),)
+    postings = (Posting(source, destination, random_.randrange(1, 500), "USD"),)
     if random_.randrange(3) == 0:
         return Hold(ledger=ledger, key=key, postings=postings)
     return Transfer(ledger=ledger, key=key, postings=postings)

@@ -60,7 +60,7 @@ class Growing:
         """Transfer to alice some more, with a hold, a void and a refund of hers."""
         number = self.written
         self.written += 1
-        postings = (Posting("alice", "bob", "1", "USD"),)
+        postings = (Posting("alice", "bob", 1, "USD"),)
         commands: list[Command] = [
             *(transfer(f"t{number}-{index}") for index in range(count)),
             Hold(ledger="demo", key=f"h{number}", postings=postings),

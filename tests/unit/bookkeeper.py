@@ -83,7 +83,7 @@ class Told(msgspec.Struct):
     def left(self) -> list[int]:
         """Return what is left of each line."""
         return [
-            int(p.amount) - used for p, used in zip(self.event.postings, self.used, strict=True)
+            p.amount_minor - used for p, used in zip(self.event.postings, self.used, strict=True)
         ]
 
     @property
@@ -142,7 +142,7 @@ class Bookkeeper:
                 self._expired(recorded.originator_id, event)
             case TransactionEvent():
                 assert recorded.originator_id == transaction_id(event.ledger, event.key)
-                assert all(int(posting.amount) > 0 for posting in event.postings)
+                assert all(posting.amount_minor > 0 for posting in event.postings)
                 self._transaction(recorded, event)
         self.pages.append({key: counters.all() for key, counters in self.counters.items()})
         self._check_page(recorded)
@@ -234,7 +234,7 @@ class Bookkeeper:
             line = original.event.postings[back.line]
             assert (back.debit, back.credit) == (line.credit, line.debit)
             assert back.currency == line.currency
-            original.used[back.line] += int(back.amount)
+            original.used[back.line] += back.amount_minor
         assert min(original.left) >= 0, "refunded more than was paid"
 
     def _captured(self, event: TransferPosted) -> None:
@@ -248,7 +248,7 @@ class Bookkeeper:
             line = hold.event.postings[taken.line]
             assert (taken.debit, taken.credit) == (line.debit, line.credit)
             assert taken.currency == line.currency
-            hold.used[taken.line] += int(taken.amount)
+            hold.used[taken.line] += taken.amount_minor
         assert min(hold.left) >= 0, "captured more than was held"
         self._move(event.ledger, event.postings, posted=0, pending=-1)
         assert event.completes is not any(hold.left)
@@ -264,7 +264,7 @@ class Bookkeeper:
     def _release(self, hold: Told, event: HoldVoided | HoldExpired, stage: Stage) -> None:
         assert isinstance(hold.event, HoldPlaced)
         assert hold.event.ledger == event.ledger
-        released = {p.line: (p.debit, p.credit, int(p.amount), p.currency) for p in event.postings}
+        released = {p.line: (p.debit, p.credit, p.amount_minor, p.currency) for p in event.postings}
         assert len(released) == len(event.postings)
         assert released == {
             line: (p.debit, p.credit, left, p.currency)
@@ -284,7 +284,7 @@ class Bookkeeper:
     def _move(self, ledger: str, postings: tuple[Posting, ...], posted: int, pending: int) -> None:
         assert postings
         for posting in postings:
-            amount = int(posting.amount)
+            amount = posting.amount_minor
             debited = self.counters[ledger, posting.debit]
             debited.debits_posted += posted * amount
             debited.debits_pending += pending * amount

@@ -79,7 +79,7 @@ def state(
 def postings(*given: tuple[Any, ...]) -> tuple[Posting, ...]:
     """Return postings of (debit, credit, amount) in USD, or in the currency that is named."""
     return tuple(
-        Posting(debit, credit, str(amount), currency[0] if currency else "USD")
+        Posting(debit, credit, amount, currency[0] if currency else "USD")
         for debit, credit, amount, *currency in given
     )
 

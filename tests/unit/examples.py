@@ -99,7 +99,7 @@ POSTED = TransferPosted(
     ledger="main",
     key="key-1",
     fingerprint="00",
-    postings=(Posting("world", "customer:1", "12345", "USD"),),
+    postings=(Posting("world", "customer:1", 12345, "USD"),),
     recorded_at=NOON,
     metadata={"b": 1, "a": None},
 )
@@ -115,7 +115,7 @@ REJECTED = TransferRejected(
     about=STREAM,
 )
 BOOKS = BooksClosed(ledger="main", closed_before=NOON, recorded_at=NOON)
-_HELD = (Posting("customer:1", "world", "500", "USD"),)
+_HELD = (Posting("customer:1", "world", 500, "USD"),)
 HELD = HoldPlaced(
     ledger="main",
     key="key-3",
@@ -161,7 +161,7 @@ EXAMPLES: tuple[Event, ...] = (
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 _MOMENTS = st.datetimes(timezones=st.just(UTC))
-_AMOUNTS = st.integers(1, 10**38 - 1).map(str)
+_AMOUNTS = st.integers(1, 10**38 - 1)
 _LIMITS = st.none() | st.integers(0, 10**38 - 1).map(str)
 _METADATA: st.SearchStrategy[Metadata] = st.dictionaries(
     _TEXTS | st.just("class_version"),

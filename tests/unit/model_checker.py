@@ -178,7 +178,7 @@ class Witness:
             assert event.about == command.about
         if isinstance(command, Refund | Capture):
             asked = None if command.parts is None else [(p.line, p.amount) for p in command.parts]
-            done = [(p.line, int(p.amount)) for p in event.postings]
+            done = [(p.line, p.amount_minor) for p in event.postings]
             told = self.books.told[command.about]
             assert done == asked if asked is not None else not any(told.left)
             self.seen[f"{command.kind} of {told.event.topic}"] += 1
@@ -342,7 +342,7 @@ class Witness:
 
 def add(running: list[int], entry: EntryRow, recorded: Recorded) -> None:
     """Add one line to an account's four counters."""
-    amount, side = int(entry.amount), 0 if entry.side is Side.DEBIT else 1
+    amount, side = entry.amount, 0 if entry.side is Side.DEBIT else 1
     assert isinstance(recorded.event, TransactionEvent) or entry.kind is Moved.RELEASED
     match entry.kind:
         case Moved.POSTED:

@@ -84,8 +84,8 @@ class History:
 def fund(rng: random.Random, history: History) -> Command:
     """Bring money in, so that there is something to move."""
     account_id = rng.choice(("customer:1", "customer:1", "customer:2", "customer:3", "line:1"))
-    dollars = (Posting("world", account_id, str(rng.choice((3_000, 20_000))), "USD"),)
-    euros = (Posting("exchange:EUR", "customer:eur", "5000", "EUR"),)
+    dollars = (Posting("world", account_id, rng.choice((3_000, 20_000)), "USD"),)
+    euros = (Posting("exchange:EUR", "customer:eur", 5000, "EUR"),)
     ledger, key = _new(rng, history)
     return Transfer(ledger=ledger, key=key, postings=dollars if _mostly(rng) else euros)
 
@@ -125,7 +125,7 @@ def reserve(rng: random.Random, history: History) -> Command:
     """Reserve what is there for certain, so that there is something to capture."""
     ledger, key = _new(rng, history)
     names = rng.sample(("customer:1", "customer:2", "customer:3"), rng.randint(1, 3))
-    postings = tuple(Posting("world", name, str(rng.choice((300, 900))), "USD") for name in names)
+    postings = tuple(Posting("world", name, rng.choice((300, 900)), "USD") for name in names)
     expires_at = rng.choice((None, history.now + timedelta(hours=3)))
     return Hold(ledger=ledger, key=key, postings=postings, expires_at=expires_at)
 
@@ -311,22 +311,22 @@ def _postings(rng: random.Random) -> tuple[tuple[Posting, ...], Rate | None]:
     shape = rng.randrange(100)
     if shape < 50:
         source, destination = _two(rng, DOLLARS)
-        return (Posting(source, destination, str(_amount(rng)), "USD"),), None
+        return (Posting(source, destination, _amount(rng), "USD"),), None
     if shape < 55:
         # It only passes through, so the account is at zero again, and could be closed.
-        through, amount = rng.choice(PASSED_THROUGH), str(_amount(rng))
+        through, amount = rng.choice(PASSED_THROUGH), _amount(rng)
         into = Posting("world", through, amount, "USD")
         return (into, Posting(through, "customer:1", amount, "USD")), None
     if shape < 75:
         pairs = [_two(rng, DOLLARS) for _ in range(rng.randint(2, 4))]
-        return tuple(Posting(*pair, str(_amount(rng)), "USD") for pair in pairs), None
+        return tuple(Posting(*pair, _amount(rng), "USD") for pair in pairs), None
     if shape < 90:
-        sold = Posting(rng.choice(DOLLARS[:5]), "exchange:USD", "1000", "USD")
-        bought = Posting("exchange:EUR", rng.choice(EUROS[:2]), "920", "EUR")
+        sold = Posting(rng.choice(DOLLARS[:5]), "exchange:USD", 1000, "USD")
+        bought = Posting("exchange:EUR", rng.choice(EUROS[:2]), 920, "EUR")
         return (sold, bought), Rate("USD", "EUR", "0.92")
     source, destination = _two(rng, ANYBODY)
     currency = rng.choice((_usual(source), rng.choice(CURRENCIES)))
-    return (Posting(source, destination, str(_amount(rng)), currency),), None
+    return (Posting(source, destination, _amount(rng), currency),), None
 
 
 def _two(rng: random.Random, among: Sequence[str]) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def lines(books: Bookkeeper, command: Command) -> Iterator[Line]:
     """Yield (debit, credit, amount, currency) of all that would move."""
     if isinstance(command, Movement):
         for p in command.postings:
-            yield p.debit, p.credit, int(p.amount), p.currency
+            yield p.debit, p.credit, p.amount_minor, p.currency
     told = earlier(books, command)
     if told is None or not isinstance(command, Refund | Capture):
         return

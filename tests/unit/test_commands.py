@@ -1,5 +1,6 @@
 """Commands: their identity, the accounts that they name, and what may be attached to them."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -10,8 +11,10 @@ from command_side.domain.commands import (
     Condition,
     Keyed,
     Part,
+    Refund,
     Rehearsal,
     Single,
+    Transfer,
     accounts_of,
     check_account_id,
     check_attachments,
@@ -20,7 +23,7 @@ from command_side.domain.commands import (
     weight,
 )
 from events import schema as schemas
-from events.types import Metadata, Rate, transaction_id
+from events.types import Metadata, Posting, Rate, transaction_id
 from runtime.problems import Invalid
 from tests.unit.deciding import (
     AB,
@@ -77,6 +80,30 @@ def test_a_fingerprint_differs_with_every_field_and_not_with_order() -> None:
     assert len({command.fingerprint for command in differing}) == len(differing)
     other_order = replace(base, metadata={"b": "x", "a": 1})
     assert other_order.fingerprint == base.fingerprint
+
+
+def test_a_fingerprint_never_changes() -> None:
+    """A retry is compared with what an earlier release of Daybook wrote to the log."""
+    moved = (
+        Posting("a", "b", 10**37, "USD"),
+        Posting("a", "c", 5, "EUR", 2),
+    )
+    condition = Condition(account_id="a", version=2, balance_min=-5, balance_max=10**30)
+    command = Transfer(
+        ledger="l",
+        key="k",
+        postings=moved,
+        rate=Rate("USD", "EUR", "0.9"),
+        conditions=(condition,),
+        description="ü",
+        reference="r",
+        metadata={"b": 1, "a": "x"},
+        effective_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert command.fingerprint == "78477ebeca294aee019e0346a37a2293"
+    parts = (Part(0, 5), Part(1, 6, "USD"))
+    back = Refund(ledger="l", key="k", about=UUID(int=5), parts=parts)
+    assert back.fingerprint == "5505ea924d9ee0f8eadab7e865fe6279"
 
 
 def test_a_key_is_the_identity_of_whatever_is_asked_with_it() -> None:

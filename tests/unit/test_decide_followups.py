@@ -272,7 +272,7 @@ def test_a_refund_reverses_sides_and_takes_what_is_left() -> None:
     """Without parts it gives back the rest, in the original's currency."""
     (event,) = events_of(decided(refund(), state(A, B, about=earlier(posted(), 3_00))))
     assert isinstance(event, TransferPosted)
-    assert event.postings == (Posting("customer:b", "customer:a", "700", "USD"),)
+    assert event.postings == (Posting("customer:b", "customer:a", 700, "USD"),)
     assert (event.about, event.kind) == (ABOUT, Kind.REFUND)
 
 
@@ -283,7 +283,7 @@ THREE = (A, B, account("customer:c"))
 def test_a_refund_may_be_of_some_lines() -> None:
     """Each names its line; what is left of all lines leaves out those of which nothing is."""
     given = state(*THREE, about=earlier(posted(*SPLIT), 10, 5))
-    back = (Posting("customer:c", "customer:a", "15", "USD", 1),)
+    back = (Posting("customer:c", "customer:a", 15, "USD", 1),)
     for command in (refund(), refund(Part(1, 15)), refund(Part(1, 7), Part(1, 8))):
         (event,) = events_of(decided(command, given))
         assert isinstance(event, TransferPosted)
@@ -345,7 +345,7 @@ def test_a_void_releases_what_is_left() -> None:
     given = state(frozen, *THREE[1:], about=earlier(placed(*SPLIT), 10, 5))
     (event,) = events_of(decided(void(), given))
     assert isinstance(event, HoldVoided)
-    assert event.postings == (Posting("customer:a", "customer:c", "15", "USD", 1),)
+    assert event.postings == (Posting("customer:a", "customer:c", 15, "USD", 1),)
 
 
 def test_a_cancellation_says_what_will_not_happen() -> None:

@@ -473,7 +473,7 @@ def test_a_hold_expires_with_what_is_left_of_it() -> None:
     assert event == HoldExpired(
         ledger=LEDGER,
         key="o",
-        postings=(Posting("customer:a", "customer:c", "15", "USD", 1),),
+        postings=(Posting("customer:a", "customer:c", 15, "USD", 1),),
         recorded_at=NOON,
     )
 

@@ -65,7 +65,7 @@ class Log:
 
 def posting(debit: str, credit: str, amount: int, line: int = 0, currency: str = "USD") -> Posting:
     """Return a posting."""
-    return Posting(debit, credit, str(amount), currency, line)
+    return Posting(debit, credit, amount, currency, line)
 
 
 def played(log: Sequence[Recorded], only: AccountKey | None = None) -> tuple[Books, list[Line]]:
@@ -96,7 +96,7 @@ def ledgers(draw: st.DrawFn) -> list[Recorded]:
         step = draw(st.sampled_from(("move", "hold", "capture", "void", "expire", "refund")))
         if step in {"move", "hold"}:
             postings = draw(st.lists(_postings(), min_size=1, max_size=3))
-            left = [int(each.amount) for each in postings]
+            left = [each.amount_minor for each in postings]
             if step == "move":
                 posted.append((log.add(TransferPosted, key, *postings), tuple(postings), left))
             else:
@@ -105,7 +105,7 @@ def ledgers(draw: st.DrawFn) -> list[Recorded]:
             about, paid, left = draw(st.sampled_from(posted))
             taken = _taken(draw, paid, left)
             if taken:
-                back = [posting(p.credit, p.debit, int(p.amount), p.line) for p in taken]
+                back = [posting(p.credit, p.debit, p.amount_minor, p.line) for p in taken]
                 log.add(TransferPosted, key, *back, kind=Kind.REFUND, about=about)
         elif step in {"capture", "void", "expire"} and held:
             about = draw(st.sampled_from(sorted(held)))
@@ -168,14 +168,14 @@ def test_released_and_captured_never_exceed_held(log: list[Recorded]) -> None:
         assert isinstance(event, TransferPosted | HoldPlaced | HoldVoided | HoldExpired)
         if isinstance(event, HoldPlaced):
             for line, each in enumerate(event.postings):
-                left[recorded.originator_id, line] = int(each.amount)
+                left[recorded.originator_id, line] = each.amount_minor
             continue
         about = recorded.originator_id if isinstance(event, HoldExpired) else event.about
         if isinstance(event, TransferPosted) and event.kind is not Kind.CAPTURE:
             continue
         assert about is not None
         for each in event.postings:
-            left[about, each.line] -= int(each.amount)
+            left[about, each.line] -= each.amount_minor
             assert left[about, each.line] >= 0
     books, _ = played(log)
     pending = sum(tally.debits_pending for tally in books.accounts.values())
@@ -206,7 +206,7 @@ def test_lines_count_what_their_account_has(log: list[Recorded]) -> None:
 def test_nothing_is_used_beyond_its_posting(log: list[Recorded]) -> None:
     """Refunds keep within what was posted, captures within what was held."""
     amounts = {
-        r.originator_id: [int(p.amount) for p in r.event.postings]
+        r.originator_id: [p.amount_minor for p in r.event.postings]
         for r in log
         if r.version == 1 and isinstance(r.event, TransferPosted | HoldPlaced)
     }

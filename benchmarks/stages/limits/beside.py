@@ -40,7 +40,7 @@ async def claiming(bench: Bench, count: int, at_once: int) -> Spent:
 
 
 def _transfer(key: str) -> Transfer:
-    posting = Posting("external:1", "account-1", "1234", "USD")
+    posting = Posting("external:1", "account-1", 1234, "USD")
     return Transfer(ledger="stages", key=key, postings=(posting,))
 
 
