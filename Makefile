@@ -25,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) \
-		| awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+		| awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 ##
 ## Use it
@@ -52,7 +52,7 @@ examples: $(VENV)/.dev ## Write the answers of the OpenAPI document's examples a
 ##
 
 .PHONY: test
-test: $(VENV)/.dev ## Run the tests, but for those marked long (ARGS="-k hold")
+test: $(VENV)/.dev ## Run the tests but those marked long (ARGS="-k hold"); DAYBOOK_TEST_PATIENCE=5 waits longer
 	@$(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-long

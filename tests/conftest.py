@@ -1,12 +1,15 @@
-"""Real servers for the tests that ask for them; a test that asks for none starts none.
+"""Real servers for the tests that need them; a test that needs none starts none.
 
-Every pytest-xdist worker is a process with servers of its own, started at the first need and
-stopped, by process id, at the end of its session. What a test gets is fresh: a clone of a
-migrated template database, an empty cache, a new queue. Their files are in memory where there is
-room: a database is 900 files, and ext4 takes up to half a second to make them just after as many
-were removed.
+Every pytest-xdist worker is a process with its own servers. They start when the first test needs
+them, and are stopped by process id at the end of the session. Each test gets a clone of a migrated
+template database, an empty cache and a new queue. The servers' files are in memory if there is
+room: a database has 900 files, and ext4 takes up to half a second to make them after as many were
+removed.
+
+On a busy machine every bound on waiting grows (`tests/patience.py`).
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -19,13 +22,33 @@ import asyncpg
 import pytest
 
 from daybook.embedded import servers
+from daybook.embedded import supervisor as supervision
 from daybook.embedded.supervisor import Supervisor
+from tests.patience import patient_s
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TEMPLATE = "daybook_template"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 4 * 1024**3
+# Above the longest single wait of a test with the greatest patience.
+TEST_S_MAX = 600.0
+SUPERVISED = ("START_TIMEOUT_S", "STOP_TIMEOUT_S", "PROBE_TIMEOUT_S")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Bound each test: a hung test names itself, and a slow machine gets the time it needs."""
+    os.environ.setdefault("PYTEST_TIMEOUT", f"{patient_s(TEST_S_MAX):.0f}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_supervisor() -> Iterator[None]:
+    """Give the servers of the tests the time that a busy machine needs to start and stop them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SUPERVISED:
+            patch.setattr(supervision, name, patient_s(getattr(supervision, name)))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,11 +64,11 @@ def no_real_aws() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def memory_for_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Make memory the temporary folder, of this process and those that it starts, if it has room.
+    """Use memory as the temporary folder of this process and of those it starts, if it has room.
 
-    A container may have a /dev/shm of 64 MB; there everything stays on the disk.
+    A container may have a /dev/shm of 64 MB; then all files stay on the disk.
     """
-    tmp_path_factory.getbasetemp()  # What pytest keeps for later sessions stays there, too.
+    tmp_path_factory.getbasetemp()  # pytest keeps its folders on the disk for later sessions.
     with pytest.MonkeyPatch.context() as patch:
         if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
             patch.setenv("TMPDIR", str(MEMORY))
@@ -55,7 +78,7 @@ def memory_for_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def server_folder(memory_for_files: None) -> Iterator[Path]:
-    """Return the folder of this worker's servers; a short path, as sockets want it."""
+    """Return the folder of this worker's servers; its path is short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="daybook-tests-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -63,7 +86,7 @@ def server_folder(memory_for_files: None) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def supervisor(server_folder: Path) -> AsyncIterator[Supervisor]:
-    """Supervise this worker's servers, and leave none of them behind."""
+    """Supervise this worker's servers, and stop all of them at the end."""
     supervisor = Supervisor()
     yield supervisor
     await supervisor.stop()
@@ -101,9 +124,9 @@ async def template_database(postgres_server: str, admin: Admin) -> str:
 async def database_url(
     postgres_server: str, admin: Admin, template_database: str
 ) -> AsyncIterator[str]:
-    """Clone the template for one test; whoever is still connected afterwards is thrown out."""
+    """Clone the template for one test; drop the clone with all its connections afterwards."""
     name = f"test_{uuid4().hex}"
-    # Copied file by file: WAL of every page, the default, takes twice as long.
+    # Copying file by file takes half as long as the default, which writes every page to the WAL.
     await admin.execute(f"create database {name} template {template_database} strategy file_copy")
     yield _database(postgres_server, name)
     await admin.execute(f"drop database {name} with (force)")

@@ -20,6 +20,7 @@ from tests.acceptance.driving import (
     transfer,
     until,
 )
+from tests.patience import patient_s
 
 BATCH = f"{SUBMIT}/batch"
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -39,8 +40,8 @@ ABOUT = """
 
 
 def soon(seconds: float) -> str:
-    """Return a moment that many seconds from now."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+    """Return a moment that many seconds from now, later on a busy machine."""
+    return (datetime.now(UTC) + timedelta(seconds=patient_s(seconds))).isoformat()
 
 
 async def sleep_until(moment: str, plus_s: float = 0.0) -> None:

@@ -28,6 +28,7 @@ from daybook.embedded.up import Service
 from daybook.processes.serve import application
 from daybook.processes.side import Side
 from daybook.settings import Settings
+from tests.patience import patient_s
 from web import tokens
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -199,7 +200,7 @@ def client(url: str, token: str | None = None) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=url,
         headers={"Authorization": f"Bearer {token}"} if token else {},
-        timeout=REQUEST_S_MAX,
+        timeout=patient_s(REQUEST_S_MAX),
         limits=httpx.Limits(max_connections=128, max_keepalive_connections=128),
         trust_env=False,
         verify=TLS,
@@ -220,10 +221,10 @@ async def outcomes(database: Database, ledger: str) -> list[asyncpg.Record]:
 async def until(
     true: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S_MAX
 ) -> None:
-    """Wait for a condition, boundedly."""
-    deadline_s = time.monotonic() + within_s
+    """Wait for a condition, at most `within_s` on an idle machine."""
+    deadline_s = time.monotonic() + patient_s(within_s)
     while not await true():
-        assert time.monotonic() < deadline_s, f"not within {within_s:.0f} s: {what}"
+        assert time.monotonic() < deadline_s, f"not within {within_s:.0f} s, times patience: {what}"
         await asyncio.sleep(POLL_S)
 
 
@@ -287,7 +288,10 @@ async def started(
 
 async def run(*arguments: str, env: dict[str, str], cwd: Path = ROOT) -> Finished:
     """Run `daybook arguments…` to its end, boundedly."""
-    async with started(*arguments, env=env, cwd=cwd) as process, asyncio.timeout(COMMAND_S_MAX):
+    async with (
+        started(*arguments, env=env, cwd=cwd) as process,
+        asyncio.timeout(patient_s(COMMAND_S_MAX)),
+    ):
         out, err = await process.communicate()
         assert process.returncode is not None
         return Finished(process.returncode, out.decode(), err.decode())

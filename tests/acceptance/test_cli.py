@@ -28,6 +28,7 @@ from tests.acceptance.driving import (
     started,
     until,
 )
+from tests.patience import patient_s
 
 SUBCOMMANDS = {
     "up",
@@ -397,7 +398,7 @@ async def test_up_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:
     arguments = ("up", "--port", "0", "--data", str(data))
     async with started(*arguments, env=environment(None)) as process:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patient_s(60)):
             line = (await process.stdout.readline()).decode()
         ours = read_run(data)
         assert ours is not None
@@ -406,11 +407,11 @@ async def test_up_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         assert {child.pid for child in family} >= set(ours.children.values())
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient_s(30)):
             out, err = await process.communicate()
         assert process.returncode == 0
     assert "Traceback" not in (out + err).decode()
-    left = psutil.wait_procs(family, timeout=1)[1]
+    left = psutil.wait_procs(family, timeout=patient_s(1))[1]
     assert left == []
     with pytest.raises((OSError, asyncpg.PostgresError)):
         await asyncpg.connect(ours.database_url)

@@ -17,6 +17,7 @@ from daybook.drill.corruption import Spot
 from events.types import transaction_id
 from sealing.findings import FindingKind, Verdict
 from tests.acceptance.driving import started
+from tests.patience import patient_s
 
 DRILL_S_MAX = 180
 CASES_MIN = 25
@@ -81,7 +82,7 @@ async def test_every_corruption_is_found_named_located_and_put_right() -> None:
     """By the command itself, on servers of its own; not one less than there are."""
     arguments = ("drill", "--transfers", "200", "--json")
     async with started(*arguments, env=dict(os.environ)) as process:
-        async with asyncio.timeout(DRILL_S_MAX):
+        async with asyncio.timeout(patient_s(DRILL_S_MAX)):
             out, err = await process.communicate()
     assert out, err.decode()
     told = json.loads(out)

@@ -13,6 +13,7 @@ from daybook.embedded.up import Service, seal_key
 from sealing import key_file
 from tests.acceptance.documented import matches, settled
 from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
+from tests.patience import patient_s
 
 FOLDER = ROOT / "docs/how-to"
 SETTING = FOLDER / "README.md"
@@ -61,7 +62,7 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
         ),
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(COMMAND_S_MAX):
+    async with asyncio.timeout(patient_s(COMMAND_S_MAX)):
         out, _ = await process.communicate()
     assert process.returncode == 0
     return out.decode().split(BETWEEN)[:-1]

@@ -122,7 +122,7 @@ async def test_the_command_line_plans_and_applies(
     apply = ("--apply", "--reason", "ticket 3", "--by", "Ada", "--plan", plan["fingerprint"])
     done = await run(*one, *apply, env=env)
     assert done.code == 0
-    assert "1 rows mended by Ada: ticket 3" in done.out
+    assert "1 rows corrected by Ada: ticket 3" in done.out
     clean = await run(*one, env=env)
     assert (clean.code, clean.out) == (0, "clean: nothing to repair\n")
     (kept,) = (await ledger.get("/repairs"))["items"]

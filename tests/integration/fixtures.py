@@ -39,6 +39,7 @@ from projections.worker import ROLE as PROJECTOR_ROLE
 from projections.worker import apply
 from runtime import database
 from runtime.cache import Cache
+from tests.patience import patient_s
 
 # Nothing listens on port 1 of loopback: whoever connects is refused at once.
 CLOSED_CACHE = "redis://127.0.0.1:1/0"
@@ -331,7 +332,7 @@ async def held_head(database_url: str) -> AsyncIterator[None]:
 
 async def kept_waiting(database_url: str) -> None:
     """Wait until a writer waits for the head, with its batch in hand."""
-    async with connected(database_url) as connection, asyncio.timeout(10):
+    async with connected(database_url) as connection, asyncio.timeout(patient_s(10)):
         while not await connection.fetchval(WRITER_WAITS):  # noqa: ASYNC110 - nobody tells us
             await asyncio.sleep(0.01)
 

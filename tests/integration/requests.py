@@ -12,6 +12,7 @@ from daybook.embedded import servers
 from daybook.processes.serve import application
 from daybook.processes.side import Side
 from tests.integration import fixtures
+from tests.patience import patient_s
 from web import tokens
 from web.server import served
 
@@ -37,7 +38,7 @@ async def asking_over_http(
         httpx.AsyncClient(
             base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
             headers={"Authorization": f"Bearer {TOKEN}"},
-            timeout=30,
+            timeout=patient_s(30),
             verify=TLS,
         ) as client,
     ):

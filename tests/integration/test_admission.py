@@ -16,6 +16,7 @@ from daybook.processes.serve import application
 from daybook.processes.side import Side
 from runtime.problems import Unavailable
 from tests.integration import fixtures
+from tests.patience import patient_s
 from web import tokens
 from web.server import served
 
@@ -72,7 +73,7 @@ async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIte
     settings = fixtures.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
     app = application(settings, Side.COMMAND)
     async with served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient_s(10)):
             while not await answers(port):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.01)
 
@@ -107,7 +108,7 @@ def submission(ledger: str, key: str, what: str = SUBMIT, more: str = "") -> tup
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait for something that is about to be so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patient_s(10)):
         while not true():  # noqa: ASYNC110 - what is asked tells nobody when it changes
             await asyncio.sleep(0.01)
 

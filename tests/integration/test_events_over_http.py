@@ -21,6 +21,7 @@ from query_side.event_feed import following
 from query_side.event_feed.channel import Channel
 from tests.integration import fixtures
 from tests.integration.requests import asking_over_http
+from tests.patience import patient_s
 
 NDJSON = {"Accept": "application/x-ndjson"}
 
@@ -277,7 +278,7 @@ async def test_an_empty_log_can_be_followed(database_url: str) -> None:
         following_it = blocks(client)
         assert await anext(following_it) == Sent("0.0", None, None)
         await fixtures.written(database_url, [fixtures.transfer("one")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient_s(10)):
             assert (await anext(following_it)).id == "1.0"
         await following_it.aclose()  # type: ignore[attr-defined]
 
@@ -314,7 +315,7 @@ async def test_every_event_comes_once_and_in_order_however_often_one_reconnects(
                 if not left:
                     break
 
-    async with asking_over_http(database_url) as client, asyncio.timeout(60):
+    async with asking_over_http(database_url) as client, asyncio.timeout(patient_s(60)):
         clients = [asyncio.create_task(follow(client, most)) for most in (1, 9, 99)]
         await asyncio.gather(write("a"), write("b"))
         await fixtures.written(
@@ -352,7 +353,7 @@ async def test_a_client_that_does_not_read_costs_no_memory(
         await asyncio.sleep(0.2)
         (channel,) = channels
         assert len(channel.events.after(channel.events.since)) <= 2
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient_s(20)):
             got = [(await anext(slow)).data for _ in commands]
         assert [data["data"]["key"] for data in got if data] == [f"k{n}" for n in range(300)]
         await slow.aclose()  # type: ignore[attr-defined]
@@ -368,7 +369,7 @@ async def test_streams_are_bounded_and_given_back(database_url: str) -> None:
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
         assert refused.headers["Retry-After"] == "1"
         await open_ones[0].aclose()  # type: ignore[attr-defined]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient_s(5)):
             while (await client.get("/events/stream", headers={"Prefer": "wait=0"})).is_error:
                 pass
         await open_ones[1].aclose()  # type: ignore[attr-defined]
@@ -385,7 +386,7 @@ async def test_a_silent_stream_beats_and_says_how_far_it_is(
         await anext(silent)
         await fixtures.written(database_url, [fixtures.transfer("theirs", ledger="other")])
         head = f"{len(await fixtures.whole_log(database_url))}.0"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient_s(5)):
             while (beat := await anext(silent)).id != head:
                 assert (beat.event, beat.data) == (None, None)
         await silent.aclose()  # type: ignore[attr-defined]
@@ -411,7 +412,7 @@ async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(databas
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await fixtures.project(database_url)
     auditor = Auditor(fixtures.settings(database_url))
-    async with asking_over_http(database_url) as client, asyncio.timeout(20):
+    async with asking_over_http(database_url) as client, asyncio.timeout(patient_s(20)):
         stream = blocks(client)
         opening = await anext(stream)
         await fixtures.execute(
@@ -441,7 +442,7 @@ async def test_a_stream_tells_of_no_discrepancy_of_others(database_url: str) -> 
     """Nor that there is one: a gap is everybody's, a delay nobody's, and ids are its own."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await found(database_url, "theirs before", "'other'")
-    async with asking_over_http(database_url) as client, asyncio.timeout(20):
+    async with asking_over_http(database_url) as client, asyncio.timeout(patient_s(20)):
         stream, of_bob = blocks(client), blocks(client, account_id="bob")
         assert (await anext(stream)).id.endswith(".0")
         await anext(of_bob)
@@ -469,7 +470,7 @@ async def test_many_discrepancies_come_in_order_over_many_connections(
     monkeypatch.setattr(following, "SENT_EVENTS_MAX", 4)
     monkeypatch.setattr(following, "LOOK_DISCREPANCIES_MAX", 5)
     monkeypatch.setattr(following, "LOOK_DISCREPANCIES_S", 0.01)
-    async with asking_over_http(database_url) as client, asyncio.timeout(30):
+    async with asking_over_http(database_url) as client, asyncio.timeout(patient_s(30)):
         staying = blocks(client)
         place = (await anext(staying)).id
         many = FIND.format(run=CONTINUOUS, kind="drift", ledger="'demo'", why="n").replace(
@@ -511,7 +512,7 @@ async def test_a_revoked_token_ends_its_streams(
         stream = blocks(client)
         await anext(stream)
         await fixtures.execute(database_url, "UPDATE runtime.tokens SET revoked_at = now()")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient_s(10)):
             assert {sent.event async for sent in stream} == {None}
         assert (await client.get("/events")).status_code == 401
 

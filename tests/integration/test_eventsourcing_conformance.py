@@ -31,6 +31,7 @@ from events import codec, log, schema
 from events.recorder import LogRecorder
 from events.types import BooksClosed, Posting
 from runtime import database
+from tests.patience import patient_s
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WRITER = "stock_writer"
@@ -187,15 +188,15 @@ def test_subscription_that_is_slow_to_listen_misses_nothing(
 
     def slow(connection: Any, query: Any, *rest: Any) -> Any:  # noqa: ANN401
         if "LISTEN" in str(query):
-            assert may_listen.wait(BOUND_S)
+            assert may_listen.wait(patient_s(BOUND_S))
         return execute(connection, query, *rest)
 
     monkeypatch.setattr(LogRecorder, "select_notifications", noticed)
     monkeypatch.setattr(psycopg.Connection, "execute", slow)
     with recorder.subscribe(gt=0) as subscription:
-        bound = threading.Timer(BOUND_S, subscription.stop)
+        bound = threading.Timer(patient_s(BOUND_S), subscription.stop)
         bound.start()
-        assert has_read.wait(BOUND_S)
+        assert has_read.wait(patient_s(BOUND_S))
         recorder.insert_events([stored()])
         may_listen.set()
         assert [notification.id for notification in islice(subscription, 1)] == [1]

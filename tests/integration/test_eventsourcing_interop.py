@@ -52,6 +52,7 @@ from projections import worker
 from runtime import database
 from runtime.problems import Invalid
 from tests.integration import fixtures
+from tests.patience import patient_s
 
 AUDITOR = "stock_auditor"
 OWN_SCHEMA = "audit"
@@ -250,7 +251,7 @@ async def test_stock_projection_rebuilds_the_same_balances(
         view_class=BalancesView,
         env={**env, "PERSISTENCE_MODULE": persistence_module},
     ) as runner:
-        runner.wait(last, timeout=WAIT_S)
+        runner.wait(last, timeout=patient_s(WAIT_S))
         rebuilt = runner.view.balances()
     books = await replayed(connection)
     projected = await projected_balances(connection, database_url)
@@ -275,7 +276,7 @@ async def test_stock_projection_over_our_recorder_follows_the_writer(
         ) as runner:
             for seed in seeds:
                 last = await write_history(connection, seed)
-                runner.wait(last, timeout=WAIT_S)
+                runner.wait(last, timeout=patient_s(WAIT_S))
                 assert runner.view.balances() == await replayed(connection)
     await connection.close()
 

@@ -24,6 +24,7 @@ from events import checkpoints, log
 from events.types import transaction_id
 from runtime.problems import Conflict, NotFound, Unavailable
 from tests.integration import fixtures
+from tests.patience import patient_s
 
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
 FOUND = "SELECT kind, ledger, account_id, position FROM read.discrepancies ORDER BY id"
@@ -117,7 +118,7 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
         *(sys.executable, "-c", SLOW, database_url, str(run_id)), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient_s(60)):
         while int(await process.stdout.readline()) < 40:
             pass
         async with fixtures.connected(database_url, ROLE) as connection:
@@ -159,7 +160,7 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
 
 async def _lock_is_free(database_url: str, run_id: UUID) -> None:
     """PostgreSQL notices within moments that a client is dead."""
-    async with fixtures.connected(database_url, ROLE) as connection, asyncio.timeout(10):
+    async with fixtures.connected(database_url, ROLE) as connection, asyncio.timeout(patient_s(10)):
         while not await connection.fetchval(  # noqa: ASYNC110 - it is another process's
             jobs.SQL["try_take_reconciliation"], str(run_id)
         ):
@@ -448,7 +449,7 @@ async def test_a_crashed_auditor_tells_nothing_twice(
         await tell(self, *arguments)
 
     monkeypatch.setattr(Auditor, "_tell", dying)
-    async with _auditor(database_url) as auditor, asyncio.timeout(30):
+    async with _auditor(database_url) as auditor, asyncio.timeout(patient_s(30)):
         length = await fixtures.checkpoint(database_url, checkpoints.PROJECTOR)
         while await fixtures.checkpoint(database_url, checkpoints.AUDITOR) < length:
             with suppress(Unavailable):

@@ -17,6 +17,7 @@ from runtime.problems import Unavailable
 from runtime.queue import Queue
 from tests.envelopes import unpack
 from tests.integration import fixtures
+from tests.patience import patient_s
 
 EMPTY_LOOKS = 2
 ROUNDS_MAX = 200
@@ -214,7 +215,7 @@ async def test_the_relay_rests_until_the_log_grows(database_url: str) -> None:
     await asyncio.sleep(0.1)
     assert not resting.done()
     await fixtures.written(database_url, [fixtures.transfer("one")])
-    await asyncio.wait_for(resting, 5)
+    await asyncio.wait_for(resting, patient_s(5))
     assert await relay.run_once() == 3
     await relay.close()
 

@@ -19,6 +19,7 @@ from projections.worker import Projector
 from tests.integration import fixtures
 from tests.integration.hostile_queue import GivenQueue
 from tests.integration.requests import TLS, up
+from tests.patience import patient_s
 from web import tokens
 from web.server import served
 
@@ -190,7 +191,7 @@ async def _served(
             httpx.AsyncClient(
                 base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
                 headers={"Authorization": f"Bearer {TOKEN}"},
-                timeout=30,
+                timeout=patient_s(30),
                 verify=TLS,
             ) as client,
         ):

@@ -19,6 +19,7 @@ import pytest
 from daybook.embedded import cluster, servers
 from daybook.embedded.supervisor import StartError, spawn
 from daybook.embedded.up import DEMO_TOKEN, Program, Run, Service, embedded, read_run
+from tests.patience import patient_s
 
 WAIT_S_MAX = 15.0
 RESTART_S_MAX = 2.0
@@ -70,7 +71,7 @@ def alive(pid: int) -> bool:
 
 async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> None:
     """Wait for a condition, boundedly."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + patient_s(within_s)
     while not true():
         assert time.monotonic() < deadline_s, "waited too long"
         await asyncio.sleep(0.02)
@@ -190,7 +191,7 @@ async def _all_answer(service: Service) -> None:
     port = int(service.url.rpartition(":")[2])
     sqs_port = int(service.queue_url.split(":")[2].partition("/")[0])
     cache_port = int(service.cache_url.split(":")[2].partition("/")[0])
-    async with asyncio.timeout(WAIT_S_MAX):
+    async with asyncio.timeout(patient_s(WAIT_S_MAX)):
         while True:
             try:
                 connection = await asyncpg.connect(service.database_url)

@@ -15,6 +15,7 @@ import pytest
 
 from daybook.embedded import supervisor
 from daybook.embedded.supervisor import Spec, StartError, Supervisor
+from tests.patience import patient_s
 
 WAIT_S_MAX = 10.0
 RESTART_S_MAX = 1.0
@@ -55,7 +56,7 @@ def alive(pid: int) -> bool:
 
 async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> None:
     """Wait for a condition, boundedly."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + patient_s(within_s)
     while not true():
         assert time.monotonic() < deadline_s, "waited too long"
         await asyncio.sleep(0.02)

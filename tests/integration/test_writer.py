@@ -31,6 +31,7 @@ from runtime import database
 from runtime.cache import Cache
 from runtime.problems import Problem, Rejected, Unavailable
 from tests.integration import fixtures
+from tests.patience import patient_s
 
 SUBMITTERS = 64
 RETRIES_MAX = 200
@@ -212,7 +213,7 @@ async def test_what_cannot_be_looked_up_is_decided(
     async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         first = await writer.submit(command)
         monkeypatch.setattr(writers, "find", failing)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient_s(10)):
             again = await writer.submit(command)
             other = await writer.submit(fixtures.transfer("other"))
     assert (again.recorded, again.replayed) == (first.recorded, True)
