@@ -1,4 +1,4 @@
-"""The pages of docs/how-to are pasted into a shell, block by block, and show what comes back."""
+"""The pages of docs/how-to, and the walk of README.md, are pasted into a shell and compared."""
 
 import asyncio
 import re
@@ -20,6 +20,7 @@ SETTING = FOLDER / "README.md"
 PAGES = sorted(page for page in FOLDER.glob("*.md") if page != SETTING)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BETWEEN = "\x1e"
+README, WALK = ROOT / "README.md", ROOT / "docs/curl-walk.sh"
 
 
 class Step(NamedTuple):
@@ -31,7 +32,10 @@ class Step(NamedTuple):
 
 def steps(page: Path) -> list[Step]:
     """Return the blocks of commands of a page; each is followed by what comes back."""
-    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return _paired(BLOCK.findall(page.read_text(encoding="utf-8")), page)
+
+
+def _paired(blocks: list[tuple[str, str]], page: Path) -> list[Step]:
     assert [kind for kind, _ in blocks[::2]] == ["sh"] * (len(blocks) // 2), page
     assert {kind for kind, _ in blocks[1::2]} <= {"json", "csv", "text"}, page
     return [
@@ -40,7 +44,14 @@ def steps(page: Path) -> list[Step]:
     ]
 
 
-async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
+def walk() -> tuple[str, list[Step]]:
+    """Return the setting of the README's walk, and its steps."""
+    section = README.read_text(encoding="utf-8").partition("## A walk")[2].partition("\n## ")[0]
+    (_, setting), *blocks = BLOCK.findall(section)
+    return setting, _paired(blocks, README)
+
+
+async def _pasted(service: Service, setting: str, steps: list[Step], folder: Path) -> list[str]:
     """Return what each block of commands prints, all in one shell that knows `daybook`."""
     program, desk = folder / "bin/daybook", folder / "desk"
     program.parent.mkdir()
@@ -48,8 +59,7 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daybook "$@"\n')
     program.chmod(0o700)
     (key, *_) = key_file.signers(str(seal_key(service.data)))
-    ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
-    script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps(page))
+    script = setting + "".join(f"{step.commands}printf '{BETWEEN}'\n" for step in steps)
     process = await asyncio.create_subprocess_exec(
         *("bash", "-eu", "-c", script),
         cwd=desk,
@@ -72,8 +82,31 @@ async def _pasted(service: Service, page: Path, folder: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 async def test_a_page_shows_what_comes_back(service: Service, page: Path, tmp_path: Path) -> None:
     """Answer by answer; `…` stands for anything."""
-    answers = await _pasted(service, page, tmp_path)
-    for step, answered in zip(steps(page), answers, strict=True):
+    ((_, setting),) = BLOCK.findall(SETTING.read_text(encoding="utf-8"))
+    await _compare(service, setting, steps(page), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk uses curl")
+async def test_the_walk_of_the_readme_shows_what_comes_back(
+    service: Service, tmp_path: Path
+) -> None:
+    """Answer by answer, at the address of this service instead of the default one."""
+    setting, steps = walk()
+    default = "API=http://127.0.0.1:3000/api/v1\n"
+    assert setting.startswith(default)
+    await _compare(service, setting.removeprefix(default), steps, tmp_path)
+
+
+def test_the_walk_of_the_readme_is_the_script() -> None:
+    """`make walk` runs the commands that the README shows, in the same order."""
+    _, steps = walk()
+    commands = re.findall(r"(?:^(?!#|[A-Z]+=|curl\(\)).+\n)+", WALK.read_text(), re.MULTILINE)
+    assert commands == [step.commands for step in steps]
+
+
+async def _compare(service: Service, setting: str, steps: list[Step], folder: Path) -> None:
+    answers = await _pasted(service, setting, steps, folder)
+    for step, answered in zip(steps, answers, strict=True):
         assert matches(step.shown, answered), (
             f"{step.commands}\n{settled(step.shown)}\n{settled(answered)}"
         )
