@@ -1,1 +1,1 @@
-"""The tamper drill: corrupt a sandbox on purpose, and see that it is noticed."""
+"""The tamper drill: corrupt a sandbox on purpose, and check that every corruption is found."""

@@ -1,4 +1,4 @@
-"""A corruption: what is done, who must find it, as what and where, and what puts it right."""
+"""A corruption: what it does, who must find it, under which name and where, and the remedy."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -7,23 +7,23 @@ from uuid import UUID
 import msgspec
 
 from auditing.discrepancies import Kind
-from daybook.drill.sandbox import Site
+from daybook.drill.sandbox import Sandbox
 from sealing.findings import FindingKind
 
 
 class Remedy(StrEnum):
-    """What is right to do about it."""
+    """What remedies a corruption."""
 
-    REPAIR = "repair"  # Some rows of the views are wrong, and the log is whole.
-    REBUILD = "rebuild"  # Too many are, or the views disagree with themselves.
-    REPLAY = "replay"  # Nothing is lost: whoever is behind goes on where it stopped.
-    RESTORE = "restore"  # The truth itself was changed: only a backup has it.
+    REPAIR = "repair"  # Some rows of the views are wrong; the log is intact.
+    REBUILD = "rebuild"  # Too many rows are wrong, or the views contradict one another.
+    REPLAY = "replay"  # Nothing is lost: the worker that is behind continues where it stopped.
+    RESTORE = "restore"  # The log or its seal was changed: only a backup has the truth.
 
 
-class Spot(msgspec.Struct, frozen=True):
-    """Where a case did it: the first position that must show it, and whose rows it changed.
+class Location(msgspec.Struct, frozen=True):
+    """Where a corruption is: the first position that shows it, and whose rows it changed.
 
-    `sealed_position` is what a verification can say, if that is less exact.
+    `sealed_position` is the position that a verification reports, if that is less exact.
     """
 
     position: int | None = None
@@ -32,15 +32,15 @@ class Spot(msgspec.Struct, frozen=True):
     sealed_position: int | None = None
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One corruption. What neither `reconcile` nor `verify` names must be without any effect.
+class Corruption(msgspec.Struct, frozen=True, kw_only=True):
+    """One corruption. If `reconcile` and `verify` are both empty, it must have no effect.
 
-    `pauses` is the program that hangs meanwhile; `grows` says that the log is longer afterwards.
+    `pauses` is the program that is stopped meanwhile; `grows` is whether it lengthens the log.
     """
 
     name: str
     story: str
-    tamper: Callable[[Site], Awaitable[Spot]]
+    tamper: Callable[[Sandbox], Awaitable[Location]]
     remedy: Remedy
     reconcile: frozenset[Kind] = frozenset()
     verify: frozenset[FindingKind] = frozenset()
@@ -48,15 +48,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     grows: bool = False
 
 
-def by_sql(*statements: str) -> Callable[[Site], Awaitable[Spot]]:
-    """Return what executes statements as the owner; the last one returns the spot's fields."""
+def by_sql(*statements: str) -> Callable[[Sandbox], Awaitable[Location]]:
+    """Return a function that executes statements; the last one returns the location's fields."""
 
-    async def tamper(site: Site) -> Spot:
+    async def tamper(sandbox: Sandbox) -> Location:
         *before, last = statements
         for statement in before:
-            await site.owner.execute(statement)
-        row = await site.owner.fetchrow(last)
+            await sandbox.owner.execute(statement)
+        row = await sandbox.owner.fetchrow(last)
         assert row is not None, f"the log is not rich enough for: {last}"
-        return Spot(**row)
+        return Location(**row)
 
     return tamper

@@ -1,10 +1,10 @@
-"""`daybook drill`: damage a loaded, throw-away Daybook in every way we know, one at a time.
+"""`daybook drill`: corrupt a loaded, throw-away Daybook in every known way, one way at a time.
 
-    tamper ──▶ reconcile and verify name it, at its place ──▶ put right ──▶ both find nothing,
-                                                                            every row is as before
+    tamper ──▶ reconcile and verify name and locate it ──▶ remedy ──▶ both find nothing,
+                                                                      every row is as before
 
-A case fails if anything else is found than just what must be, or at another place. The first check
-is of the untouched log: a false alarm ends the drill.
+A corruption fails the drill if it is not found, if it is found at another position, or if something
+else is found too. The first check is of the untouched log: a false alarm ends the drill.
 """
 
 import tempfile
@@ -18,25 +18,25 @@ from rich.console import Console
 from auditing.discrepancies import Kind
 from auditing.reconcile.reconcile import Report
 from daybook.drill import load, on_history, on_views, on_workers
-from daybook.drill.corruption import Case, Remedy, Spot
+from daybook.drill.corruption import Corruption, Location, Remedy
 from daybook.drill.load import DrillError
-from daybook.drill.sandbox import Site, site
+from daybook.drill.sandbox import Sandbox, opened
 from daybook.embedded.supervisor import StartError
 from daybook.embedded.up import COULD_NOT_RUN, PROGRAMS, embedded
 from daybook.migrations.migrate import migrate
 from sealing.findings import Verdict
 
-CASES: tuple[Case, ...] = (
-    *on_workers.CASES,
-    *on_views.CASES,
-    *on_history.CASES,
-    *on_workers.LAST_CASES,
+CORRUPTIONS: tuple[Corruption, ...] = (
+    *on_workers.CORRUPTIONS,
+    *on_views.CORRUPTIONS,
+    *on_history.CORRUPTIONS,
+    *on_workers.LAST_CORRUPTIONS,
 )
 OF_WRITER = {Kind.COMMAND_DRIFT, Kind.COMMAND_STANDING_DRIFT, Kind.COMMAND_BOOKS_DRIFT}
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What became of a case; `problems` say what was not as it must be."""
+    """The result of one corruption; `problems` names every expectation that was not met."""
 
     number: int
     case: str
@@ -50,12 +50,12 @@ class Result(msgspec.Struct, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether it was found, named, located and put right; or had no effect, as it must."""
+        """Whether it was found, named, located and remedied, or rightly had no effect."""
         return not self.problems
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole drill."""
+    """The result of a drill."""
 
     events: int
     results: list[Result]
@@ -63,15 +63,17 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether every case did."""
+        """Whether every corruption passed."""
         return all(result.passed for result in self.results)
 
 
-async def drill(*, transfers: int, as_json: bool, cases: Sequence[Case] = CASES) -> int:
-    """Run the drill and say how it went; return 0 if every case passed, 1 if not, 2 if not run."""
+async def drill(
+    *, transfers: int, as_json: bool, corruptions: Sequence[Corruption] = CORRUPTIONS
+) -> int:
+    """Run the drill and print its results; return the exit code."""
     console = Console(quiet=as_json)
     try:
-        done = await run(transfers, cases, console)
+        done = await run(transfers, corruptions, console)
     except (StartError, DrillError) as error:
         Console(stderr=True).print(f"daybook: {error}", markup=False)
         return COULD_NOT_RUN
@@ -83,8 +85,8 @@ async def drill(*, transfers: int, as_json: bool, cases: Sequence[Case] = CASES)
     return 0 if done.passed else 1
 
 
-async def run(transfers: int, cases: Sequence[Case], console: Console) -> Drill:
-    """Start everything, load it, and do the cases. Raises StartError, DrillError."""
+async def run(transfers: int, corruptions: Sequence[Corruption], console: Console) -> Drill:
+    """Start Daybook, load it, and try every corruption. Raises StartError, DrillError."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="daybook-checkpoints-") as folder:
         programs = [
@@ -95,91 +97,93 @@ async def run(transfers: int, cases: Sequence[Case], console: Console) -> Drill:
         ]
         async with (
             embedded(Path(), 0, ephemeral=True, programs=programs, prepare=_migrated) as service,
-            site(service, Path(folder)) as here,
+            opened(service, Path(folder)) as sandbox,
         ):
             await load.write(service.database_url, transfers)
-            await here.settled()
-            await _check_untouched(here)
-            events = await here.head()
+            await sandbox.settled()
+            await _check_untouched(sandbox)
+            events = await sandbox.head()
             elapsed = time.monotonic() - started
             console.print(f"{events:,} events, untouched: nothing is found ({elapsed:.1f} s).\n")
             _row(console, "#", "case", "found by", "as", "position", "put right by")
             results = []
-            for number, case in enumerate(cases, 1):
-                with console.status(f"{number} of {len(cases)}: {case.name}"):
-                    results.append(await tried(here, number, case))
+            for number, corruption in enumerate(corruptions, 1):
+                with console.status(f"{number} of {len(corruptions)}: {corruption.name}"):
+                    results.append(await tried(sandbox, number, corruption))
                 _show(console, results[-1])
     return Drill(events=events, results=results, seconds=time.monotonic() - started)
 
 
 async def _migrated(database_url: str) -> None:
-    """Nothing is seeded: the drill brings its own."""
+    """Migrate, and seed nothing: the drill loads its own ledgers."""
     await migrate(database_url)
 
 
-async def tried(here: Site, number: int, case: Case) -> Result:
-    """Do one case, put it right, and say what was not as it must be."""
+async def tried(sandbox: Sandbox, number: int, corruption: Corruption) -> Result:
+    """Do one corruption, remedy it, and return the result."""
     started = time.monotonic()
-    result = Result(number=number, case=case.name, story=case.story)
-    async with here.paused(case.pauses):
-        spot = await case.tamper(here)
-        if case.pauses is None and case.remedy is Remedy.REPLAY:
-            await here.settled()
-        report, verdict = await here.reconciled(), await here.verified()
-        judge(case, spot, report, verdict, result)
-        refused = case.remedy is not Remedy.RESTORE or await here.refuses_repair()
-        if case.pauses is not None and case.remedy is not Remedy.REPLAY:
-            await _put_right(here, case)
-    if case.pauses is None:
-        await _put_right(here, case)
+    result = Result(number=number, case=corruption.name, story=corruption.story)
+    async with sandbox.paused(corruption.pauses):
+        location = await corruption.tamper(sandbox)
+        if corruption.pauses is None and corruption.remedy is Remedy.REPLAY:
+            await sandbox.settled()
+        report, verdict = await sandbox.reconciled(), await sandbox.verified()
+        judge(corruption, location, report, verdict, result)
+        refused = corruption.remedy is not Remedy.RESTORE or await sandbox.refuses_repair()
+        if corruption.pauses is not None and corruption.remedy is not Remedy.REPLAY:
+            await _put_right(sandbox, corruption)
+    if corruption.pauses is None:
+        await _put_right(sandbox, corruption)
     if not refused:
-        result.problems.append("repair changed views, though the truth was attacked")
-        await here.rebuilt()
-    result.put_right_by = "–" if _harmless(case) else case.remedy.value
-    await _check_afterwards(here, case, result)
+        result.problems.append("repair changed views although the log or its seal was attacked")
+        await sandbox.rebuilt()
+    result.put_right_by = "–" if _harmless(corruption) else corruption.remedy.value
+    await _check_afterwards(sandbox, corruption, result)
     result.seconds = time.monotonic() - started
     return result
 
 
-async def _put_right(here: Site, case: Case) -> None:
-    match case.remedy:
+async def _put_right(sandbox: Sandbox, corruption: Corruption) -> None:
+    match corruption.remedy:
         case Remedy.REPAIR:
-            await here.repaired()
+            await sandbox.repaired()
         case Remedy.REBUILD:
-            await here.rebuilt()
-            # What of the writer's rows is wrong has nothing to agree with any more.
-            await here.repaired()
+            await sandbox.rebuilt()
+            # A rebuild leaves the writer's rows alone; repair corrects them.
+            await sandbox.repaired()
         case Remedy.RESTORE:
-            await here.restore()
+            await sandbox.restore()
         case Remedy.REPLAY:
-            pass  # Whoever was behind goes on by itself.
+            pass  # The worker that was behind continues by itself.
 
 
-async def _check_untouched(here: Site) -> None:
-    report, verdict = await here.reconciled(), await here.verified()
+async def _check_untouched(sandbox: Sandbox) -> None:
+    report, verdict = await sandbox.reconciled(), await sandbox.verified()
     if not report.clean or not verdict.intact:
         found = [each.explanation for each in report.discrepancies]
         found += [each.explanation for each in verdict.findings]
-        raise DrillError(f"a false alarm over an untouched log: {found[0]}")
-    await here.remember()
+        raise DrillError(f"a false alarm on an untouched log: {found[0]}")
+    await sandbox.remember()
 
 
-async def _check_afterwards(here: Site, case: Case, result: Result) -> None:
-    """Both find nothing, and every row is as it was; a log that grew is the new truth."""
-    if case.remedy is Remedy.REPLAY or case.pauses:
-        await here.settled()
-    report, verdict = await here.reconciled(), await here.verified()
+async def _check_afterwards(sandbox: Sandbox, corruption: Corruption, result: Result) -> None:
+    """Check that nothing is found, and that every row is as before unless the log has grown."""
+    if corruption.remedy is Remedy.REPLAY or corruption.pauses:
+        await sandbox.settled()
+    report, verdict = await sandbox.reconciled(), await sandbox.verified()
     left = [*report.kinds, *(finding.kind for finding in verdict.findings)]
     if left:
         result.problems.append(f"still found afterwards: {', '.join(sorted(set(left)))}")
-    if case.grows:
-        await here.remember()
-    elif changed := await here.changed_views():
+    if corruption.grows:
+        await sandbox.remember()
+    elif changed := await sandbox.changed_views():
         result.problems.append(f"not as before: {', '.join(changed)}")
 
 
-def judge(case: Case, spot: Spot, report: Report, verdict: Verdict, result: Result) -> None:
-    """Compare what was found with what had to be."""
+def judge(
+    corruption: Corruption, location: Location, report: Report, verdict: Verdict, result: Result
+) -> None:
+    """Compare what was found with what had to be found."""
     seen = {finding.kind for finding in verdict.findings}
     result.kinds = sorted({*report.kinds, *seen})
     result.found_by = [
@@ -189,27 +193,27 @@ def judge(case: Case, spot: Spot, report: Report, verdict: Verdict, result: Resu
     ]
     first = _first(report)
     result.position = first if first is not None else verdict.position
-    _expect(result, "reconcile finds", set(report.kinds), {*case.reconcile})
-    _expect(result, "verify finds", {*seen}, {*case.verify})
-    if case.reconcile:
-        _expect(result, "the first position of reconcile is", first, spot.position)
-        there = [each for each in report.discrepancies if each.position == spot.position]
-        _look_for(result, "account", spot.account_id, [each.account_id for each in there])
+    _expect(result, "reconcile finds", set(report.kinds), {*corruption.reconcile})
+    _expect(result, "verify finds", {*seen}, {*corruption.verify})
+    if corruption.reconcile:
+        _expect(result, "the first position of reconcile is", first, location.position)
+        there = [each for each in report.discrepancies if each.position == location.position]
+        _look_for(result, "account", location.account_id, [each.account_id for each in there])
         ids = [each.transaction_id for each in there]
-        _look_for(result, "transaction", spot.transaction_id, ids)
-    if case.verify:
-        wanted = spot.sealed_position or spot.position
+        _look_for(result, "transaction", location.transaction_id, ids)
+    if corruption.verify:
+        wanted = location.sealed_position or location.position
         _expect(result, "the first position of verify is", verdict.position, wanted)
 
 
 def _first(report: Report) -> int | None:
     """Return the first position that differs.
 
-    A row of the writer's only tells which event moved it last: whatever else differs says more.
+    A row of the writer only names the last event that moved it, so other rows are preferred.
     """
     found = report.discrepancies
-    telling = [each for each in found if each.kind not in OF_WRITER] or found
-    return min((each.position for each in telling), default=None)
+    precise = [each for each in found if each.kind not in OF_WRITER] or found
+    return min((each.position for each in precise), default=None)
 
 
 def _expect(result: Result, what: str, found: object, wanted: object) -> None:
@@ -228,8 +232,8 @@ def _look_for(result: Result, what: str, wanted: object, found: Sequence[object]
         result.problems.append(f"the {what} {wanted} is not named")
 
 
-def _harmless(case: Case) -> bool:
-    return not case.reconcile and not case.verify
+def _harmless(corruption: Corruption) -> bool:
+    return not corruption.reconcile and not corruption.verify
 
 
 def _show(console: Console, result: Result) -> None:
@@ -250,9 +254,9 @@ def _show(console: Console, result: Result) -> None:
 
 
 def _row(console: Console, *cells: str) -> None:
-    number, case, by, kind, position, right = cells
+    number, name, by, kind, position, right = cells
     console.print(
-        f"{number:>3}  {case:<41}  {by:<17}  {kind:<33}  {position:>8}  {right}",
+        f"{number:>3}  {name:<41}  {by:<17}  {kind:<33}  {position:>8}  {right}",
         highlight=False,
         soft_wrap=True,
     )

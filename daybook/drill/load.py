@@ -1,7 +1,7 @@
-"""What the drill damages: two ledgers with everything that a ledger can have.
+"""The load of the drill: two ledgers with every kind of event.
 
-The plain transfers come first and last, so that what is damaged among them has neighbours that are
-known: only the sweeper's work in between depends on the clock. The last ones have a time each.
+Plain transfers come first and last, so that a corrupted one has known neighbours; only the events
+of the sweeper, in between, depend on the clock. Each of the last transfers has a time of its own.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ DUE_SOON = "SELECT count(*) FROM command.standings WHERE due_at < now() + interv
 
 
 class DrillError(RuntimeError):
-    """The drill itself cannot go on."""
+    """The drill cannot continue; this is no result of a corruption."""
 
 
 async def write(database_url: str, transfers: int) -> None:
-    """Write `transfers` plain transfers, and around them everything else."""
+    """Write `transfers` plain transfers, and events of every other kind around them."""
     await append(database_url, list(_opening()))
     plain = [_plain(number) for number in range(transfers)]
     await append(database_url, plain)
@@ -59,7 +59,7 @@ async def write(database_url: str, transfers: int) -> None:
 
 
 async def append(database_url: str, commands: Sequence[Command]) -> None:
-    """Append commands as the writer does, in batches with a time each."""
+    """Append commands as the writer does, in batches; each batch has one time."""
     schema = schemas.load()
     connection = await database.connect(database_url, ROLE)
     try:
@@ -87,7 +87,7 @@ def _opening() -> Iterator[Command]:
 
 
 def _plain(number: int) -> Transfer:
-    """Return a transfer between two of the people; nobody runs out of money."""
+    """Return a transfer between two people, who have enough money."""
     ledger = LEDGERS[number % len(LEDGERS)]
     place = number // len(LEDGERS)
     source = PEOPLE[place % len(PEOPLE)]
@@ -190,6 +190,6 @@ async def _swept(database_url: str) -> None:
             if not await connection.fetchval(DUE_SOON):
                 return
             await asyncio.sleep(POLL_S)
-        raise DrillError(f"after {SWEPT_S_MAX:.0f} s the sweeper has not settled what is due")
+        raise DrillError(f"after {SWEPT_S_MAX:.0f} s the sweeper has not settled all that is due")
     finally:
         await connection.close()

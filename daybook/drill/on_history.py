@@ -1,14 +1,14 @@
-"""Attacks on history itself: the log, its tiles and checkpoints, and the guards in front of it.
+"""Attacks on history itself: the log, its tiles and checkpoints, and the guards of the log.
 
-Whoever owns the database can do all of it. The views cannot be mended from a log that was changed,
-so each of these cases also holds that `repair` leaves them alone.
+The owner of the database can do all of them. A view cannot be repaired from a corrupted log, so the
+drill also checks that `repair` changes nothing.
 """
 
 # ruff: noqa: S608 - an attacker's statements, made of constants
 
 from auditing.discrepancies import Kind
-from daybook.drill.corruption import Case, Remedy, Spot, by_sql
-from daybook.drill.sandbox import LOG, REFUSAL, TRIGGER, Site
+from daybook.drill.corruption import Corruption, Location, Remedy, by_sql
+from daybook.drill.sandbox import LOG, REFUSAL, TRIGGER, Sandbox
 from events.log import NO_END, rows_after
 from sealing import merkle, offsite, signed_notes, tiles
 from sealing.findings import FindingKind
@@ -28,7 +28,7 @@ PLACE = f"""(
 )"""
 TARGET = f"CREATE TEMPORARY TABLE IF NOT EXISTS target AS SELECT {PLACE} AS position"
 AT = "(SELECT position FROM target)"
-# One of the last, each of which has a time of its own.
+# One of the last events, each of which has a time of its own.
 LATE = "((SELECT position FROM events.head) - 2)"
 # The first transaction that has a reference.
 SPLIT = f"""(
@@ -41,7 +41,7 @@ EDIT = f"""
         convert_from(state, 'UTF8'), '"amount":"', '"amount":"9'
     ), 'UTF8') WHERE notification_id = {AT}
 """
-# What the views show once an amount of the log is another one.
+# What the views show after an amount in the log was changed.
 OF_AMOUNT = frozenset(
     {
         K.AMOUNT_MISMATCH,
@@ -90,8 +90,8 @@ def _attack(
     verify: set[FindingKind],
     *statements: str,
     reconcile: frozenset[Kind] = frozenset(),
-) -> Case:
-    return Case(
+) -> Corruption:
+    return Corruption(
         name=name,
         story=story,
         tamper=by_sql(FORGET_TARGET, TARGET, *statements),
@@ -101,20 +101,20 @@ def _attack(
     )
 
 
-def _rewriting(*, with_key: bool) -> Case:
-    async def tamper(site: Site) -> Spot:
+def _rewriting(*, with_key: bool) -> Corruption:
+    async def tamper(sandbox: Sandbox) -> Location:
         await by_sql(FORGET_TARGET, TARGET, OPEN, EDIT, SHUT, "SELECT NULL::bigint AS position")(
-            site
+            sandbox
         )
-        position: int = await site.owner.fetchval(AT)
-        key = site.keys[0] if with_key else Signer(site.keys[0].name, bytes(32))
-        await _seal_anew(site, key)
+        position: int = await sandbox.owner.fetchval(AT)
+        key = sandbox.keys[0] if with_key else Signer(sandbox.keys[0].name, bytes(32))
+        await _seal_anew(sandbox, key)
         # Off the box is what was signed before: the lie begins behind the last size that agrees.
-        sent = [offsite.size_of(path.name) or 0 for path in site.sent.iterdir()]
+        sent = [offsite.size_of(path.name) or 0 for path in sandbox.sent.iterdir()]
         agreed = max((size for size in sent if size < position), default=0)
-        return Spot(position, sealed_position=agreed + 1)
+        return Location(position, sealed_position=agreed + 1)
 
-    return Case(
+    return Corruption(
         name=f"all is rewritten, {'with' if with_key else 'without'} the key",
         story="An event is edited, and tiles and checkpoints are made anew, as if it had always"
         f" been so{': the key was stolen, too' if with_key else ''}.",
@@ -125,9 +125,9 @@ def _rewriting(*, with_key: bool) -> Case:
     )
 
 
-async def _seal_anew(site: Site, key: Signer) -> None:
+async def _seal_anew(sandbox: Sandbox, key: Signer) -> None:
     """Make tiles and checkpoints for the log as it is now."""
-    owner = site.owner
+    owner = sandbox.owner
     secret = await owner.fetchval("SELECT secret FROM seal.secret")
     hashes = leaf_hashes(await rows_after(owner, 0, NO_END), secret)
     sizes = [row["size"] for row in await owner.fetch("SELECT size FROM seal.checkpoints")]
@@ -141,7 +141,7 @@ async def _seal_anew(site: Site, key: Signer) -> None:
         await owner.execute("INSERT INTO seal.checkpoints VALUES ($1, $2)", size, note)
 
 
-CASES = (
+CORRUPTIONS = (
     _attack(
         "an event is edited",
         "The triggers are off for a moment, in which an amount of the log gets a digit more.",

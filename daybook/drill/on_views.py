@@ -1,12 +1,12 @@
-"""Corruptions of the views: what a bug, a careless hand or a thief does to rows that are derived.
+"""Corruptions of the views: what a bug, a mistake or an attacker does to derived rows.
 
-Every statement returns the spot as it follows from the row itself, never from what is found.
+Every last statement returns the location, taken from the row itself and never from what is found.
 """
 
 # ruff: noqa: S608 - statements made of constants
 
 from auditing.discrepancies import Kind
-from daybook.drill.corruption import Case, Remedy, by_sql
+from daybook.drill.corruption import Corruption, Remedy, by_sql
 from daybook.drill.sandbox import LOG
 
 K = Kind
@@ -29,8 +29,8 @@ CAROLS_POLICY = f"""(
 CAROLS_LAST = f"(SELECT max(position) FROM read.entries WHERE {CAROL})"
 
 
-def _views(name: str, story: str, kinds: set[Kind], *statements: str) -> Case:
-    return Case(
+def _views(name: str, story: str, kinds: set[Kind], *statements: str) -> Corruption:
+    return Corruption(
         name=name,
         story=story,
         tamper=by_sql(*statements),
@@ -39,16 +39,16 @@ def _views(name: str, story: str, kinds: set[Kind], *statements: str) -> Case:
     )
 
 
-CASES = (
+CORRUPTIONS = (
     _views(
         "an entry is deleted",
-        "Somebody takes one line out of an account's ledger.",
+        "Somebody deletes one of an account's entries.",
         {K.MISSING_ENTRY},
         f"DELETE FROM read.entries WHERE {PLAIN_ENTRY} {OF_ENTRY}",
     ),
     _views(
         "an entry is made up",
-        "Somebody adds a line that no event made.",
+        "Somebody adds an entry that no event made.",
         {K.UNEXPECTED_ENTRY},
         f"""INSERT INTO read.entries
         SELECT (jsonb_populate_record(real, '{{"line": 77}}')).* FROM read.entries AS real
@@ -76,7 +76,7 @@ CASES = (
     ),
     _views(
         "a running balance is changed",
-        "The balance beside one line of an account's ledger is another one.",
+        "The running balance of one of an account's entries is changed.",
         {K.BALANCE_MISMATCH},
         f"""UPDATE read.entries SET credits_posted = credits_posted + 1
         WHERE {PLAIN_ENTRY} {OF_ENTRY}""",
@@ -109,7 +109,7 @@ CASES = (
     ),
     _views(
         "a transaction's amount is changed",
-        "A payment is shown with another amount than was asked for.",
+        "A payment is shown with another amount than it had.",
         {K.TRANSACTION_MISMATCH},
         f"""UPDATE read.transactions SET amount = amount + 1 WHERE {PLAIN_TRANSACTION}
         RETURNING position, transaction_id""",
@@ -132,7 +132,7 @@ CASES = (
     ),
     _views(
         "a moment is deleted",
-        "A time is forgotten: balances as of then would be those of an earlier one.",
+        "A recorded time is missing: balances at it would be those of an earlier time.",
         {K.MISSING_MOMENT},
         f"""DELETE FROM read.moments WHERE position = (
             SELECT min(position) FROM read.moments WHERE position > {MIDDLE}
@@ -140,7 +140,7 @@ CASES = (
     ),
     _views(
         "a moment is made up",
-        "A time is shown at which nothing was recorded last.",
+        "A recorded time is shown at which nothing was recorded.",
         {K.UNEXPECTED_MOMENT},
         f"""INSERT INTO read.moments (recorded_at, position)
         SELECT recorded_at + interval '1 microsecond', position FROM read.moments
@@ -148,7 +148,7 @@ CASES = (
     ),
     _views(
         "a moment points elsewhere",
-        "Balances as of a time leave out the last event of it.",
+        "Balances at a recorded time leave out its last event.",
         {K.MOMENT_MISMATCH},
         f"""UPDATE read.moments SET position = position - 1 WHERE position = (
             SELECT min(position) FROM read.moments WHERE position > {MIDDLE}
@@ -156,7 +156,7 @@ CASES = (
     ),
     _views(
         "a policy is changed",
-        "An account's overdraft limit is raised behind everybody's back.",
+        "An account's overdraft limit is raised without an event.",
         {K.POLICY_MISMATCH},
         f"""UPDATE read.accounts SET overdraft_limit = overdraft_limit + 1 WHERE {CAROL}
         RETURNING {CAROLS_POLICY} AS position, account_id""",
@@ -177,7 +177,7 @@ CASES = (
     ),
     _views(
         "a hold's standing is changed",
-        "What was captured of a hold seems to be open again.",
+        "A captured hold is shown as pending again.",
         {K.STANDING_MISMATCH},
         """UPDATE read.standings SET stage = 'PENDING' WHERE ctid = (
             SELECT ctid FROM read.standings WHERE stage = 'CAPTURED' ORDER BY position LIMIT 1
@@ -185,14 +185,14 @@ CASES = (
     ),
     _views(
         "closed books are opened",
-        "What was closed could seem to be open to changes again.",
+        "Closed books are shown as open again.",
         {K.BOOKS_MISMATCH},
         """UPDATE read.books SET closed_before = closed_before - interval '1 year'
         WHERE ledger = 'shop' RETURNING position""",
     ),
     _views(
         "the writer's balance is changed",
-        "The row that decides whether a payment is covered has money that nobody paid in.",
+        "The row that decides whether a payment is covered has more money than was paid in.",
         {K.COMMAND_DRIFT},
         f"""UPDATE command.accounts SET credits_posted = credits_posted + 100_000 WHERE {CAROL}
         RETURNING greatest({CAROLS_LAST}, {CAROLS_POLICY}) AS position, account_id""",
@@ -215,7 +215,7 @@ CASES = (
         FROM read.books AS shown WHERE shown.ledger = mine.ledger AND mine.ledger = 'shop'
         RETURNING shown.position""",
     ),
-    Case(
+    Corruption(
         name="a whole view is emptied",
         story="Somebody truncates the entries.",
         tamper=by_sql(
@@ -226,7 +226,7 @@ CASES = (
         remedy=Remedy.REBUILD,
         reconcile=frozenset({K.MISSING_ENTRY}),
     ),
-    Case(
+    Corruption(
         name="both sides tell the same lie",
         story="Somebody gives an account money in the read models and in the writer's row.",
         tamper=by_sql(

@@ -1,4 +1,4 @@
-"""Where the drill happens: a running Daybook, its owner's connection, and a backup of its truth."""
+"""The sandbox of the drill: a running Daybook, connections to it, and a backup of its log."""
 
 # ruff: noqa: S608 - statements are made of the names of our own tables
 
@@ -52,7 +52,7 @@ BACKUP = "drill_backup"
 REFUSAL = "events.refuse_change()"
 TRIGGER = "daybook_events_immutable"
 WRITERS = "daybook_writer, daybook_projector, daybook_relay, PUBLIC"
-# Nobody is ever late here: all is waited for before anybody looks.
+# The drill waits for every reader before it checks, so no lag is allowed.
 LAG_S_MAX = 0.0
 SETTLED_S_MAX = 30.0
 POLL_S = 0.02
@@ -65,12 +65,12 @@ BUSY = """
     SELECT count(*) FROM pg_stat_activity
     WHERE application_name = $1 AND xact_start IS NOT NULL
 """
-# The programs that may be made to hang, and as whom they work.
+# The programs that can be paused, and their database roles.
 ROLES = {"project": PROJECTOR_ROLE, "relay": RELAY_ROLE}
 
 
-class Site:
-    """A running service, and what the drill needs to damage it and to look at it."""
+class Sandbox:
+    """A running service, and what the drill needs to corrupt it and to check it."""
 
     def __init__(
         self,
@@ -96,16 +96,16 @@ class Site:
         return await reconcile_whole(means, uuid4(), Run(Scope(), Books()))
 
     async def verified(self) -> Verdict:
-        """Compare the log with all that was sealed of it, here and off the box."""
+        """Compare the log with its seal, in the database and off the box."""
         return await verify_log(self.auditor, self._verifiers, [str(self.sent)])
 
     async def repaired(self) -> bool:
-        """Repair what differs; return whether there was something, and it is right by now."""
+        """Repair what differs; return whether something differed and nothing differs any more."""
         done = await repairs.apply(self.repairer, Wanted(), applied_by=WHO, reason="tamper drill")
         return done is not None and done.check is not None and done.check.remaining == 0
 
     async def refuses_repair(self) -> bool:
-        """Return whether a repair touches nothing, since the log is unsound or no view differs."""
+        """Return whether a repair changes nothing: the log is unsound, or no view differs."""
         before = await self.views()
         try:
             done = await repairs.apply(self.repairer, Wanted(), applied_by=WHO, reason="refused?")
@@ -120,7 +120,7 @@ class Site:
         )
 
     async def remember(self) -> None:
-        """Make the backup, and remember what the views show."""
+        """Make the backup, and remember the views."""
         owner = self.owner
         await owner.execute(f"DROP SCHEMA IF EXISTS {BACKUP} CASCADE; CREATE SCHEMA {BACKUP}")
         for table in (*TRUTH, CHECKPOINTS):
@@ -132,12 +132,12 @@ class Site:
         self._views = await self.views()
 
     async def restore(self) -> None:
-        """Put the log, its seal and its guards back as the backup has them."""
+        """Restore the log, its seal and its guards from the backup."""
         owner = self.owner
         async with owner.transaction():
             await owner.execute(f"ALTER TABLE {LOG} DISABLE TRIGGER ALL")
             for table in TRUTH:
-                # Not TRUNCATE, of which whoever reads an older snapshot would see the effect.
+                # Not TRUNCATE: readers of an older snapshot would see an empty table.
                 await owner.execute(
                     f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM {_kept(table)}"
                 )
@@ -153,9 +153,9 @@ class Site:
             path.write_bytes(body)
 
     async def views(self) -> dict[str, str]:
-        """Return a digest of every row of each view, of the read side and the command side.
+        """Return a digest of all rows of each view, of the read side and the command side.
 
-        When a row was stored is not compared: an account that was mended is so as of the head.
+        The position of the writer's rows is left out: a repair stores an account as of the head.
         """
         compared = dict.fromkeys(VIEWS, "seen::text")
         compared["command.accounts"] = "(to_jsonb(seen) - 'position')::text"
@@ -168,12 +168,12 @@ class Site:
         return {row["name"]: row["digest"] for row in rows}
 
     async def changed_views(self) -> list[str]:
-        """Return the views that are not what was remembered."""
+        """Return the views that changed since they were remembered."""
         now = await self.views()
         return [name for name in VIEWS if now[name] != self._views[name]]
 
     async def head(self) -> int:
-        """Return the log's last position, as its head says."""
+        """Return the last position of the log, from its head."""
         position: int = await self.owner.fetchval("SELECT position FROM events.head")
         return position
 
@@ -199,7 +199,7 @@ class Site:
 
     @asynccontextmanager
     async def paused(self, program: str | None) -> AsyncIterator[None]:
-        """Let a program hang meanwhile, at a moment when it holds nothing in the database."""
+        """Stop a program meanwhile, at a moment when it has no transaction open."""
         if program is None:
             yield
             return
@@ -213,7 +213,7 @@ class Site:
                 await asyncio.sleep(POLL_S)
                 os.kill(pid, signal.SIGSTOP)
             else:
-                raise DrillError(f"{program} is never at rest")
+                raise DrillError(f"{program} never rests between two transactions")
             yield
         finally:
             with suppress(ProcessLookupError):
@@ -221,19 +221,19 @@ class Site:
 
 
 @asynccontextmanager
-async def site(service: Service, sent: Path) -> AsyncIterator[Site]:
-    """Open everything that the drill needs; `sent` is where checkpoints leave the box to."""
+async def opened(service: Service, sent: Path) -> AsyncIterator[Sandbox]:
+    """Open a sandbox; `sent` is the folder that checkpoints are sent to."""
     async with AsyncExitStack() as stack:
         opened = []
         for role in (None, AUDITOR_ROLE, repairs.ROLE):
             connection = await database.connect(service.database_url, role)
             stack.push_async_callback(connection.close)
             opened.append(connection)
-        # The queue is our own: what the environment says of a real one must not go there.
+        # The queue is the sandbox's own: real AWS credentials must not be sent there.
         os.environ.update(DUMMY_AWS)
         messages = await stack.enter_async_context(queue.connect(service.queue_url))
         keys = signers(os.environ.get("DAYBOOK_SEAL_KEY_FILE") or str(seal_key(service.data)))
-        yield Site(service, sent, opened, messages, keys)
+        yield Sandbox(service, sent, opened, messages, keys)
 
 
 def _kept(table: str) -> str:

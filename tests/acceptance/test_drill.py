@@ -1,4 +1,4 @@
-"""The tamper drill: everything that we know how to damage is found, named, located, put right."""
+"""The tamper drill: every known corruption is found, named, located and remedied."""
 
 import asyncio
 import json
@@ -13,27 +13,27 @@ from auditing.discrepancies import Discrepancy, Kind
 from auditing.reconcile.compare import Scope
 from auditing.reconcile.reconcile import Report
 from daybook.drill import drill
-from daybook.drill.corruption import Spot
+from daybook.drill.corruption import Location
 from events.types import transaction_id
 from sealing.findings import FindingKind, Verdict
 from tests.acceptance.driving import started
 from tests.patience import patient_s
 
 DRILL_S_MAX = 180
-CASES_MIN = 25
-# A receipt is checked without any server. An event far behind the last one would be applied by the
-# running projector; it is among the attacks of tests/integration/test_verify.py.
+CORRUPTIONS_MIN = 25
+# Receipts are checked without a server. The running projector would apply an event far behind the
+# last one; tests/integration/test_verify.py has that attack.
 NOT_DRILLED = {
     FindingKind.POSITION_GAP,
     FindingKind.RECEIPT_CONTRADICTED,
     FindingKind.RECEIPT_SIGNATURE_INVALID,
 }
-EDITED = next(case for case in drill.CASES if case.name == "an entry's amount is changed")
-SPOT = Spot(7, "alice", transaction_id("shop", "plain-1"))
+EDITED = next(each for each in drill.CORRUPTIONS if each.name == "an entry's amount is changed")
+LOCATION = Location(7, "alice", transaction_id("shop", "plain-1"))
 
 
-def found(position: int = 7, transaction: UUID | None = SPOT.transaction_id) -> Report:
-    """Return what a reconciliation says of one entry."""
+def found(position: int = 7, transaction: UUID | None = LOCATION.transaction_id) -> Report:
+    """Return the report of a reconciliation that found one entry."""
     entry = Discrepancy(
         kind=Kind.AMOUNT_MISMATCH,
         position=position,
@@ -61,7 +61,7 @@ def found(position: int = 7, transaction: UUID | None = SPOT.transaction_id) -> 
 
 
 def problems(report: Report, kind: Kind = Kind.AMOUNT_MISMATCH) -> list[str]:
-    """Return what is not as it must be, of a case in which `kind` must be found."""
+    """Return the problems of a corruption in which `kind` must be found."""
     intact = Verdict(
         events=9,
         sealed=9,
@@ -71,15 +71,15 @@ def problems(report: Report, kind: Kind = Kind.AMOUNT_MISMATCH) -> list[str]:
         finding_count=0,
         findings=[],
     )
-    case = msgspec.structs.replace(EDITED, reconcile=frozenset({kind}))
-    result = drill.Result(number=1, case=case.name, story=case.story)
-    drill.judge(case, SPOT, report, intact, result)
+    corruption = msgspec.structs.replace(EDITED, reconcile=frozenset({kind}))
+    result = drill.Result(number=1, case=corruption.name, story=corruption.story)
+    drill.judge(corruption, LOCATION, report, intact, result)
     assert result.passed == (not result.problems)
     return result.problems
 
 
 async def test_every_corruption_is_found_named_located_and_put_right() -> None:
-    """By the command itself, on servers of its own; not one less than there are."""
+    """The command itself is run, on its own servers, and no corruption is left out."""
     arguments = ("drill", "--transfers", "200", "--json")
     async with started(*arguments, env=dict(os.environ)) as process:
         async with asyncio.timeout(patient_s(DRILL_S_MAX)):
@@ -89,19 +89,23 @@ async def test_every_corruption_is_found_named_located_and_put_right() -> None:
     missed = {result["case"]: result["problems"] for result in told["results"]}
     assert {case: found for case, found in missed.items() if found} == {}
     assert (process.returncode, told["passed"]) == (0, True)
-    assert [result["case"] for result in told["results"]] == [case.name for case in drill.CASES]
-    assert len(told["results"]) >= CASES_MIN
+    assert [result["case"] for result in told["results"]] == [
+        corruption.name for corruption in drill.CORRUPTIONS
+    ]
+    assert len(told["results"]) >= CORRUPTIONS_MIN
 
 
 def test_every_kind_is_drilled() -> None:
-    """Each discrepancy that there is; each finding about a log and its seal."""
-    assert set().union(*(case.reconcile for case in drill.CASES)) == set(Kind)
-    assert set().union(*(case.verify for case in drill.CASES)) == set(FindingKind) - NOT_DRILLED
-    assert len({case.name for case in drill.CASES}) == len(drill.CASES)
+    """Every kind of discrepancy, and every finding about a log and its seal."""
+    assert set().union(*(each.reconcile for each in drill.CORRUPTIONS)) == set(Kind)
+    assert (
+        set().union(*(each.verify for each in drill.CORRUPTIONS)) == set(FindingKind) - NOT_DRILLED
+    )
+    assert len({each.name for each in drill.CORRUPTIONS}) == len(drill.CORRUPTIONS)
 
 
-def test_what_is_found_as_it_must_be_passes() -> None:
-    """The kind, the position, the account, the transaction."""
+def test_a_corruption_found_as_expected_passes() -> None:
+    """The kind, the position, the account and the transaction are compared."""
     assert problems(found()) == []
 
 
@@ -123,13 +127,13 @@ def test_what_is_found_as_it_must_be_passes() -> None:
         pytest.param(
             found(transaction=None),
             Kind.AMOUNT_MISMATCH,
-            f"the transaction {SPOT.transaction_id} is not named",
+            f"the transaction {LOCATION.transaction_id} is not named",
             id="transaction",
         ),
     ],
 )
-def test_a_miss_fails_the_case(report: Report, kind: Kind, problem: str) -> None:
-    """Found as something else, elsewhere, or without saying whose it is."""
+def test_a_wrong_finding_fails_the_drill(report: Report, kind: Kind, problem: str) -> None:
+    """Another kind, another position, or no transaction named."""
     assert problem in problems(report, kind)
     done = drill.Drill(
         events=9,
