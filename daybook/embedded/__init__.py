@@ -1,1 +1,1 @@
-"""The embedded default: real servers on one machine, started and supervised."""
+"""Daybook and its servers on one machine, started and supervised by one process."""

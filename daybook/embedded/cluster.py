@@ -1,8 +1,8 @@
-"""The PostgreSQL cluster on disk: who owns it, where its socket is, what an earlier run left.
+"""The PostgreSQL cluster on disk: its owner, its socket, and what an earlier run left behind.
 
-PostgreSQL refuses to run as root, so root lends the cluster to a system user that can do nothing
-else. A cluster is created beside its place and renamed into it, so a half-created one is never
-mistaken for data.
+PostgreSQL refuses to run as root, so root gives the cluster to a system user without other rights.
+A new cluster is created in another folder and then renamed, so that a half-created one is never
+used.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 SYSTEM_USER = "embedded_postgres"
 PASS = stat.S_IXOTH
 READ_AND_PASS = stat.S_IROTH | stat.S_IXOTH
-# Unix socket paths end at 107 characters, file name included; and a path with a comma, a space or
-# a percent sign means something else in a DSN.
+# A Unix socket's path has at most 107 characters, with the file name; commas, spaces and percent
+# signs have a meaning in a DSN.
 SOCKET_FOLDER = re.compile(r"[\w./+-]{1,90}", re.ASCII)
 ORPHAN_STOP_TIMEOUT_S = 15.0
 ORPHAN_POLL_S = 0.05
 
 
 class Cluster(msgspec.Struct, frozen=True):
-    """Where a cluster's files, its socket and its programs are, and which user runs them."""
+    """The folders of a cluster's files, socket and programs, and the user that runs them."""
 
     folder: Path
     sockets: Path
@@ -46,7 +46,7 @@ class Cluster(msgspec.Struct, frozen=True):
 
 
 async def prepare(data: Path, *, sync: bool) -> Cluster:
-    """Return the cluster below `data`, created if it is not there, with no server running on it.
+    """Return the cluster below `data`, created if it is missing, with no server running on it.
 
     `sync` flushes a new cluster to disk before it counts as created. Raises StartError.
     """
@@ -65,7 +65,7 @@ async def prepare(data: Path, *, sync: bool) -> Cluster:
 
 
 def package_folder(name: str) -> Path:
-    """Return where an installed package is, without importing it. Raises StartError."""
+    """Return the folder of an installed package, without importing it. Raises StartError."""
     found = find_spec(name)
     if found is None or found.origin is None:
         raise StartError(f"The package {name} is not installed, and `daybook up` needs it.")
@@ -73,7 +73,7 @@ def package_folder(name: str) -> Path:
 
 
 async def _create(folder: Path, initdb: Path, user: str | None, *, sync: bool) -> None:
-    """Run initdb. Text sorts by code point: an order that no operating system can change."""
+    """Run initdb. Text sorts by code point, which is the same on every operating system."""
     unfinished = folder.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     _private_folder(unfinished, user)
@@ -94,11 +94,11 @@ async def _create(folder: Path, initdb: Path, user: str | None, *, sync: bool) -
 
 
 async def _stop_orphan(folder: Path) -> None:
-    """Stop a PostgreSQL that outlived its supervisor, which holds no lock on the data any more.
+    """Stop a PostgreSQL whose supervisor is dead.
 
-    postmaster.pid is never removed here: it lets the new server find back-ends of the old one
-    that still use the files. Only when its process id now belongs to some other program is it
-    overwritten with our own, which a starting server knows to be its parent, and no server.
+    postmaster.pid is not removed, because the new server finds back-ends of the old one with it. If
+    its process id now belongs to another program, it is replaced by ours: a starting server knows
+    that its parent is no server.
     """
     pid_file = folder / "postmaster.pid"
     if not pid_file.exists():
@@ -118,7 +118,7 @@ async def _stop_orphan(folder: Path) -> None:
 
 
 def _command_line(pid: int) -> str:
-    """Return how a living process was started, or nothing if it is dead."""
+    """Return the command line of a process, or an empty text if it is dead."""
     if Path("/proc/self").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
@@ -129,10 +129,10 @@ def _command_line(pid: int) -> str:
 
 
 def _socket_folder(data: Path, user: str | None) -> Path:
-    """Return a folder that only the server's user may enter, and whose path fits a socket.
+    """Return a folder that only the server's user may enter and whose path is short enough.
 
-    Everybody who can reach the socket is trusted, so a folder of that name in the temporary
-    folder that somebody else made first is refused.
+    Every process that can reach the socket is trusted. A folder of that name which another user
+    made in the temporary folder is therefore refused.
     """
     folder = data / "sockets"
     if not SOCKET_FOLDER.fullmatch(str(folder)):
@@ -153,13 +153,13 @@ def _private_folder(folder: Path, user: str | None) -> None:
 
 
 def _system_user() -> str:
-    """Return the user that runs PostgreSQL for root, created at the first time."""
+    """Return the user that runs PostgreSQL for root; create it if it is missing."""
     if not _user_exists():
         try:
             command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false"]
             subprocess.run([*command, SYSTEM_USER], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            if not _user_exists():  # Somebody else may have created it meanwhile.
+            if not _user_exists():  # Another process may have created it meanwhile.
                 raise StartError(
                     f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} cannot be "
                     f"created ({error}). Create it, or run Daybook as an ordinary user."
@@ -176,7 +176,7 @@ def _user_exists() -> bool:
 
 
 def _let_pass(path: Path) -> None:
-    """Let other users pass through (not list) every folder above `path`."""
+    """Let other users pass through every folder above `path`, without listing it."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & PASS:
@@ -185,7 +185,7 @@ def _let_pass(path: Path) -> None:
 
 
 def _let_read(tree: Path) -> None:
-    """Let other users read the programs in `tree`, in case a strict umask installed them."""
+    """Let other users read the programs in `tree`, if a strict umask forbids it."""
     if tree.exists() and not tree.stat().st_mode & PASS:
         for path in (tree, *tree.rglob("*")):
             if not path.is_symlink():

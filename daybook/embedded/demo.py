@@ -1,7 +1,7 @@
-"""`daybook demo`: the main job before the user's eyes, on throw-away servers, every step checked.
+"""`daybook demo`: send transfers through a throw-away Daybook, and check every step.
 
-Each step is one or two real HTTP requests to the running program. A step that goes wrong says what
-was expected and what came, and makes the exit code 1.
+Each step is one or two HTTP requests to the running program. A step that goes wrong prints the
+expected and the actual value, and makes the exit code 1.
 """
 
 import time
@@ -25,11 +25,11 @@ READABLE = {"Prefer": f"wait={POLL_S_MAX:.0f}"}
 
 
 class StepFailed(AssertionError):
-    """A step did not do what it should."""
+    """A step had another result than expected."""
 
 
 class Demo:
-    """The walk: an HTTP client, and somewhere to show what happens."""
+    """The steps of the demo, with an HTTP client and a console."""
 
     def __init__(self, client: httpx.AsyncClient, console: Console) -> None:
         self._client = client
@@ -39,20 +39,26 @@ class Demo:
     async def walk(self) -> None:
         """Do every step, in order. Raises StepFailed."""
         await self._ready()
-        before = await self._balance("account-123", "What does account-123 have?")
+        before = await self._balance("account-123", "The balance of account-123")
         await self._submit_and_poll()
         await self._duplicate()
         await self._insufficient_funds()
-        after = await self._balance("account-123", "And now?")
+        after = await self._balance("account-123", "The balance afterwards")
         _check("balance", after, before - 100)
-        _check("balance of account-456", await self._balance("account-456", "The other side"), 100)
-        await self._ledger()
+        _check(
+            "balance of account-456",
+            await self._balance("account-456", "The balance of the other account"),
+            100,
+        )
+        await self._entries()
         await self._hold()
-        _check("balance", await self._balance("account-123", "25.00 are gone"), before - 125)
+        _check(
+            "balance", await self._balance("account-123", "The balance: 25.00 less"), before - 125
+        )
         await self._reconcile()
 
     async def _ready(self) -> None:
-        answer = await self._call("Is everything there?", "GET", "/ready")
+        answer = await self._call("Is everything ready?", "GET", "/ready")
         _check("status", answer.json()["status"], "READY")
 
     async def _submit_and_poll(self) -> None:
@@ -67,14 +73,16 @@ class Demo:
         _check("status", polled.json()["status"], "COMPLETED")
 
     async def _duplicate(self) -> None:
-        answer = await self._transfer("The same again: nothing happens twice", "demo-1", "100.00")
+        answer = await self._transfer(
+            "The same request again: nothing happens twice", "demo-1", "100.00"
+        )
         _check("HTTP status", answer.status_code, 202)
         _check("Idempotent-Replayed", answer.headers.get("Idempotent-Replayed"), "true")
-        answer = await self._transfer("Same key, other amount", "demo-1", "1.00")
+        answer = await self._transfer("The same key with another amount", "demo-1", "1.00")
         _check("code", answer.json()["code"], "idempotency_key_reused")
 
     async def _insufficient_funds(self) -> None:
-        answer = await self._transfer("More than there is", "demo-2", "1000000")
+        answer = await self._transfer("More money than there is", "demo-2", "1000000")
         _check("HTTP status", answer.status_code, 422)
         _check("code", answer.json()["code"], "insufficient_funds")
 
@@ -82,8 +90,10 @@ class Demo:
         answer = await self._call(title, "GET", f"{API}/accounts/{account_id}/balance")
         return Decimal(answer.json()["balance_minor"]) / 100
 
-    async def _ledger(self) -> None:
-        answer = await self._call("Its ledger", "GET", f"{API}/accounts/account-123/ledger?limit=5")
+    async def _entries(self) -> None:
+        answer = await self._call(
+            "The entries of account-123", "GET", f"{API}/accounts/account-123/ledger?limit=5"
+        )
         entries = answer.json()["items"]
         _check("entries", [entry["side"] for entry in entries], ["debit", "credit"])
 
@@ -100,7 +110,7 @@ class Demo:
 
     async def _reconcile(self) -> None:
         path = f"{API}/accounts/account-123/reconcile"
-        answer = await self._call("Replay the log, compare", "POST", path, {})
+        answer = await self._call("Replay the log and compare", "POST", path, {})
         _check("status", answer.json()["status"], "CLEAN")
 
     async def _transfer(
@@ -148,7 +158,7 @@ class Demo:
 
 
 async def demo(*, as_json: bool) -> int:
-    """Run the walk; return the exit code: 0 only if every step was right."""
+    """Run the demo and return the exit code: 0 if every step was right."""
     console = Console(quiet=as_json)
     try:
         async with _client(console) as client:

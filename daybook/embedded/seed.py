@@ -1,4 +1,4 @@
-"""What the embedded default starts with: a demo token, and an account with money in it."""
+"""The first data of the embedded default: the demo token and a funded account."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,13 +15,13 @@ from runtime import database
 from web import tokens
 
 LEDGER = "demo"
-TOKEN = "demo-token-for-testing"  # noqa: S105 - for the embedded default on loopback, and no other
+TOKEN = "demo-token-for-testing"  # noqa: S105 - only for the embedded default, on loopback
 EVENTS_MAX = 100
 FUNDING_UNITS = Decimal(10_000)
 
 
 async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
-    """Store the demo token and fund account-123 with 10,000.00; again it changes nothing."""
+    """Store the demo token and fund account-123 with 10,000.00; a second call changes nothing."""
     schema = schemas.load(schema_file)
     admin = await database.connect(database_url)
     try:
@@ -41,7 +41,7 @@ async def seed_demo(database_url: str, schema_file: str | None = None) -> None:
         await append_batch(writer, [funding], schema, datetime.now(UTC))
     finally:
         await writer.close()
-    # The first request after the start may ask for the account: it can be read by then.
+    # The account is readable before the first request can ask for it.
     projector = await database.connect(database_url, PROJECTOR_ROLE)
     try:
         await catch_up(projector, EVENTS_MAX)

@@ -1,9 +1,8 @@
-"""How to run the three real servers as foreground children: PostgreSQL, Valkey, an SQS API.
+"""How to run the three servers as child processes: PostgreSQL, Valkey and an SQS API.
 
-The packages that bring the binaries also bring daemonising servers of their own. Those are not
-used: a process that detaches itself cannot be supervised, and outlives whoever started it. Nor
-are the packages imported, only found: their imports cost a second, and warn about folders that
-do not concern us. Everything listens on loopback or on a private unix socket.
+The packages with the binaries can start servers themselves, but as daemons, which cannot be
+supervised and outlive their parent. The packages are found and not imported: importing them takes a
+second. Every server listens on loopback or on a private Unix socket.
 """
 
 import asyncio
@@ -27,25 +26,25 @@ DUMMY_AWS = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
-    # A profile in the user's own files must not lead our processes to the real AWS.
+    # A profile in the user's files must not lead our processes to the real AWS.
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-# Below the usual ephemeral ranges: a client that keeps dialling a dead server's port from that
-# same range ends up, sooner or later, connected to itself, and the server cannot come back.
+# Below the usual ephemeral ranges: a client that connects to a dead server's port again and again
+# from the same range may connect to itself, and then the server cannot take its port.
 PORTS = range(15_000, 32_000)
 PORT_ATTEMPTS_MAX = 100
 
 
 class Server(msgspec.Struct, frozen=True):
-    """A server that is prepared but not started: where clients will find it, how to run it."""
+    """A server that is prepared but not started: its URL, and how to run it."""
 
     url: str
     spec: Spec
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+    """Return a free loopback port. Raises StartError."""
     for _ in range(PORT_ATTEMPTS_MAX):
         port = PORTS[secrets.randbelow(len(PORTS))]
         with socket.socket() as probe:
@@ -65,10 +64,10 @@ async def postgres(
     shared_buffers: str = "512MB",
     max_wal_size: str = "4GB",
 ) -> Server:
-    """Prepare PostgreSQL 18 below `data`, creating its cluster at the first time.
+    """Prepare PostgreSQL 18 below `data`; create its cluster if it is missing.
 
-    `ephemeral` spares the initial flush to disk, not the durability of what is written later;
-    only `fsync=False` gives that up, and only tests may. Raises StartError.
+    `ephemeral` skips the initial flush to disk; later writes are durable all the same. Only
+    `fsync=False`, which is for tests, gives durability up. Raises StartError.
     """
     files = await cluster.prepare(data, sync=not ephemeral)
     settings = {
@@ -85,7 +84,7 @@ async def postgres(
     }
     if any((files.install / "lib").glob("pg_stat_statements.*")):
         settings["shared_preload_libraries"] = "pg_stat_statements"
-    if not fsync:  # Its files may be in memory, so there must be few; checkpoints cost little.
+    if not fsync:  # The files may be in memory, so they must stay small; checkpoints are cheap.
         settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
     spec = Spec(
         name="postgres",
@@ -106,7 +105,7 @@ async def postgres(
 
 
 def valkey(data: Path, port: int) -> Server:
-    """Prepare Valkey on `port`: a cache, bounded, that keeps nothing on disk."""
+    """Prepare Valkey on `port`, as a bounded cache that keeps nothing on disk."""
     settings = {
         "bind": LOOPBACK,
         "port": str(port),
@@ -127,7 +126,7 @@ def valkey(data: Path, port: int) -> Server:
         env=_environment(),
         cwd=data,
         log_file=_log_file(data, "valkey"),
-        ready=lambda: _pongs(port),
+        ready=lambda: _answers_ping(port),
     )
     return Server(f"redis://{LOOPBACK}:{port}/0", spec)
 
@@ -135,8 +134,8 @@ def valkey(data: Path, port: int) -> Server:
 def sqs(data: Path, port: int) -> Server:
     """Prepare an SQS API (ministack) on `port`.
 
-    It keeps everything in memory: a restart loses the messages, as a queue may here, and the
-    queue itself, which our own processes create when they miss it.
+    It keeps everything in memory. A restart loses the messages, as a queue may do
+    here, and the queue itself, which our processes create again.
     """
     folder = str(_folder(data / "sqs"))
     settings = {
@@ -148,7 +147,7 @@ def sqs(data: Path, port: int) -> Server:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "MINISTACK_WORKER_THREADS": "4",
-        # At its start and end it removes "its" containers; ours has none, so it gets no Docker.
+        # It removes its containers at start and end; it has none here, so it gets no Docker.
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         **dict.fromkeys(("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"), folder),
     }
@@ -159,19 +158,19 @@ def sqs(data: Path, port: int) -> Server:
         cwd=Path(folder),
         log_file=_log_file(data, "sqs"),
         ready=lambda: answers_http(port, "/_ministack/health"),
-        # It has nothing to lose, and would wait three seconds for long polls of those who are gone.
+        # It has nothing to lose, and SIGTERM would wait three seconds for open long polls.
         stop_signal=signal.SIGKILL,
     )
     return Server(f"http://{LOOPBACK}:{port}/000000000000/{QUEUE_NAME}", spec)
 
 
 def postgres_url(sockets: Path, database: str) -> str:
-    """Return the DSN of `database`, in the form that asyncpg and psycopg both take."""
+    """Return the DSN of `database`, in a form that both asyncpg and psycopg accept."""
     return f"postgresql://postgres@/{database}?host={sockets}&port=5432"
 
 
 async def create_database(server: Server) -> None:
-    """Create the database that the server's URL names, if it is not there yet."""
+    """Create the database that the server's URL names, if it is missing."""
     database = server.url.partition("@/")[2].partition("?")[0]
     connection = await asyncpg.connect(server.url.replace(f"/{database}?", "/postgres?"))
     try:
@@ -192,12 +191,12 @@ async def first_line(port: int, request: bytes) -> bytes:
 
 
 async def answers_http(port: int, path: str) -> bool:
-    """Tell whether GET `path` on a loopback port answers 200."""
+    """Return whether GET `path` on a loopback port answers 200."""
     head = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n"
     return b" 200 " in await first_line(port, head.encode())
 
 
-async def _pongs(port: int) -> bool:
+async def _answers_ping(port: int) -> bool:
     return await first_line(port, b"PING\r\n") == b"+PONG\r\n"
 
 
@@ -211,7 +210,7 @@ async def _accepts(url: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Return the little that a server needs of our environment; PG* and AWS_* stay outside."""
+    """Return the part of our environment that a server needs, without PG* and AWS_*."""
     kept = ("PATH", "PYTHONPATH", "VIRTUAL_ENV")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
 

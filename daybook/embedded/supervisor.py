@@ -1,7 +1,7 @@
-"""Child processes under supervision: started, watched, started again, and all gone at the end.
+"""Supervised child processes: started, watched, restarted, and all stopped at the end.
 
-Promises: a child that dies is back after a bounded backoff, with one log line saying so; `stop`
-leaves no process behind; and where Linux lets us, neither does a `kill -9` of the supervisor.
+Promises: a child that dies is restarted after a bounded backoff, with one line in the log; `stop`
+leaves no process behind, and on Linux neither does a `kill -9` of the supervisor.
 
     start ─▶ starting ─ready─▶ running ─exits─▶ backing off ─▶ running …
                 │ exits, or not ready in time      │
@@ -32,7 +32,7 @@ PROBE_TIMEOUT_S = 2.0
 POLL_S = 0.03
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
-STEADY_S = 2.0  # A child that lived this long has started well: its backoff begins anew.
+STEADY_S = 2.0  # A child that ran this long resets its backoff.
 LOG_BYTES_MAX = 8 * 1024 * 1024
 TAIL_BYTES = 4096
 TAIL_LINES = 15
@@ -42,11 +42,11 @@ PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class StartError(RuntimeError):
-    """Something cannot start; the message says what, where, and what to do."""
+    """A process cannot start; the message says which, where, and what to do."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run one child, and how to know that it is ready (None: as soon as it runs)."""
+    """How to run one child, and how to see that it is ready; None means as soon as it runs."""
 
     name: str
     argv: tuple[str, ...]
@@ -60,7 +60,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child(msgspec.Struct):
-    """A spec and the process that runs it at the moment."""
+    """A spec and the process that runs it now."""
 
     spec: Spec
     process: subprocess.Popen[bytes]
@@ -69,8 +69,8 @@ class Child(msgspec.Struct):
 class Supervisor:
     """Runs children in groups: a group starts together, and groups stop in reverse order.
 
-    `on_change` gets the pids by name whenever one of them is new. Use it from one thread that
-    lives as long as the children: to Linux, the parent that must not die is a thread.
+    `on_change` gets all process ids by name whenever one changes. Use a supervisor from one thread
+    that lives as long as the children, because Linux ties a child to the thread that started it.
     """
 
     def __init__(self, on_change: Callable[[dict[str, int]], None] | None = None) -> None:
@@ -86,8 +86,8 @@ class Supervisor:
     async def start(self, *specs: Spec) -> None:
         """Start `specs` together, return when all are ready, and keep them running from then on.
 
-        Raises StartError when one exits or is not ready within START_TIMEOUT_S; `stop` then still
-        has to be called.
+        Raises StartError if one exits or is not ready within START_TIMEOUT_S; call `stop` even
+        then.
         """
         group: list[Child] = []
         self._groups.append(group)
@@ -110,7 +110,7 @@ class Supervisor:
             self._groups.pop()
 
     async def _keep_running(self, child: Child) -> None:
-        """Start `child` again whenever it exits, for as long as it takes: `stop` is the end."""
+        """Restart `child` whenever it exits, until `stop` cancels this."""
         backoff_s = BACKOFF_FIRST_S
         while True:
             started_s = time.monotonic()
@@ -137,10 +137,10 @@ class Supervisor:
 
 
 def spawn(spec: Spec) -> subprocess.Popen[bytes]:
-    """Start one process: own session, own user, output to its log, leashed to this thread.
+    """Start one process in its own session, as its user, with its log, tied to this thread.
 
-    Popen and not asyncio's subprocesses, because uvloop's know no `user`. `preexec_fn` is one
-    system call through a pointer resolved at import; it takes no lock that a thread may hold.
+    It uses Popen because uvloop's subprocesses have no `user`. `preexec_fn` is safe: it is one
+    system call through a pointer resolved at import, and takes no lock that a thread may hold.
     """
     _rotate(spec.log_file)
     group = pwd.getpwnam(spec.user).pw_gid if spec.user else None
@@ -161,7 +161,7 @@ def spawn(spec: Spec) -> subprocess.Popen[bytes]:
 
 
 async def run(spec: Spec) -> None:
-    """Run `spec` to its end, once. Raises StartError, with the log's tail, when it fails."""
+    """Run `spec` to its end. Raises StartError with the end of its log if it fails."""
     process = spawn(spec)
     try:
         code = await _exited(process)
@@ -173,17 +173,17 @@ async def run(spec: Spec) -> None:
 
 
 def tail(log_file: Path) -> str:
-    """Return the last lines of `log_file`, headed by its path."""
+    """Return the path of `log_file` and its last lines."""
     text = log_file.read_bytes()[-TAIL_BYTES:].decode(errors="replace")
     lines = text.splitlines()[-TAIL_LINES:] or ["(empty)"]
     return "\n".join([f"The end of {log_file}:", *(f"  {line}" for line in lines)])
 
 
 def _leash(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a new child calls so that it gets `orphan_signal` when its parent dies.
+    """Return the function with which a new child asks for `orphan_signal` when its parent dies.
 
-    The kernel forgets this wish when the user changes, so it runs after Popen's `user=`; a parent
-    that died before the wish was made is seen by the changed parent id.
+    The kernel forgets the request when the user changes, so it is made after Popen's `user=`. A
+    changed parent id shows that the parent died before the request.
     """
     if PRCTL is None:
         return None
@@ -198,7 +198,7 @@ def _leash(orphan_signal: signal.Signals) -> Callable[[], None] | None:
 
 
 def _rotate(log_file: Path) -> None:
-    """Bound a log by its start: a full one becomes NAME.log.1, replacing the one before."""
+    """Rename a full log to NAME.log.1, which replaces the one before."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     if log_file.exists() and log_file.stat().st_size > LOG_BYTES_MAX:
         log_file.replace(log_file.with_name(log_file.name + ".1"))
@@ -234,7 +234,7 @@ def _check_alive(child: Child) -> None:
 
 
 async def _exited(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end by polling: portable, thread-free, and 30 ms matter to nobody here."""
+    """Wait for the end by polling, which is portable and needs no thread."""
     while (code := process.poll()) is None:  # noqa: ASYNC110 - nothing here could set an event
         await asyncio.sleep(POLL_S)
     return code
@@ -254,7 +254,7 @@ async def _stop(child: Child) -> None:
 
 
 def _sweep(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the process's group, such as workers that outlived their parent."""
+    """Kill the rest of the process's group, such as workers that outlived their parent."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -1,10 +1,10 @@
-"""The embedded default: every server that Daybook needs, and Daybook itself, on one machine.
+"""`daybook up`: every server that Daybook needs, and Daybook itself, on one machine.
 
     lock the data folder ─▶ postgres, valkey, sqs ─▶ migrate, seed ─▶ workers, api ─▶ ready
             … until SIGINT or SIGTERM ─▶ stop all, the last first ─▶ unlock
 
-One run at a time owns a data folder (flock, which the kernel undoes when the owner dies). What
-runs is written to `run.json` there, again whenever a process was started anew.
+Only one run at a time uses a data folder: it holds a lock (flock), which the kernel releases when
+the process dies. `run.json` in the folder names the running processes; it is rewritten after a restart.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from daybook.embedded.supervisor import Spec, StartError, Supervisor
 DEFAULT_DATA = Path(".daybook")
 DEFAULT_PORT = 3000
 COULD_NOT_RUN = 2
-DEMO_TOKEN = "demo-token-for-testing"  # noqa: S105 - public, and only in this embedded default
+DEMO_TOKEN = "demo-token-for-testing"  # noqa: S105 - public; only the embedded default has it
 
 
 class Program(msgspec.Struct, frozen=True):
-    """One of our own processes; `port_from` names the variable of the port that GET /ready asks."""
+    """One of our processes; `port_from` is the variable with the port that answers GET /ready."""
 
     name: str
     argv: tuple[str, ...]
@@ -41,7 +41,7 @@ class Program(msgspec.Struct, frozen=True):
 
 
 def daybook_program(name: str, *arguments: str, port_from: str) -> Program:
-    """Return the program that runs this very `daybook` with `arguments`."""
+    """Return the program that runs this same `daybook` with `arguments`."""
     return Program(name, (sys.executable, "-m", "daybook", *arguments), port_from)
 
 
@@ -55,7 +55,7 @@ PROGRAMS = (
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What `run.json` says; `pid` is the supervisor's."""
+    """The content of `run.json`; `pid` is the supervisor's."""
 
     pid: int
     url: str
@@ -66,7 +66,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A running Daybook, as its embedder sees it."""
+    """A running Daybook: where it is, and its processes."""
 
     url: str
     token: str
@@ -88,8 +88,8 @@ async def up(
 ) -> int:
     """Run the embedded default until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
-    A signal cancels this task once, wherever it is, so that starting and running end the same
-    way; later signals change nothing, since stopping is bounded anyway.
+    The first signal cancels this task, so that starting and running end in the same way. Later
+    signals have no effect, because stopping takes bounded time.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -132,12 +132,12 @@ async def embedded(
 ) -> AsyncIterator[Service]:
     """Run everything on `data` while the context is open; port 0 chooses a free one.
 
-    `ephemeral` uses a temporary folder instead of `data` and removes it at the end. `prepare`
-    gets the database URL before our own programs start; by default it migrates and seeds.
+    `ephemeral` uses a temporary folder instead of `data` and removes it at the end. `prepare` is
+    called with the database URL before our programs start; the default migrates and seeds.
     Raises StartError.
     """
     with _data_folder(data, ephemeral=ephemeral) as folder:
-        _run_file(folder).unlink(missing_ok=True)  # Nobody of an earlier run holds the lock.
+        _run_file(folder).unlink(missing_ok=True)  # We hold the lock, so no earlier run is alive.
         port = _claim_port(port)
         postgres = await servers.postgres(
             folder,
@@ -171,7 +171,7 @@ async def embedded(
 
 
 def announce(service: Service) -> None:
-    """Tell the user where everything is, and what to try."""
+    """Print the URL, the token, the data folder and a first request."""
     path = "/api/v1/accounts/account-123/balance"
     click.echo(f"Daybook is ready.    {service.url}")
     click.echo(f"  token              {service.token}")
@@ -182,12 +182,12 @@ def announce(service: Service) -> None:
 
 
 def seal_key(data: Path) -> Path:
-    """Return where the embedded default keeps the key that it signs checkpoints with."""
+    """Return the file of the key that signs checkpoints."""
     return data / "seal.key"
 
 
 def read_run(data: Path) -> Run | None:
-    """Return what runs on `data`, or None; after a crash it tells what ran there last."""
+    """Return what runs on `data`, or ran there before a crash; None if nothing did."""
     try:
         return msgspec.json.decode(_run_file(data).read_bytes(), type=Run)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
@@ -195,7 +195,7 @@ def read_run(data: Path) -> Run | None:
 
 
 async def _migrate_and_seed(database_url: str) -> None:
-    from daybook.embedded.seed import seed_demo  # noqa: PLC0415 - a start that fails early needs neither
+    from daybook.embedded.seed import seed_demo  # noqa: PLC0415 - only a start that gets so far needs them
     from daybook.migrations.migrate import migrate  # noqa: PLC0415
 
     await migrate(database_url)
@@ -215,16 +215,16 @@ def _spec(program: Program, service: Service, port: int) -> Spec:
         name=program.name,
         argv=program.argv,
         env=env,
-        cwd=Path.cwd(),  # A relative path among the user's own settings must keep its meaning.
+        cwd=Path.cwd(),  # A relative path in the user's settings must keep its meaning.
         log_file=service.data / "logs" / f"{program.name}.log",
         ready=(lambda: servers.answers_http(asked, "/ready")) if asked else None,
-        # Not SIGKILL: a server with workers of its own has to take them along.
+        # Not SIGKILL: a server must be able to stop its own workers.
         orphan_signal=signal.SIGTERM,
     )
 
 
 def _environment(service: Service, port: int) -> dict[str, str]:
-    """Return our environment without what could lead our programs to other servers than ours."""
+    """Return our environment, without variables that would lead to servers other than ours."""
     foreign = ("AWS_", "PG")
     ours = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
     return {
@@ -245,7 +245,7 @@ def _environment(service: Service, port: int) -> dict[str, str]:
 
 @contextmanager
 def _data_folder(data: Path, *, ephemeral: bool) -> Iterator[Path]:
-    """Own a data folder, created if need be; a temporary one is removed afterwards."""
+    """Lock a data folder, created if it is missing; remove a temporary one afterwards."""
     if not ephemeral:
         with _locked(data.resolve()) as folder:
             yield folder
@@ -284,11 +284,11 @@ def _already_running(folder: Path) -> str:
 
 
 def _claim_port(port: int) -> int:
-    """Return `port`, or a free one for 0. Raises StartError if it is taken or not allowed."""
+    """Return `port`, or a free port for 0. Raises StartError if the port cannot be used."""
     if port == 0:
         return servers.free_port()
     with socket.socket() as probe:
-        # Without this a port is "taken" for a minute after the server before us has stopped.
+        # Without this a port counts as taken for a minute after its last server has stopped.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((servers.LOOPBACK, port))
@@ -306,7 +306,7 @@ def _run_file(folder: Path) -> Path:
 
 
 def _record(service: Service, pids: dict[str, int]) -> None:
-    """Write `run.json` beside its place and rename it, so that no reader sees half of it."""
+    """Write another file and rename it to `run.json`, so that no reader sees half of it."""
     run = Run(
         os.getpid(),
         service.url,

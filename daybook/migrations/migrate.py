@@ -1,7 +1,7 @@
 """Numbered, forward-only migrations: `daybook/migrations/NNNN_name.sql`.
 
-Each runs in one transaction, together with the row that records it; an advisory lock makes two
-migrating processes take turns. A file that changed after it was applied is an error.
+Each migration and the row that records it are one transaction. An advisory lock makes two migrating
+processes take turns. A file that changed after it was applied is an error.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ SQL = queries("daybook/migrations")
 
 
 class MigrationError(RuntimeError):
-    """A migration that was applied is not the one on disk."""
+    """A migration file was changed after it was applied."""
 
 
 async def migrate(database_url: str) -> list[str]:
-    """Apply what is missing, in order; return the names applied now."""
+    """Apply the missing migrations in order, and return their names."""
     connection = await database.connect(database_url)
     applied_now: list[str] = []
     try:

@@ -1,4 +1,4 @@
-"""`daybook audit`: every view, verified behind the projector."""
+"""`daybook audit`: verify every view behind the projector, and do requested reconciliations."""
 
 import asyncio
 
@@ -13,18 +13,18 @@ from web.server import served
 
 
 async def run(settings: Settings) -> None:
-    """Verify behind the projector, and do what is asked of it, until SIGINT or SIGTERM."""
+    """Verify behind the projector, and do requested jobs, until SIGINT or SIGTERM."""
     stop = loop.stop_on_signals()
     async with database.pool(settings.database_url, ROLE, 1) as pool:
         app = health.application(__version__, {"database": lambda: pool.fetchval("SELECT 1")})
         auditor, runner = Auditor(settings), Runner(settings)
         async with served(app, settings.host, settings.health_port):
-            asked = asyncio.create_task(
-                loop.run_forever("what was asked for", runner.run_once, runner.rest, stop)
+            jobs = asyncio.create_task(
+                loop.run_forever("the requested jobs", runner.run_once, runner.rest, stop)
             )
             await loop.run_forever("the auditor", auditor.follow, auditor.rest, stop)
-            # A long run is not waited for: the next process goes on with it.
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
+            # A long reconciliation is interrupted: the next process continues it.
+            jobs.cancel()
+            await asyncio.gather(jobs, return_exceptions=True)
         await auditor.stop()
         await runner.close()

@@ -1,4 +1,4 @@
-"""`daybook project`: the log, applied to the read models."""
+"""`daybook project`: apply the log to the read models."""
 
 from daybook import __version__
 from daybook.settings import Settings
@@ -32,10 +32,10 @@ async def run(settings: Settings) -> None:
 
 
 async def _no_rest() -> None:
-    """The projector rests inside `run_once`, in SQS's long poll."""
+    """Return at once: the projector waits inside `run_once`, in SQS's long poll."""
 
 
 async def _not_poisoned() -> None:
     for metric in POISONED.collect():
         if any(sample.value for sample in metric.samples):
-            raise RuntimeError("an event cannot be applied; see the log")
+            raise RuntimeError("an event cannot be applied; see this process's log")

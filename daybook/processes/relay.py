@@ -1,4 +1,4 @@
-"""`daybook relay`: the log, published."""
+"""`daybook relay`: publish the log to SQS."""
 
 from command_side.relay import ROLE, Relay
 from daybook import __version__

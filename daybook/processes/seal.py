@@ -1,4 +1,4 @@
-"""`daybook seal`: the log, sealed."""
+"""`daybook seal`: sign checkpoints of the log's Merkle tree."""
 
 from daybook import __version__
 from daybook.settings import Settings
@@ -33,4 +33,4 @@ async def run(settings: Settings) -> None:
 async def _not_refused() -> None:
     for metric in SEAL_REFUSED.collect():
         if any(sample.value for sample in metric.samples):
-            raise RuntimeError("the log does not follow from what was sealed; see the log")
+            raise RuntimeError("the log contradicts what was sealed; see this process's log")

@@ -1,4 +1,4 @@
-"""What an API process serves; known by name before anything that serves is imported."""
+"""The sides that an API process can serve; importing this module imports no server."""
 
 from enum import StrEnum
 
