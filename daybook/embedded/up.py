@@ -4,7 +4,7 @@
             … until SIGINT or SIGTERM ─▶ stop all, the last first ─▶ unlock
 
 Only one run at a time uses a data folder: it holds a lock (flock), which the kernel releases when
-the process dies. `run.json` in the folder names the running processes; it is rewritten after a restart.
+the process dies. `run.json` in the folder names the running processes, also after a restart.
 """
 
 import asyncio
