@@ -40,11 +40,9 @@ def import_file(
     """
     from daybook.cli.actions import bank_statements as action  # noqa: PLC0415
 
-    request = action.requested(form, columns, terms)
+    how, matching_terms = action.reader(form, columns), action.terms(terms)
     report = run(
-        lambda settings: action.import_file(
-            settings, action.contents(file, settings), ledger, account, request
-        )
+        lambda settings: action.import_file(settings, file, ledger, account, how, matching_terms)
     )
     say(as_json, report, action.as_text(report))
     sys.exit(0 if report.clean else 1)

@@ -1,4 +1,4 @@
-"""The running program: one embedded service for each pytest-xdist worker, and a second to kill.
+"""The running program: one embedded service for each pytest-xdist worker, and one to kill.
 
 A test that needs the program to itself gets a ledger of its own; tests that kill processes share
 `mortal`, in one xdist group, so that nobody else is disturbed.
@@ -35,7 +35,7 @@ ERRORS_MAX = 20
 def pytest_runtest_makereport(
     item: pytest.Function,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show, with a failure, what the services said was wrong: their logs go when they do."""
+    """Show the errors in the services' logs with a failure; the logs are removed at the end."""
     report = yield
     if report.failed:
         for name, running in item.funcargs.items():
@@ -55,17 +55,17 @@ def _errors(folder: Path) -> str:
 
 
 class OpenLedger(Protocol):
-    """Open a ledger: a fresh one, or another token for one that is there."""
+    """Open a fresh ledger, or make another token for an existing one."""
 
     async def __call__(
         self, scopes: tuple[str, ...] = SCOPES, name: str | None = None, also: tuple[str, ...] = ()
     ) -> Ledger:
-        """Return its client; its token is for the ledgers in `also`, too."""
+        """Return a client; its token is also for the ledgers in `also`."""
 
 
 @pytest.fixture(scope="session")
 def schema_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the default schema with one class more, whose accounts have an amount limit."""
+    """Return the default schema with one more class, whose accounts have a limit of amounts."""
     path = tmp_path_factory.mktemp("schema") / "schema.toml"
     before, customer, after = DEFAULT_FILE.read_text().partition('[[classes]]\nname = "customer"\n')
     assert customer
@@ -88,21 +88,21 @@ def _service(schema_file: Path) -> AbstractAsyncContextManager[Service]:
 
 @pytest.fixture(scope="session")
 async def service(schema_file: Path, no_real_aws: None) -> AsyncIterator[Service]:
-    """Run everything, for the whole session of a worker."""
+    """Run the service for the whole session of a worker."""
     async with _service(schema_file) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 async def mortal(schema_file: Path, no_real_aws: None) -> AsyncIterator[Service]:
-    """Run everything once more, for the tests that kill its processes."""
+    """Run another service, whose processes the tests may kill."""
     async with _service(schema_file) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 async def database(service: Service) -> AsyncIterator[Database]:
-    """Connect to the service's database, as its administrator."""
+    """Connect to the service's database as its administrator."""
     connection = await asyncpg.connect(service.database_url)
     yield connection
     await connection.close()

@@ -1,7 +1,7 @@
-"""How the acceptance tests drive the running program: as clients, operators and onlookers.
+"""How the acceptance tests drive the running program: as clients, operators and observers.
 
-A `Ledger` is a client with a token. Everything that is asked of the program goes through HTTP, the
-command line or a signal; the log is read beside it, straight from PostgreSQL.
+A `Ledger` is a client with a token. The tests act through HTTP, the command line and signals; they
+read the log directly from PostgreSQL.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ REQUEST_S_MAX = 30.0
 WAIT_S_MAX = 30.0
 COMMAND_S_MAX = 60.0
 POLL_S = 0.05
-# Nothing here speaks TLS; a client without a context of its own reads all CAs, 25 ms each time.
+# No server here speaks TLS. One context for all clients saves 25 ms each, which reading CAs takes.
 TLS = ssl.create_default_context()
 OUTCOMES = """
     SELECT notification_id AS position, originator_id AS id, topic, data ->> 'key' AS key
@@ -58,31 +58,31 @@ OUTCOMES = """
 
 
 class Route(NamedTuple):
-    """A handler of the program: `GET`, and `/accounts/{account_id}` below the API or the root."""
+    """An operation: its method, and its path below the API or the root."""
 
     method: str
     path: str
 
     def __str__(self) -> str:
-        """Return it as the documentation writes it."""
+        """Return the method and the path, as in the documentation."""
         return f"{self.method} {self.path}"
 
 
 class Number(str):
-    """A JSON number as it stood in the answer, digit by digit; a JSON string is never one."""
+    """The text of a JSON number in an answer, digit by digit; JSON strings stay plain `str`."""
 
     __slots__ = ()
 
 
 class Ledger(NamedTuple):
-    """A client of one ledger, with the token that it was given."""
+    """A client of one ledger, with its token."""
 
     name: str
     token: str
     http: httpx.AsyncClient
 
     async def submit(self, key: str | None, /, **fields: Any) -> httpx.Response:  # noqa: ANN401
-        """Submit a transfer; `headers` are the request's, everything else is the transaction's."""
+        """Submit a transfer; all fields but `headers` are the transaction's."""
         headers = fields.pop("headers", {})
         body: dict[str, Any] = {"transaction": transfer(**fields)}
         if key is not None:
@@ -97,12 +97,12 @@ class Ledger(NamedTuple):
         return result
 
     async def fund(self, account_id: str, amount: str = "1000.00", currency: str = "USD") -> None:
-        """Give an account money from outside."""
+        """Fund an account from an external one."""
         source = f"external:{currency.lower()}"
         await self.posted(source=source, destination=account_id, amount=amount, currency=currency)
 
     async def get(self, path: str, status: int = 200, **options: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Return what GET `path` of the API answers, numbers as their text."""
+        """Return the answer of GET `path`, with fractional numbers as text."""
         answer = await self.http.get(f"{API}{path}", **options)
         assert answer.status_code == status, answer.text
         return exact(answer)
@@ -110,19 +110,19 @@ class Ledger(NamedTuple):
     async def post(
         self, path: str, body: dict[str, Any] | None = None, status: int = 200
     ) -> dict[str, Any]:
-        """Return what POST `path` of the API answers, numbers as their text."""
+        """Return the answer of POST `path`, with fractional numbers as text."""
         answer = await self.http.post(f"{API}{path}", json={} if body is None else body)
         assert answer.status_code == status, answer.text
         return exact(answer)
 
     async def readable_at(self, position: str) -> None:
-        """Return once the read models have come to `position`."""
+        """Wait until the read models are at `position`."""
         headers = {"Daybook-Min-Position": position, **READABLE}
         await self.get("/transactions?limit=1", headers=headers)
 
 
 class Finished(NamedTuple):
-    """A command of the command line that has ended."""
+    """The result of a command of the command line."""
 
     code: int
     out: str
@@ -147,7 +147,7 @@ def transfer(
     amount: object = msgspec.Raw(b"100.00"),
     **more: object,
 ) -> dict[str, Any]:
-    """Return the body's `transaction`; an `amount` of bytes goes out as it is."""
+    """Return the `transaction` of a body; an `amount` of bytes is sent unchanged."""
     if isinstance(amount, bytes):
         amount = msgspec.Raw(amount)
     accounts = {"source_account_id": source, "destination_account_id": destination}
@@ -155,18 +155,18 @@ def transfer(
 
 
 def new_key() -> str:
-    """Return an idempotency key that nobody used."""
+    """Return a fresh idempotency key."""
     return f"key-{uuid4().hex}"
 
 
 def exact(answer: httpx.Response) -> dict[str, Any]:
-    """Return an answer's body; a number with a fraction or an exponent is the text it was."""
+    """Return the body of an answer, with fractional numbers as their text."""
     body: dict[str, Any] = json.loads(answer.text, parse_float=Number)
     return body
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Return the problem document that `answer` must be (RFC 9457)."""
+    """Return the problem document (RFC 9457) of an answer that must be one."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -184,7 +184,7 @@ async def opened_ledger(
     name: str | None = None,
     also: Sequence[str] = (),
 ) -> AsyncIterator[Ledger]:
-    """Make a token for a fresh ledger (or for `name`, or for more) and a client that sends it."""
+    """Make a token for a fresh ledger or for `name` (and for `also`); yield a client with it."""
     name, token = name or f"ledger-{uuid4().hex[:12]}", tokens.new_token()
     connection = await asyncpg.connect(service.database_url)
     try:
@@ -196,7 +196,7 @@ async def opened_ledger(
 
 
 def client(url: str, token: str | None = None) -> httpx.AsyncClient:
-    """Return an HTTP client that no proxy comes near, with connections enough for a storm."""
+    """Return an HTTP client without proxies, with enough connections for a storm of requests."""
     return httpx.AsyncClient(
         base_url=url,
         headers={"Authorization": f"Bearer {token}"} if token else {},
@@ -214,7 +214,7 @@ async def head_position(database: Database) -> int:
 
 
 async def outcomes(database: Database, ledger: str) -> list[asyncpg.Record]:
-    """Return a ledger's transaction events in the order of the log: position, id, topic, key."""
+    """Return position, id, topic and key of a ledger's transaction events, in order."""
     return await database.fetch(OUTCOMES, ledger)
 
 
@@ -229,12 +229,12 @@ async def until(
 
 
 async def is_again(service: Service, name: str, dead: int) -> bool:
-    """Tell whether the supervisor has started a process anew."""
+    """Return whether the supervisor has restarted a process."""
     return service.pids()[name] != dead
 
 
 async def projected(database: Database) -> bool:
-    """Tell whether the read models show the whole log."""
+    """Return whether the read models are at the end of the log."""
     row = await database.fetchrow(
         "SELECT h.position = c.position AS level FROM events.head AS h, events.checkpoints AS c "
         "WHERE c.reader = 'projector'"
@@ -244,7 +244,7 @@ async def projected(database: Database) -> bool:
 
 @contextmanager
 def paused(pid: int) -> Iterator[None]:
-    """Stop one of our processes where it stands, and let it go on afterwards."""
+    """Stop one of our processes, and let it continue afterwards."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -253,7 +253,7 @@ def paused(pid: int) -> Iterator[None]:
 
 
 def environment(service: Service | None, **more: str) -> dict[str, str]:
-    """Return what our own programs need to find `service`'s servers, and nothing foreign."""
+    """Return the environment with which our programs find the servers of `service`."""
     foreign = ("AWS_", "PG", "DAYBOOK_")
     env = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
     env |= servers.DUMMY_AWS | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
@@ -270,7 +270,7 @@ def environment(service: Service | None, **more: str) -> dict[str, str]:
 async def started(
     *arguments: str, env: dict[str, str], cwd: Path = ROOT, errors: int | IO[bytes] = PIPE
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start `daybook arguments…`; end it, if it has not ended by itself."""
+    """Start `daybook arguments…`; end it if it still runs afterwards."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daybook", *arguments),
         env=env,
@@ -287,7 +287,7 @@ async def started(
 
 
 async def run(*arguments: str, env: dict[str, str], cwd: Path = ROOT) -> Finished:
-    """Run `daybook arguments…` to its end, boundedly."""
+    """Run `daybook arguments…` to its end, within a bound."""
     async with (
         started(*arguments, env=env, cwd=cwd) as process,
         asyncio.timeout(patient_s(COMMAND_S_MAX)),
@@ -299,7 +299,7 @@ async def run(*arguments: str, env: dict[str, str], cwd: Path = ROOT) -> Finishe
 
 @asynccontextmanager
 async def second_api(service: Service) -> AsyncIterator[str]:
-    """Serve the API a second time, against the same servers; return its URL."""
+    """Run a second API process on the same servers; yield its URL."""
     port = servers.free_port()
     env = environment(service, DAYBOOK_PORT=str(port), DAYBOOK_LOG_LEVEL="ERROR")
     with (service.data / "logs" / "second-api.log").open("ab") as errors:
@@ -310,7 +310,7 @@ async def second_api(service: Service) -> AsyncIterator[str]:
 
 
 async def is_ready(url: str) -> bool:
-    """Tell whether GET /ready answers 200 with everything there."""
+    """Return whether GET /ready answers 200 and READY."""
     try:
         async with client(url) as http:
             answer = await http.get("/ready")

@@ -1,4 +1,4 @@
-"""`daybook` from the outside: what it prints, what it changes, how it exits, what it leaves."""
+"""The command `daybook`: what it prints, changes and leaves behind, and its exit codes."""
 
 import asyncio
 import csv
@@ -52,6 +52,7 @@ SUBCOMMANDS = {
     "statements",
 }
 ACCOUNT = ("--ledger", "demo", "--account", "account-123")
+SLOW_TO_IMPORT = {"aiobotocore", "asyncpg", "litestar", "rich", "uvloop"}
 NEEDS_A_DATABASE = [
     ("migrate",),
     ("token", "shop"),
@@ -76,11 +77,11 @@ classes = [{name = "a", pattern = "*", normal_side = "credit"}]
 
 @pytest.fixture
 def env(service: Service, schema_file: Path) -> dict[str, str]:
-    """Return the environment of an operator of the service."""
+    """Return the environment variables of an operator of the service."""
     return environment(service, DAYBOOK_SCHEMA_FILE=str(schema_file))
 
 
-async def spoken(*arguments: str, env: dict[str, str], code: int = 0) -> Any:  # noqa: ANN401
+async def json_of(*arguments: str, env: dict[str, str], code: int = 0) -> Any:  # noqa: ANN401
     """Run a command with --json and return the one JSON object that it prints."""
     finished = await run(*arguments, "--json", env=env)
     assert finished.code == code, finished.out + finished.err
@@ -89,7 +90,7 @@ async def spoken(*arguments: str, env: dict[str, str], code: int = 0) -> Any:  #
 
 
 async def refused(*arguments: str, env: dict[str, str], cwd: Path | None = None) -> str:
-    """Run a command that cannot do its work, and return the one line that says why."""
+    """Run a command that must fail, and return its one line of explanation."""
     finished = await run(*arguments, env=env, **({"cwd": cwd} if cwd else {}))
     assert finished.code == 2, finished.out + finished.err
     assert finished.out == ""
@@ -99,7 +100,7 @@ async def refused(*arguments: str, env: dict[str, str], cwd: Path | None = None)
 
 
 async def test_help_names_every_command() -> None:
-    """And explains each in a line."""
+    """The help lists each command with one line."""
     finished = await run("--help", env=environment(None))
     assert (finished.code, finished.err) == (0, "")
     listed = {
@@ -108,9 +109,9 @@ async def test_help_names_every_command() -> None:
     assert listed >= SUBCOMMANDS
 
 
-def test_the_command_line_itself_imports_no_server_and_no_aws() -> None:
-    """They take most of a second; each command imports what it alone needs."""
-    code = "import sys, daybook.cli.main; print(*{'aiobotocore', 'litestar'} & sys.modules.keys())"
+def test_the_command_line_itself_imports_no_server_no_driver_and_no_aws() -> None:
+    """They take most of a second to import; each command imports only what it needs."""
+    code = f"import sys, daybook.cli.main; print(*{SLOW_TO_IMPORT} & sys.modules.keys())"
     command = [sys.executable, "-c", code]
     imported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert imported.stdout.split() == []
@@ -118,7 +119,7 @@ def test_the_command_line_itself_imports_no_server_and_no_aws() -> None:
 
 @pytest.mark.parametrize("arguments", NEEDS_A_DATABASE, ids=" ".join)
 async def test_missing_database_url_is_one_clear_line(arguments: tuple[str, ...]) -> None:
-    """Exit code 2, and the variable's name."""
+    """The exit code is 2, and the line names the variable."""
     assert "DAYBOOK_DATABASE_URL" in await refused(*arguments, env=environment(None))
 
 
@@ -126,7 +127,7 @@ async def test_missing_database_url_is_one_clear_line(arguments: tuple[str, ...]
 async def test_absent_database_is_one_clear_line(
     env: dict[str, str], tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """Exit code 2, and no address or password of it."""
+    """The exit code is 2, and the line holds no address and no password."""
     url = f"postgresql://someone:hunter2@/nothing?host={tmp_path}"
     message = await refused(*arguments, env=env | {"DAYBOOK_DATABASE_URL": url})
     assert "database" in message
@@ -134,7 +135,7 @@ async def test_absent_database_is_one_clear_line(
 
 
 async def test_unreadable_variable_is_one_clear_line(env: dict[str, str]) -> None:
-    """A number that is none is found at start."""
+    """A malformed number is found at the start."""
     message = await refused("reconcile", env=env | {"DAYBOOK_BATCH_COMMANDS_MAX": "many"})
     assert "batch_commands_max" in message.lower()
 
@@ -156,8 +157,8 @@ async def test_bad_schema_is_one_line_that_names_the_key(
 async def test_token_works_for_its_ledger_and_scopes(
     env: dict[str, str], service: Service, database: Database
 ) -> None:
-    """The token is shown once, does what it may, and only its digest is kept."""
-    made = await spoken("token", "cli-ledger", "--scope", "read", env=env)
+    """The token allows its scopes and nothing else, and only its digest is stored."""
+    made = await json_of("token", "cli-ledger", "--scope", "read", env=env)
     assert set(made) == {"token", "ledgers", "scopes"}
     assert (made["ledgers"], made["scopes"]) == (["cli-ledger"], ["read"])
     async with client(service.url, made["token"]) as http:
@@ -171,9 +172,9 @@ async def test_token_works_for_its_ledger_and_scopes(
 async def test_token_of_several_ledgers_works_in_each(
     env: dict[str, str], service: Service
 ) -> None:
-    """Named once or twice, as argument or option."""
+    """Ledgers are named once or twice, as argument or as option."""
     arguments = ("token", "cli-a", "--ledger", "cli-b", "--ledger", "cli-a")
-    made = await spoken(*arguments, env=env)
+    made = await json_of(*arguments, env=env)
     assert made["ledgers"] == ["cli-a", "cli-b"]
     async with client(service.url, made["token"]) as http:
         for name, status in (("cli-a", 200), ("cli-b", 200), ("cli-c", 403)):
@@ -182,10 +183,10 @@ async def test_token_of_several_ledgers_works_in_each(
 
 
 async def test_revoked_token_opens_nothing(env: dict[str, str], service: Service) -> None:
-    """A process that has not seen it lately refuses it; revoking it again is no error."""
-    made = await spoken("token", "--ledger", "cli-ledger", "--label", "old backend", env=env)
+    """A process without the token in its memory refuses it; revoking it again is no error."""
+    made = await json_of("token", "--ledger", "cli-ledger", "--label", "old backend", env=env)
     for _ in range(2):
-        revoked = await spoken("token", "--revoke", made["token"], env=env)
+        revoked = await json_of("token", "--revoke", made["token"], env=env)
         assert revoked == {"revoked": True, "label": "old backend"}
     async with client(service.url, made["token"]) as http:
         assert (await http.get(f"{API}/transactions")).status_code == 401
@@ -202,26 +203,26 @@ async def test_revoked_token_opens_nothing(env: dict[str, str], service: Service
 async def test_bad_token_is_refused(
     env: dict[str, str], arguments: tuple[str, ...], code: str
 ) -> None:
-    """Ledgers' names and scopes are checked before anything is stored."""
+    """Names of ledgers and scopes are checked before anything is stored."""
     assert code in await refused("token", *arguments, env=env)
 
 
 async def test_migrate_again_changes_nothing(env: dict[str, str]) -> None:
-    """The service has migrated already."""
-    assert await spoken("migrate", env=env) == {"applied": []}
+    """A migrated database needs no migration."""
+    assert await json_of("migrate", env=env) == {"applied": []}
 
 
 async def test_migrate_makes_a_new_database_usable(
     env: dict[str, str], service: Service, database: Database
 ) -> None:
-    """From nothing to a database that can be reconciled: it is empty, and clean."""
+    """An empty database is migrated, and its reconciliation is clean."""
     await database.execute("CREATE DATABASE cli_migrate")
     try:
         url = service.database_url.replace("/daybook?", "/cli_migrate?")
         assert url != service.database_url
         fresh = env | {"DAYBOOK_DATABASE_URL": url}
-        assert len((await spoken("migrate", env=fresh))["applied"]) > 0
-        report = await spoken("reconcile", env=fresh)
+        assert len((await json_of("migrate", env=fresh))["applied"]) > 0
+        report = await json_of("reconcile", env=fresh)
         assert (report["events_read"], report["discrepancy_count"]) == (0, 0)
     finally:
         await database.execute("DROP DATABASE cli_migrate WITH (FORCE)")
@@ -230,11 +231,11 @@ async def test_migrate_makes_a_new_database_usable(
 async def test_reconcile_everything_is_clean(
     env: dict[str, str], ledger: Ledger, database: Database
 ) -> None:
-    """After all that the other tests have done here: exit 0."""
+    """The exit code is 0, after all that the other tests did to this service."""
     await ledger.fund("wallet")
     await until(lambda: projected(database), "the projector catches up")
     position = await database.fetchval("SELECT position FROM events.head")
-    report = await spoken("reconcile", env=env)
+    report = await json_of("reconcile", env=env)
     assert (report["discrepancy_count"], report["discrepancies"]) == (0, [])
     assert report["position"] == report["events_read"] == position
     finished = await run("reconcile", env=env)
@@ -242,16 +243,16 @@ async def test_reconcile_everything_is_clean(
 
 
 async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Ledger) -> None:
-    """One account's entries of one period; it stands in the account's history."""
+    """Only the account's entries in the period are compared; its history shows the report."""
     await ledger.fund("wallet", "100.00")
     await ledger.posted(source="wallet", destination="shop", amount=b"1")
     one = ("reconcile", "--ledger", ledger.name, "--account", "wallet")
     today = f"{datetime.now(UTC).date()}"
-    report = await spoken(*one, "--start", today, "--end", today, env=env)
+    report = await json_of(*one, "--start", today, "--end", today, env=env)
     assert (report["entries_compared"], report["discrepancy_count"]) == (2, 0)
     history = await ledger.get("/accounts/wallet/reconciliation-history")
     assert [kept["reconciliationId"] for kept in history["items"]] == [report["reconciliation_id"]]
-    before = await spoken(*one, "--end", "2020-01-01", env=env)
+    before = await json_of(*one, "--end", "2020-01-01", env=env)
     assert (before["entries_compared"], before["discrepancy_count"]) == (0, 0)
 
 
@@ -267,14 +268,14 @@ async def test_reconcile_one_account_and_period(env: dict[str, str], ledger: Led
 async def test_impossible_reconciliation_is_refused(
     env: dict[str, str], arguments: tuple[str, ...]
 ) -> None:
-    """A report about nothing must not look clean."""
+    """A report about nothing would look clean."""
     await refused("reconcile", *arguments, env=env)
 
 
 async def test_a_bank_s_file_is_imported_once_and_shown(
     env: dict[str, str], ledger: Ledger, tmp_path: Path
 ) -> None:
-    """Exit 1 while something differs, 0 when all agrees, 2 for a file that cannot be read."""
+    """The exit code is 1 while something differs, then 0, and 2 for an unreadable file."""
     paid = await ledger.posted("inv-1", source="bank:main", destination="wallet", amount=b"9.50")
     file = tmp_path / "bank.csv"
     day = paid["created_at"][:10]
@@ -283,8 +284,8 @@ async def test_a_bank_s_file_is_imported_once_and_shown(
     columns = ("date=Day", "amount=Sum", "reference=Ref", "delimiter=;", "decimal=,")
     mapped = [part for column in columns for part in ("--map", column)]
     arguments = ("statements", "import", str(file), *where, "--account", "bank:main")
-    told = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
-    again = await spoken(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    told = await json_of(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    again = await json_of(*arguments, "--format", "csv", *mapped, env=env, code=1)
     assert told == again
     assert told["statement"]["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
     (difference,) = told["differences"]
@@ -307,17 +308,17 @@ async def test_a_bank_s_file_is_imported_once_and_shown(
 async def test_replay_prints_a_trial_balance_that_balances(
     env: dict[str, str], ledger: Ledger, database: Database
 ) -> None:
-    """Debits equal credits per currency, now and at an earlier position."""
+    """Debits equal credits in each currency, now and at an earlier position."""
     first = await ledger.posted(destination="wallet", amount=b"100.00")
     await ledger.posted(source="wallet", destination="shop", amount=b"30.00")
-    balance = await spoken("replay", "--ledger", ledger.name, env=env)
+    balance = await json_of("replay", "--ledger", ledger.name, env=env)
     assert {row["account_id"]: row["balance"] for row in balance["accounts"]} == {
         "external:usd": "-100.00",
         "shop": "30.00",
         "wallet": "70.00",
     }
     assert balance["totals"] == {"USD": {"debit": "130.00", "credit": "130.00"}}
-    earlier = await spoken(
+    earlier = await json_of(
         "replay", "--ledger", ledger.name, "--until", str(first["position"]), env=env
     )
     assert earlier["position"] == first["position"]
@@ -333,18 +334,18 @@ async def test_replay_prints_a_trial_balance_that_balances(
 async def test_replay_and_explain_tell_one_accounts_history(
     env: dict[str, str], ledger: Ledger, tmp_path: Path
 ) -> None:
-    """The story, the explanation and the difference agree, in every form and into a file."""
+    """The story, the explanation and the difference agree, in every format and in a file."""
     first = await ledger.posted(destination="wallet", amount=b"100.00", description="one, two")
     await ledger.posted(source="wallet", destination="shop", amount=b"30.00")
     here = ("--ledger", ledger.name)
-    story = await spoken("replay", "account", "wallet", *here, env=env)
+    story = await json_of("replay", "account", "wallet", *here, env=env)
     assert [step["change"] for step in story["steps"]] == ["0.00", "100.00", "-30.00"]
     assert (story["balance"], story["debits_posted"], story["currency"]) == (
         "70.00",
         "30.00",
         "USD",
     )
-    made = await spoken("explain", "wallet", *here, "--limit", "1", env=env)
+    made = await json_of("explain", "wallet", *here, "--limit", "1", env=env)
     assert [each["amount"] for each in made["contributions"]] == ["-30.00"]
     assert made["left_out"] == {"events": 1, "amount": "100.00"}
     assert (made["balance"], made["by_kind"]) == (
@@ -352,9 +353,9 @@ async def test_replay_and_explain_tell_one_accounts_history(
         {"transfer": {"events": 2, "amount": "70.00"}},
     )
     at = str(first["position"])
-    before = await spoken("explain", "wallet", *here, "--at", at, "--oldest-first", env=env)
+    before = await json_of("explain", "wallet", *here, "--at", at, "--oldest-first", env=env)
     assert before["balance"] == "100.00"
-    found = await spoken("replay", "diff", at, "2999-12-31", *here, env=env)
+    found = await json_of("replay", "diff", at, "2999-12-31", *here, env=env)
     changes = [(each["account_id"], each["balance_after"]) for each in found["accounts"]]
     assert changes == [("shop", "30.00"), ("wallet", "70.00")]
     assert found["event_count"] == len(found["events"]) == 2
@@ -380,20 +381,20 @@ async def test_replay_and_explain_tell_one_accounts_history(
 async def test_impossible_replay_is_refused(
     env: dict[str, str], arguments: tuple[str, ...], code: str
 ) -> None:
-    """In one line that says what was wrong."""
+    """The one line names the problem's code."""
     assert code in await refused(*arguments, env=env)
 
 
 async def test_demo_takes_every_step() -> None:
-    """Exit 0 only if each step was right; every step is in the JSON."""
-    result = await spoken("demo", env=environment(None))
+    """The exit code is 0 if each step was right; the JSON lists every step."""
+    result = await json_of("demo", env=environment(None))
     assert result["ok"] is True
     assert result["problem"] == ""
     assert len(result["steps"]) >= 10
 
 
 async def test_up_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:
-    """`daybook up` on a free port: ready, killed by SIGTERM, exit 0, and no process is left."""
+    """`daybook up` takes a free port, and after SIGTERM exits with 0 and leaves no process."""
     data = tmp_path / "data"
     arguments = ("up", "--port", "0", "--data", str(data))
     async with started(*arguments, env=environment(None)) as process:

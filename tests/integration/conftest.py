@@ -1,4 +1,4 @@
-"""The queue tests' second opinion: moto's server, which is wrong in other ways than ministack."""
+"""A second SQS API for the tests of queues: moto's server, whose faults differ from ministack's."""
 
 from collections.abc import Iterator
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""The embedded default with its real servers, and a stand-in for Daybook's own processes."""
+"""The embedded default with its real servers and a stand-in for Daybook's processes."""
 
 import asyncio
 import contextlib
@@ -50,18 +50,18 @@ sys.exit(code)
 
 
 async def nothing(_database_url: str) -> None:
-    """Prepare no database: here only the servers matter."""
+    """Prepare no database; these tests are about the servers."""
 
 
 def started(data: Path, port: int = 0) -> contextlib.AbstractAsyncContextManager[Service]:
-    """Run the embedded default with the stand-in; small, and without fsync."""
+    """Run the embedded default with the stand-in, with little memory and without fsync."""
     return embedded(
         data, port, fsync=False, shared_buffers="16MB", programs=PROGRAMS, prepare=nothing
     )
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -70,7 +70,7 @@ def alive(pid: int) -> bool:
 
 
 async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> None:
-    """Wait for a condition, boundedly."""
+    """Wait for a condition, at most `within_s` on an idle machine."""
     deadline_s = time.monotonic() + patient_s(within_s)
     while not true():
         assert time.monotonic() < deadline_s, "waited too long"
@@ -79,14 +79,14 @@ async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> 
 
 @pytest.fixture
 def empty() -> Iterator[Path]:
-    """Return a data folder to be; a short path, so that the socket fits into it."""
+    """Return the path of a new data folder, short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="daybook-tests-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "data"
 
 
 @pytest.fixture(scope="module")
 async def used() -> AsyncIterator[Path]:
-    """Return a data folder that an earlier run has used and left; not to be written to."""
+    """Return a data folder that an earlier run has used; do not write to it."""
     with tempfile.TemporaryDirectory(prefix="daybook-tests-", ignore_cleanup_errors=True) as folder:
         async with started(Path(folder) / "data"):
             pass
@@ -95,7 +95,7 @@ async def used() -> AsyncIterator[Path]:
 
 @pytest.fixture
 def data(used: Path, empty: Path) -> Path:
-    """Return a used data folder for one test: copying one is quicker than creating one."""
+    """Return a used data folder for one test; a copy is quicker than a new cluster."""
     subprocess.run(["cp", "-a", used, empty], check=True)
     for folder in (empty.parent, empty):
         folder.chmod(0o711)
@@ -104,7 +104,7 @@ def data(used: Path, empty: Path) -> Path:
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Service]:
-    """Run one embedded default for the tests that leave it as it was."""
+    """Run one embedded default for all tests that do not change it."""
     with tempfile.TemporaryDirectory(prefix="daybook-tests-", ignore_cleanup_errors=True) as folder:
         async with started(Path(folder) / "data") as service:
             yield service
@@ -112,7 +112,7 @@ async def service() -> AsyncIterator[Service]:
 
 @contextlib.contextmanager
 def upped(data: Path, port: int = 0, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `up` as a program of its own, and end it whatever happens."""
+    """Run `up` as a program of its own, and end it afterwards."""
     with subprocess.Popen(
         [sys.executable, "-c", UP, str(data), str(port), *more],
         stdout=subprocess.PIPE,
@@ -140,7 +140,7 @@ async def running(data: Path) -> Run:
 
 
 async def test_servers_start_answer_and_stop(empty: Path) -> None:
-    """Each server answers where its URL says; afterwards no process and no run.json is left."""
+    """Each server answers at its URL; afterwards no process and no run.json is left."""
     async with started(empty) as service:
         assert service.token == DEMO_TOKEN
         connection = await asyncpg.connect(service.database_url)
@@ -161,7 +161,7 @@ async def test_servers_start_answer_and_stop(empty: Path) -> None:
 
 
 async def test_everything_listens_on_loopback_only(service: Service) -> None:
-    """No server is reachable from another machine, and the socket from no other user."""
+    """No other machine can reach a server, and no other user the socket."""
     listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
     ports = {url.split(":")[2].partition("/")[0] for url in (service.cache_url, service.queue_url)}
     for port in ports:
@@ -176,7 +176,7 @@ async def test_everything_listens_on_loopback_only(service: Service) -> None:
 
 @pytest.mark.parametrize("name", ["postgres", "valkey", "sqs", "api"])
 async def test_killed_server_comes_back(service: Service, name: str) -> None:
-    """`kill -9` of any child: it is back where it was, and run.json has its new id."""
+    """A child killed with `kill -9` is back at its port, and run.json has its new id."""
     before = service.pids()
     os.kill(before[name], signal.SIGKILL)
     await wait_until(lambda: service.pids()[name] != before[name], RESTART_S_MAX)
@@ -206,7 +206,7 @@ async def _all_answer(service: Service) -> None:
 
 
 async def test_data_is_found_again(data: Path) -> None:
-    """What was committed in one run is there in the next, also after a crash of everything."""
+    """A row committed in one run is there in the next, also after a crash of everything."""
     async with started(data) as service:
         connection = await asyncpg.connect(service.database_url)
         await connection.execute("create table kept as select 42 as answer")
@@ -218,7 +218,7 @@ async def test_data_is_found_again(data: Path) -> None:
 
 
 async def test_half_created_cluster_is_created_again(empty: Path) -> None:
-    """A run that was killed within initdb leaves nothing that is taken for data."""
+    """A run that was killed during initdb leaves nothing that counts as data."""
     (empty / "postgres.unfinished").mkdir(parents=True)
     (empty / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
     async with started(empty):
@@ -226,7 +226,7 @@ async def test_half_created_cluster_is_created_again(empty: Path) -> None:
 
 
 async def test_stale_process_id_of_another_program_is_no_server(data: Path) -> None:
-    """Process ids are used again: what a crash wrote down may be anybody's by now."""
+    """Another program may have the process id that a crash left in postmaster.pid."""
     (data / "postgres" / "postmaster.pid").write_text(f"{os.getppid()}\n{data}\n0\n5432\n\n\n")
     (data / "run.json").write_text("{")
     async with started(data) as service:
@@ -234,7 +234,7 @@ async def test_stale_process_id_of_another_program_is_no_server(data: Path) -> N
 
 
 async def test_orphaned_postgres_is_stopped(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A PostgreSQL without its supervisor (as macOS lets happen) gives way to ours."""
+    """A PostgreSQL whose supervisor died (possible on macOS) is stopped."""
     server = await servers.postgres(data, fsync=False, shared_buffers="16MB")
     orphan = spawn(server.spec)
     pid_file = data / "postgres" / "postmaster.pid"
@@ -247,7 +247,7 @@ async def test_orphaned_postgres_is_stopped(data: Path, caplog: pytest.LogCaptur
 
 
 async def test_path_too_long_for_a_socket_works(data: Path) -> None:
-    """A deep data folder puts its socket into the temporary folder, privately."""
+    """A deep data folder has its socket in a private folder below the temporary one."""
     deep = data / ("long-and, with a comma " * 6)
     async with started(deep) as service:
         await _all_answer(service)
@@ -258,7 +258,7 @@ async def test_path_too_long_for_a_socket_works(data: Path) -> None:
 
 
 async def test_socket_folder_of_somebody_else_is_refused(empty: Path) -> None:
-    """Whoever owns the folder could be the database: a folder open to others is an error."""
+    """A socket folder that others may enter is an error: its owner could pose as the database."""
     empty.mkdir()
     (empty / "sockets").mkdir(mode=0o755)
     with pytest.raises(StartError, match="must be a folder that only user"):
@@ -266,7 +266,7 @@ async def test_socket_folder_of_somebody_else_is_refused(empty: Path) -> None:
 
 
 async def test_taken_port_is_refused(empty: Path) -> None:
-    """The message names the port and says what to do; no server was started for it."""
+    """The message names the port and says what to do; no server was started."""
     with socket.socket() as taken:
         taken.bind((servers.LOOPBACK, 0))
         taken.listen()
@@ -279,7 +279,7 @@ async def test_taken_port_is_refused(empty: Path) -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536])
 async def test_impossible_port_is_refused(empty: Path, port: int) -> None:
-    """A number that is no port gets the same kind of message."""
+    """A number that is no port gets a similar message."""
     with pytest.raises(StartError, match=rf"Port {port} cannot be used \(no such port\)"):
         async with started(empty, port):
             pytest.fail("it started on no port")
@@ -294,7 +294,7 @@ async def test_unwritable_folder_is_refused(tmp_path: Path) -> None:
 
 
 async def test_second_up_on_a_folder_is_refused(service: Service) -> None:
-    """One run owns a data folder; the second says which process and URL have it, and exits 2."""
+    """A second run names the process and the URL of the first, and exits with 2."""
     with upped(service.data) as second:
         assert await asyncio.to_thread(second.wait) == 2
         assert second.stderr is not None
@@ -304,7 +304,7 @@ async def test_second_up_on_a_folder_is_refused(service: Service) -> None:
 
 
 async def test_failing_program_shows_its_log(data: Path) -> None:
-    """A start that fails says why, and leaves no process and no lock."""
+    """A failed start names its reason, and leaves no process and no lock."""
     code = "raise SystemExit('no schema file')"
     broken = Program("api", (sys.executable, "-c", code), port_from="DAYBOOK_PORT")
     with pytest.raises(StartError, match="no schema file"):
@@ -317,7 +317,7 @@ async def test_failing_program_shows_its_log(data: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_up_stops_cleanly_on_a_signal(data: Path, number: signal.Signals) -> None:
-    """It prints where it is and what to try, and after a signal exits 0 with nothing left."""
+    """It prints its URL and a first request, and after a signal exits with 0 and nothing left."""
     with upped(data) as process:
         run = await running(data)
         assert process.stdout is not None
@@ -332,7 +332,7 @@ async def test_up_stops_cleanly_on_a_signal(data: Path, number: signal.Signals) 
 
 
 async def test_up_interrupted_while_starting_stops_cleanly(empty: Path) -> None:
-    """Ctrl-C in the middle of the start ends it the same way."""
+    """Ctrl-C during the start ends it in the same way."""
     with upped(empty) as process:
         await wait_until((empty / "postgres.unfinished").exists)
         process.send_signal(signal.SIGINT)
@@ -341,7 +341,7 @@ async def test_up_interrupted_while_starting_stops_cleanly(empty: Path) -> None:
 
 
 async def test_ephemeral_up_leaves_nothing(empty: Path) -> None:
-    """A throw-away run uses a temporary folder, and removes it."""
+    """An ephemeral run uses a temporary folder, and removes it."""
     with upped(empty, 0, "ephemeral") as process:
         assert process.stdout is not None
         lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(3)]
@@ -355,7 +355,7 @@ async def test_ephemeral_up_leaves_nothing(empty: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of this")
 async def test_killed_up_leaves_no_process_and_starts_again(data: Path) -> None:
-    """`kill -9` of the supervisor takes the servers along; the next start finds the data."""
+    """`kill -9` of the supervisor ends the servers; the next start finds the data."""
     with upped(data) as process:
         run = await running(data)
         process.kill()

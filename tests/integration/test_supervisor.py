@@ -1,4 +1,4 @@
-"""The supervisor against small real processes: it starts, restarts and stops them."""
+"""The supervisor starts, restarts and stops small real processes."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ asyncio.run(main())
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -55,7 +55,7 @@ def alive(pid: int) -> bool:
 
 
 async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> None:
-    """Wait for a condition, boundedly."""
+    """Wait for a condition, at most `within_s` on an idle machine."""
     deadline_s = time.monotonic() + patient_s(within_s)
     while not true():
         assert time.monotonic() < deadline_s, "waited too long"
@@ -64,7 +64,7 @@ async def wait_until(true: Callable[[], bool], within_s: float = WAIT_S_MAX) -> 
 
 @pytest.fixture
 def child(tmp_path: Path) -> Spec:
-    """Return the spec of a child that sleeps, and is ready once it has said so."""
+    """Return the spec of a child that sleeps, and is ready once it has printed."""
     log_file = tmp_path / "logs" / "child.log"
 
     async def has_spoken() -> bool:
@@ -81,20 +81,20 @@ def child(tmp_path: Path) -> Spec:
 
 
 def running(spec: Spec, code: str) -> Spec:
-    """Return `spec`, running other code."""
+    """Return `spec` with other code to run."""
     return msgspec.structs.replace(spec, argv=(sys.executable, "-u", "-c", code))
 
 
 @pytest.fixture
 async def supervised() -> AsyncIterator[Supervisor]:
-    """Return a supervisor whose children are gone afterwards, whatever the test did."""
+    """Return a supervisor whose children are stopped after the test."""
     supervisor = Supervisor()
     yield supervisor
     await supervisor.stop()
 
 
 async def test_stop_leaves_no_process(supervised: Supervisor, child: Spec) -> None:
-    """A started child runs in a session of its own, and a stopped one is gone."""
+    """A started child runs in its own session, and a stopped one is gone."""
     await supervised.start(child)
     pid = supervised.pids()["child"]
     assert os.getsid(pid) == pid
@@ -104,7 +104,7 @@ async def test_stop_leaves_no_process(supervised: Supervisor, child: Spec) -> No
 
 
 async def test_groups_stop_in_reverse_order(supervised: Supervisor, child: Spec) -> None:
-    """What was started last, and so may need all others, is stopped first."""
+    """The last child may need all others, so it is stopped first."""
     order = child.cwd / "order"
     code = "import signal, sys, pathlib\ndef stop(*_):\n  pathlib.Path({order!r}).open('a')"
     code += ".write({name!r}); sys.exit()\nsignal.signal(signal.SIGTERM, stop)\n" + SLEEP
@@ -125,7 +125,7 @@ async def test_groups_stop_in_reverse_order(supervised: Supervisor, child: Spec)
 async def test_crashed_child_is_back_within_a_second(
     child: Spec, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A killed child is started again, `on_change` gets its new id, and one line says so."""
+    """A killed child is restarted, `on_change` gets its new id, and one line is logged."""
     seen: list[dict[str, int]] = []
     supervised = Supervisor(seen.append)
     try:
@@ -148,7 +148,7 @@ async def test_crashed_child_is_back_within_a_second(
 async def test_backoff_grows_while_a_child_keeps_crashing(
     supervised: Supervisor, child: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child that cannot run is tried ever more seldom, up to a bound, and never given up."""
+    """The backoff of a child that cannot run grows to a bound; the child is never given up."""
     monkeypatch.setattr(supervisor, "BACKOFF_MAX_S", 0.3)
     flag = child.cwd / "crash"
     code = f"import os, pathlib\nif pathlib.Path({str(flag)!r}).exists(): os._exit(3)\n{SLEEP}"
@@ -163,7 +163,7 @@ async def test_backoff_grows_while_a_child_keeps_crashing(
 
 
 async def test_child_that_exits_at_start_shows_its_log(supervised: Supervisor, child: Spec) -> None:
-    """The error names the child, how it ended, its log, and the log's last lines only."""
+    """The error names the child, its exit code and its log, and shows the log's last lines."""
     code = "import sys; [print('line', n) for n in range(100)]; sys.exit(7)"
     with pytest.raises(StartError) as caught:
         await supervised.start(msgspec.structs.replace(running(child, code), ready=_not_ready))
@@ -189,7 +189,7 @@ async def test_child_that_is_never_ready_is_an_error(
 async def test_child_that_ignores_its_stop_signal_is_killed(
     supervised: Supervisor, child: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopping is bounded, too."""
+    """A child that ignores its signal is killed."""
     monkeypatch.setattr(supervisor, "STOP_TIMEOUT_S", 0.2)
     await supervised.start(running(child, STUBBORN))
     pid = supervised.pids()["child"]
@@ -198,7 +198,7 @@ async def test_child_that_ignores_its_stop_signal_is_killed(
 
 
 async def test_workers_of_a_dead_child_go_with_it(supervised: Supervisor, child: Spec) -> None:
-    """What a killed child had started itself must not go on beside its replacement."""
+    """Processes that a killed child had started must not run beside its replacement."""
     await supervised.start(running(child, PARENT))
     grandchild = int(child.log_file.read_text().split()[0])
     os.kill(supervised.pids()["child"], signal.SIGKILL)
@@ -208,7 +208,7 @@ async def test_workers_of_a_dead_child_go_with_it(supervised: Supervisor, child:
 async def test_full_log_is_set_aside_at_start(
     supervised: Supervisor, child: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A log is bounded at every start; the one before is kept."""
+    """A full log is renamed at a start, and kept."""
     monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 3)
     child.log_file.parent.mkdir()
     child.log_file.write_text("before\n")
@@ -219,7 +219,7 @@ async def test_full_log_is_set_aside_at_start(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of this")
 async def test_killed_supervisor_leaves_no_children(tmp_path: Path) -> None:
-    """`kill -9` of the supervisor takes all of its children along."""
+    """`kill -9` of the supervisor ends all of its children."""
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISING, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )

@@ -1,7 +1,7 @@
 """`daybook statements`: import a file of a bank, and list what differs."""
 
 import getpass
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,12 +10,15 @@ import msgspec
 
 from bank_statements import findings, importer, parameters, store, views
 from bank_statements.findings import Finding, Place, Statement
+from bank_statements.formats import reading
+from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import ROLE, Upload
+from bank_statements.matching.matching import Terms
 from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
 from runtime.database import Connection
-from runtime.problems import NotFound, TooLarge
+from runtime.problems import Invalid, NotFound, TooLarge
 
 SHOWN_MAX = 20
 Result = TypeVar("Result")
@@ -29,21 +32,12 @@ class StatementReport(msgspec.Struct):
     clean: bool
 
 
-def contents(path: Path, settings: Settings) -> bytes:
-    """Return a file's bytes. Raises TooLarge."""
-    if path.stat().st_size > settings.statement_bytes_max:
-        detail = f"{path} has more than {settings.statement_bytes_max} bytes."
-        raise TooLarge("body_too_large", detail)
-    return path.read_bytes()
-
-
 async def import_file(
-    settings: Settings, data: bytes, ledger: str, account: str, request: dict[str, str]
+    settings: Settings, path: Path, ledger: str, account: str, how: Reader, terms: Terms
 ) -> StatementReport:
     """Import a file and propose matches. Raises Invalid, NotFound, TooLarge, Unavailable."""
-    account_id, terms = parameters.account(account), parameters.terms(request)
-    how = parameters.how_to_read(request, "")
-    upload = Upload(data, how, terms, f"{getpass.getuser()} by command line")
+    account_id = parameters.account(account)
+    upload = Upload(_contents(path, settings), how, terms, f"{getpass.getuser()} by command line")
     schema = schemas.load(settings.schema_file)
 
     async def work(connection: Connection) -> StatementReport:
@@ -64,11 +58,20 @@ async def show(settings: Settings, ledger: str, statement_id: str) -> StatementR
     )
 
 
-def requested(form: str, columns: tuple[str, ...], terms: tuple[str, ...]) -> dict[str, str]:
-    """Return the options, with NAME=VALUE taken apart, as parameters. Raises Invalid."""
-    mapped = [f"{parameters.MAP}{column}" for column in columns]
-    pairs = [each.partition("=")[::2] for each in (f"format={form}", *mapped, *terms)]
-    return parameters.parameters(pairs, ("format", parameters.MAP, *parameters.TERMS))
+def reader(form: str, columns: Sequence[str]) -> Reader:
+    """Return how to read a file of a format, with `columns` as NAME=VALUE. Raises Invalid."""
+    if form not in list(Format):
+        raise Invalid("format_invalid", f"--format must be one of {', '.join(Format)}.")
+    return reading.reader(Format(form), _named_values("--map", columns))
+
+
+def terms(texts: Sequence[str]) -> Terms:
+    """Return the terms to match on, given as NAME=VALUE. Raises Invalid."""
+    named = _named_values("--term", texts)
+    if unknown := named.keys() - set(parameters.TERMS):
+        detail = f"--term has no {min(unknown)!r}, but {', '.join(parameters.TERMS)}."
+        raise Invalid("parameter_unknown", detail)
+    return parameters.terms(named)
 
 
 def as_text(report: StatementReport) -> str:
@@ -89,6 +92,25 @@ def as_text(report: StatementReport) -> str:
     if left:
         said.append(f"… and {left:,} more")
     return "\n".join([*said, "clean" if report.clean else "discrepancies"])
+
+
+def _named_values(option: str, texts: Sequence[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise Invalid("option_invalid", f"{option} takes NAME=VALUE, and not {text!r}.")
+        if name in named:
+            raise Invalid("parameter_repeated", f"{option} {name}=… is given twice.")
+        named[name] = value
+    return named
+
+
+def _contents(path: Path, settings: Settings) -> bytes:
+    if path.stat().st_size > settings.statement_bytes_max:
+        detail = f"{path} has more than {settings.statement_bytes_max} bytes."
+        raise TooLarge("body_too_large", detail)
+    return path.read_bytes()
 
 
 async def _connected(
