@@ -16,7 +16,7 @@ import uvloop
 from benchmarks.latency import latency
 from benchmarks.loads.long_log import LEDGER
 from command_side.domain.commands import Transfer
-from command_side.writer.account_cache import WorkingSet
+from command_side.writer.account_cache import AccountCache
 from command_side.writer.commit import append_batch
 from command_side.writer.writer import ROLE as WRITER
 from events import checkpoints
@@ -45,7 +45,7 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
         )
         for number in range(begin, begin + transfers)
     ]
-    working = WorkingSet()
+    cache = AccountCache()
     connection = await database.connect(url, WRITER, **database.BY_KEY)
     collect_garbage_rarely()  # Again: the collector need not walk over a million prepared commands.
     _tell_ready()
@@ -53,7 +53,7 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
     for first in range(0, transfers, batch):
         began = time.perf_counter()
         await append_batch(
-            connection, commands[first : first + batch], schema, datetime.now(UTC), working
+            connection, commands[first : first + batch], schema, datetime.now(UTC), cache
         )
         latencies_s.append(time.perf_counter() - began)
     await connection.close()

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-from command_side.domain.account import Account, evolve
+from command_side.domain.account import AccountState
+from command_side.domain.changes import changes
 from command_side.domain.commands import Transfer
-from command_side.domain.state import State
+from command_side.domain.state import State, evolve
 from command_side.writer import store
 from command_side.writer.commit import append_batch
 from command_side.writer.writer import ROLE
@@ -45,20 +46,20 @@ async def written(url: str, transfers: int) -> AsyncIterator[int]:
                 yield 2 * ACCOUNTS + 1 + numbers.stop
         async with connection.transaction():
             head = await log.lock_head(connection)
-            changes = store.changes(before, State(accounts))
-            await store.put(connection, changes, list(changes.moved.values()), head.position)
+            changed = changes(before, State(accounts))
+            await store.put(connection, changed, list(changed.moved.values()), head.position)
         yield head.position
     finally:
         await connection.close()
 
 
-async def _opened(connection: database.Connection) -> dict[tuple[str, str], Account]:
+async def _opened(connection: database.Connection) -> dict[tuple[str, str], AccountState]:
     """Open all accounts by a transfer each, and return them as they are then."""
     commands = [
         Transfer(ledger=LEDGER, key=f"open-{number}", postings=(_posting(number),))
         for number in range(ACCOUNTS)
     ]
-    accounts: dict[tuple[str, str], Account] = {}
+    accounts: dict[tuple[str, str], AccountState] = {}
     schema = schemas.load()
     for first in range(0, ACCOUNTS, PAGE_EVENTS):
         page = commands[first : first + PAGE_EVENTS]
@@ -74,7 +75,7 @@ async def _opened(connection: database.Connection) -> dict[tuple[str, str], Acco
 
 async def _append(
     connection: database.Connection,
-    accounts: dict[tuple[str, str], Account],
+    accounts: dict[tuple[str, str], AccountState],
     page: list[tuple[int, int]],
 ) -> None:
     async with connection.transaction():

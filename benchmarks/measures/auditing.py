@@ -32,7 +32,7 @@ from auditing.replay import Books
 from benchmarks.loads import long_log
 from benchmarks.service import SQL
 from command_side.domain.commands import Transfer
-from command_side.writer.account_cache import WorkingSet
+from command_side.writer.account_cache import AccountCache
 from command_side.writer.commit import append_batch
 from command_side.writer.writer import ROLE as WRITER
 from daybook.cli.actions import reconcile
@@ -97,7 +97,7 @@ async def _write(url: str, events: int, _folder: Path) -> Did:
 
 async def _append(url: str, first: int, _folder: Path) -> Did:
     connection = await database.connect(url, WRITER, **database.BY_KEY)
-    working, schema = WorkingSet(), schemas.load()
+    cache, schema = AccountCache(), schemas.load()
     chosen = random.Random(first)
     for begin in range(0, APPENDED, BATCH):
         commands = [
@@ -110,7 +110,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
             )
             for number in range(begin, begin + BATCH)
         ]
-        await append_batch(connection, commands, schema, datetime.now(UTC), working)
+        await append_batch(connection, commands, schema, datetime.now(UTC), cache)
     # Nothing publishes here, and whoever reconciles would name the relay as late.
     owner = await database.connect(url)
     await checkpoints.move(owner, checkpoints.RELAY, (await log.head(owner)).position)

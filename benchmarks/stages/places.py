@@ -52,8 +52,6 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
             "events/log.py:lock_head",
             "events/log.py:find",
             "command_side/writer/store.py:load",
-            "command_side/writer/store.py:about",
-            "command_side/writer/commit.py:_streams",
             "command_side/writer/account_cache.py",
         ),
         "decide": (
@@ -70,10 +68,11 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
         "encode": ("events/codec.py:encode",),
         "insert": ("events/log.py:append",),
         "storing accounts": (
-            "command_side/writer/store.py:changes",
+            "command_side/domain/changes.py",
             "command_side/writer/store.py:put",
-            "command_side/writer/account_cache.py:WorkingSet.take",
-            "command_side/writer/account_cache.py:WorkingSet.keep",
+            "command_side/writer/account_cache.py:AccountCache.take",
+            "command_side/writer/account_cache.py:AccountCache.moved",
+            "command_side/writer/account_cache.py:AccountCache.committed",
         ),
         "begin and commit": COMMIT,
         "routes and answers": (

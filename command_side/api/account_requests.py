@@ -3,14 +3,8 @@
 import msgspec
 
 from command_side.api.bodies import ChangeBody, CloseBody, OpenBody
-from command_side.api.values import currency_of, moment_of
-from command_side.domain.commands import (
-    ChangeAccount,
-    CloseBooks,
-    OpenAccount,
-    check_account_id,
-    check_metadata,
-)
+from command_side.api.values import check_account_id, check_metadata, currency_of, moment_of
+from command_side.domain.commands import ChangeAccount, CloseBooks, OpenAccount
 from events import money
 from events.schema import NONE, UNLIMITED, Schema
 

@@ -1,19 +1,30 @@
-"""What a client gets back for a command: rebuilt from the event, so a retry gets the same again."""
+"""What a client gets back for a command: built from the event, so a retry gets the same again."""
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import quote
 
 import msgspec
 
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import CloseBooks
-from command_side.writer.commit import Done, Outcome, refusal, rejected
+from command_side.domain.rejections import Code, Rejection
+from command_side.writer.outcomes import (
+    Accepted,
+    AllAccepted,
+    KeyReused,
+    NoneAccepted,
+    Outcome,
+    PolicySet,
+    Refused,
+    Rehearsed,
+    Unchanged,
+)
 from events import money, transaction_view
 from events.schema import Schema
-from events.types import Recorded, TransactionEvent, TransferRejected, due_at, summary_of
-from runtime.problems import Invalid, Problem, Rejected
+from events.types import Recorded, TransactionEvent, due_at, summary_of
+from runtime.problems import Invalid, Outdated, Problem, Rejected
 from web.http import ENCODER, Answer
 
 POSITION = "Daybook-Position"
@@ -21,58 +32,84 @@ REPLAYED = "Idempotent-Replayed"
 STATUS_PATH = "/api/v1/transactions/status/"
 
 
-def accepted(done: Done, recorded: Recorded, result_ttl_s: int) -> Answer:
+def accepted(outcome: Accepted, result_ttl_s: int) -> Answer:
     """202: it is durable, and will be readable at `pollUrl`."""
-    event = _transaction(recorded)
+    event = _transaction(outcome.recorded)
     body = {
         "status": "ACCEPTED",
         "idempotencyKey": event.key,
-        "messageId": recorded.originator_id,
+        "messageId": outcome.recorded.originator_id,
         "pollUrl": STATUS_PATH + quote(event.key, safe=""),
         "expiresAt": event.recorded_at + timedelta(seconds=result_ttl_s),
     }
-    return Answer(ENCODER.encode(body), 202, headers(done))
+    return Answer(ENCODER.encode(body), 202, headers(outcome.position, replayed=outcome.replayed))
 
 
-def completed(done: Done, recorded: Recorded, schema: Schema) -> Answer:
-    """200: it is readable; the body is what the status route gives for it."""
-    event = _transaction(recorded)
+def completed(outcome: Accepted, schema: Schema) -> Answer:
+    """200: it is readable; the body is that of the status route."""
+    event = _transaction(outcome.recorded)
     body = {
         "status": "COMPLETED",
         "idempotencyKey": event.key,
-        "result": _result(recorded, schema),
+        "result": _result(outcome.recorded, schema),
     }
-    return Answer(ENCODER.encode(body), 200, headers(done))
+    return Answer(ENCODER.encode(body), 200, headers(outcome.position, replayed=outcome.replayed))
 
 
-def refused(done: Done, recorded: Recorded) -> Rejected:
-    """422 (or 409): decided, kept in the log, and the same for every retry."""
+def problem_of(outcome: Outcome) -> Problem | None:
+    """Return the problem that a client gets for an outcome, if it is not a success."""
+    match outcome:
+        case Accepted() | PolicySet() | Unchanged() | AllAccepted() | Rehearsed():
+            return None
+        case Refused():
+            return _rejected(outcome.rejection)
+        case KeyReused():
+            detail = f"The idempotency key {outcome.key!r} was used for a different command."
+            return Rejected("idempotency_key_reused", detail)
+        case NoneAccepted():
+            problem = problem_of(outcome.reason)
+            assert problem is not None, "a part is refused for a reason"
+            problem.extensions |= {"index": outcome.index, "idempotencyKey": outcome.key}
+            return problem
+        case Problem():
+            return outcome
+        case _:
+            assert_never(outcome)
+
+
+def logged_refusal(outcome: Refused, recorded: Recorded) -> Problem:
+    """Return the problem of a refusal that is in the log: it is the same for every retry."""
     event = _transaction(recorded)
-    assert isinstance(event, TransferRejected)
-    return rejected(
-        event.code,
-        event.detail,
-        headers=headers(done),
+    return _rejected(
+        outcome.rejection,
+        headers=headers(recorded.position, replayed=outcome.replayed),
         idempotencyKey=event.key,
         transactionId=recorded.originator_id,
         pollUrl=STATUS_PATH + quote(event.key, safe=""),
     )
 
 
-def account_policy(done: Done, account: Account, schema: Schema, status: int) -> Answer:
-    """Return an account's policy as it stands after the command."""
-    body = _policy(account, schema) | {"position": done.position}
-    return Answer(ENCODER.encode(body), status, headers(done))
+def _rejected(rejection: Rejection, **more: Any) -> Problem:  # noqa: ANN401 - as a Problem takes
+    kind = Outdated if rejection.code is Code.VERSION_CONFLICT else Rejected
+    return kind(rejection.code, rejection.detail, **more)
 
 
-def books(done: Done, command: CloseBooks, status: int) -> Answer:
+def account_policy(outcome: PolicySet, schema: Schema, status: int) -> Answer:
+    """Return an account's policy as it is after the command."""
+    body = _policy(outcome.account, schema) | {"position": outcome.position}
+    return Answer(ENCODER.encode(body), status, headers(outcome.position))
+
+
+def books(outcome: Accepted | Unchanged, command: CloseBooks, status: int) -> Answer:
     """Return until when a ledger's books are closed."""
-    body = {"closed_before": command.closed_before, "position": done.position}
-    return Answer(ENCODER.encode(body), status, headers(done))
+    body = {"closed_before": command.closed_before, "position": outcome.position}
+    return Answer(ENCODER.encode(body), status, headers(outcome.position))
 
 
-def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: Schema) -> Answer:
-    """200: what would be decided of each, and what accounts that would leave; nothing was done."""
+def rehearsed(
+    outcomes: Sequence[Outcome], accounts: Sequence[AccountState], schema: Schema
+) -> Answer:
+    """200: what would be decided of each, and the accounts that would change. Nothing was done."""
     body = {
         "dryRun": True,
         "results": [_decision(outcome, schema) for outcome in outcomes],
@@ -82,7 +119,7 @@ def rehearsed(outcomes: Sequence[Outcome], accounts: Sequence[Account], schema: 
 
 
 def effect(problem: Problem) -> str:
-    """Return why one of many commands has none: refused, not readable, or to be repeated."""
+    """Return the status of one of many commands without effect: REFUSED, INVALID, UNAVAILABLE."""
     match problem:
         case Rejected():
             return "REFUSED"
@@ -92,10 +129,10 @@ def effect(problem: Problem) -> str:
             return "UNAVAILABLE"
 
 
-def headers(done: Done) -> dict[str, str]:
+def headers(position: int, *, replayed: bool = False) -> dict[str, str]:
     """Return the headers that every answer to a command has."""
-    made = {POSITION: str(done.position)}
-    if done.replayed:
+    made = {POSITION: str(position)}
+    if replayed:
         made[REPLAYED] = "true"
     return made
 
@@ -106,19 +143,19 @@ def _transaction(recorded: Recorded) -> TransactionEvent:
 
 
 def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
-    problem = refusal(outcome)
+    problem = problem_of(outcome)
     if problem is not None:
         return {"status": effect(problem), "code": problem.code, "detail": problem.detail}
-    assert isinstance(outcome, Done)
     made: dict[str, Any] = {"status": "ACCEPTED"}
-    if outcome.replayed:
-        made["replayed"] = True
-    if outcome.recorded is not None and isinstance(outcome.recorded.event, TransactionEvent):
-        made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
+    if isinstance(outcome, Accepted):
+        if outcome.replayed:
+            made["replayed"] = True
+        if isinstance(outcome.recorded.event, TransactionEvent):
+            made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
     return made
 
 
-def _policy(account: Account, schema: Schema) -> dict[str, Any]:
+def _policy(account: AccountState, schema: Schema) -> dict[str, Any]:
     decimals = schema.decimals(account.currency)
     limit = account.overdraft_limit
     return {
@@ -134,7 +171,7 @@ def _policy(account: Account, schema: Schema) -> dict[str, Any]:
     }
 
 
-def _counters(account: Account, schema: Schema) -> dict[str, Any]:
+def _counters(account: AccountState, schema: Schema) -> dict[str, Any]:
     decimals = schema.decimals(account.currency)
     counters: dict[str, Any] = {}
     for name in (

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from litestar import Litestar
 
-from command_side.due import Sweeper
+from command_side.due import DueSettler
 from command_side.settings import CommandSettings
 from command_side.writer.idempotency import PREFIX, Idempotency
 from command_side.writer.writer import ROLE, Writer
@@ -52,8 +52,8 @@ async def open_command_side(
         stack.push_async_callback(cache.close)
         idempotency = Idempotency(cache, settings.result_ttl_s)
         writer = await stack.enter_async_context(Writer(settings, schema, idempotency).running())
-        sweeper = Sweeper(pool, writer, settings.sweep_interval_s)
-        await stack.enter_async_context(sweeper.running())
+        settler = DueSettler(pool, writer, settings.sweep_interval_s)
+        await stack.enter_async_context(settler.running())
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )

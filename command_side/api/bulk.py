@@ -1,4 +1,4 @@
-"""Many transactions in one request: read as they come, decided some hundred at a time.
+"""Many transactions in one request: read piece by piece, decided some hundred at a time.
 
     [{"transaction": {…}, "idempotencyKey": "…"}, …]        application/json
     one such object a line                                  application/x-ndjson
@@ -13,11 +13,12 @@ from uuid import UUID
 import msgspec
 
 from command_side.api import movement_requests
-from command_side.api.answers import POSITION, effect
+from command_side.api.answers import POSITION, effect, problem_of
 from command_side.api.bodies import SubmitBody
-from command_side.domain.commands import Atomic, Movement, check_key
+from command_side.api.values import check_key
+from command_side.domain.commands import Atomic, Movement
 from command_side.settings import CommandSettings
-from command_side.writer.commit import Done, Outcome, refusal
+from command_side.writer.outcomes import Accepted, AllAccepted, Outcome, Refused
 from command_side.writer.writer import Writer
 from events.schema import Schema
 from runtime.problems import Invalid, Problem, TooLarge
@@ -37,7 +38,7 @@ class Mode(StrEnum):
 
 
 class Result(msgspec.Struct, omit_defaults=True):
-    """What became of one item, as it is answered; what is None is left out."""
+    """The answer for one item; None is left out."""
 
     index: int
     idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
@@ -50,7 +51,7 @@ class Result(msgspec.Struct, omit_defaults=True):
 
 
 class Results:
-    """What became of the items of a batch, and the last position."""
+    """The answers for the items of a batch, and the last position of their events."""
 
     def __init__(self, *, lines: bool) -> None:
         self.position = 0
@@ -58,20 +59,21 @@ class Results:
         self._results: list[Result] = []
 
     def add(self, item: Movement | Problem, outcome: Outcome) -> None:
-        """Keep what became of the next item."""
+        """Add the answer for the next item."""
         result = Result(len(self._results))
         if not isinstance(item, Problem):
             result.idempotencyKey, result.messageId = item.key, item.transaction_id
-        problem = refusal(outcome)
-        if problem is not None:
-            result.status = effect(problem)
-            result.code, result.detail = problem.code, problem.detail
-        else:
-            assert isinstance(outcome, Done)
+        if isinstance(outcome, Accepted):
             result.status, result.position = "ACCEPTED", outcome.position
             result.replayed = outcome.replayed
-        if isinstance(outcome, Done):
             self.position = max(self.position, outcome.position)
+        else:
+            problem = problem_of(outcome)
+            assert problem is not None, "an item has a key"
+            result.status = effect(problem)
+            result.code, result.detail = problem.code, problem.detail
+            if isinstance(outcome, Refused) and outcome.recorded is not None:
+                self.position = max(self.position, outcome.recorded.position)
         self._results.append(result)
 
     def answer(self, status: int) -> Answer:
@@ -83,7 +85,7 @@ class Results:
 
 
 class Batch:
-    """The items of a request, read as they are asked for. Every reading may raise Invalid."""
+    """The items of a request, read when they are needed. Reading may raise Invalid."""
 
     def __init__(
         self, request: HttpRequest, ledger: str, schema: Schema, settings: CommandSettings
@@ -96,7 +98,7 @@ class Batch:
         self._request = request
 
     async def together(self) -> Atomic:
-        """Return all items as one command; a bad one is named by its `index`."""
+        """Return all items as one command. An Invalid names the item by its `index`."""
         commands: list[Movement] = []
         async for raw in self._raws():
             try:
@@ -109,7 +111,7 @@ class Batch:
         return Atomic(ledger=self.ledger, commands=tuple(commands))
 
     async def chunks(self) -> AsyncIterator[list[Movement | Problem]]:
-        """Yield some items at a time: what each asks for, or why that cannot be read."""
+        """Yield some items at a time: each as a command, or as the reason why it is invalid."""
         chunk: list[Movement | Problem] = []
         async for raw in self._raws():
             try:
@@ -123,7 +125,7 @@ class Batch:
             yield chunk
 
     async def items(self) -> list[Movement | Problem]:
-        """Return what each item asks for, or why that cannot be read."""
+        """Return each item as a command, or as the reason why it is invalid."""
         return [item async for chunk in self.chunks() for item in chunk]
 
     async def _raws(self) -> AsyncIterator[bytes]:
@@ -152,9 +154,13 @@ class Batch:
 async def submit_together(batch: Batch, writer: Writer) -> Results:
     """Submit all items as one command. Raises the first refusal, with its `index`."""
     command = await batch.together()
-    done = await writer.submit(command)
+    outcome = await writer.submit(command)
+    problem = problem_of(outcome)
+    if problem is not None:
+        raise problem
+    assert isinstance(outcome, AllAccepted), outcome
     results = Results(lines=batch.lines)
-    for item, part in zip(command.commands, done.parts, strict=True):
+    for item, part in zip(command.commands, outcome.parts, strict=True):
         results.add(item, part)
     return results
 

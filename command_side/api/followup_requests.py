@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 
 from command_side.api.bodies import EndBody, FollowUpBody
-from command_side.api.values import ambiguous, minor, moment_of
-from command_side.domain.commands import Cancel, Capture, Part, Refund, Void, check_attachments
+from command_side.api.values import ambiguous, check_attachments, minor, moment_of
+from command_side.domain.commands import Cancel, Capture, Part, Refund, Void
 from events.schema import Schema
 from events.types import Posting, TransactionEvent
 from runtime.problems import Invalid

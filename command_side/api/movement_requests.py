@@ -13,17 +13,16 @@ from command_side.api.bodies import (
     ShareBody,
     TransactionBody,
 )
-from command_side.api.values import ambiguous, currency_of, minor, moment_of
-from command_side.domain import splits
-from command_side.domain.commands import (
-    Condition,
-    Hold,
-    Movement,
-    Schedule,
-    Transfer,
+from command_side.api.values import (
+    ambiguous,
     check_account_id,
     check_attachments,
+    currency_of,
+    minor,
+    moment_of,
 )
+from command_side.domain import splits
+from command_side.domain.commands import Condition, Hold, Movement, Schedule, Transfer
 from command_side.domain.splits import Share
 from events import money
 from events.schema import Schema

@@ -20,20 +20,28 @@ from command_side.api.bodies import (
     OpenBody,
     SubmitBody,
 )
+from command_side.api.values import check_key
 from command_side.domain.commands import (
     AccountCommand,
-    Asked,
     CloseBooks,
     FollowUp,
     Keyed,
     Movement,
     Rehearsal,
-    check_key,
+    Request,
 )
-from command_side.writer.commit import Done, refusal
+from command_side.writer.outcomes import (
+    Accepted,
+    AllAccepted,
+    Outcome,
+    PolicySet,
+    Refused,
+    Rehearsed,
+    Unchanged,
+)
 from events import log
 from events.schema import Schema
-from events.types import TransactionEvent, TransferRejected
+from events.types import TransactionEvent
 from runtime.problems import Invalid, Problem, Unavailable
 from web import caller as access
 from web import conditions
@@ -78,7 +86,7 @@ async def submit_batch(request: HttpRequest) -> ASGIApp:
     if is_rehearsal(request):
         if asked.atomic:
             return await _rehearsed(side, await asked.together())
-        return await _rehearsed_each(side, ledger, await asked.items())
+        return await _rehearsed_each(side, await asked.items())
     if asked.atomic:
         results = await bulk.submit_together(asked, side.writer)
     else:
@@ -201,13 +209,14 @@ async def _submitted(request: HttpRequest, side: CommandSide, command: Keyed) ->
     if is_rehearsal(request):
         return await _rehearsed(side, command)
     wait_s = conditions.preferred_wait_s(request.headers, side.settings.wait_s_max)
-    done = await side.writer.submit(command)
-    assert done.recorded is not None
-    if isinstance(done.recorded.event, TransferRejected):
-        raise answers.refused(done, done.recorded)
-    if wait_s is not None and await side.projected.reached(done.position, wait_s):
-        return answers.completed(done, done.recorded, side.schema)
-    return answers.accepted(done, done.recorded, side.settings.result_ttl_s)
+    outcome = await side.writer.submit(command)
+    if isinstance(outcome, Refused) and outcome.recorded is not None:
+        raise answers.logged_refusal(outcome, outcome.recorded)
+    if not isinstance(outcome, Accepted):
+        raise _problem(outcome)
+    if wait_s is not None and await side.projected.reached(outcome.position, wait_s):
+        return answers.completed(outcome, side.schema)
+    return answers.accepted(outcome, side.settings.result_ttl_s)
 
 
 async def _decided(
@@ -215,39 +224,55 @@ async def _decided(
 ) -> ASGIApp:
     if is_rehearsal(request):
         return await _rehearsed(side, command)
-    done = await side.writer.submit(command)
-    status = 200 if done.recorded is None else changed
-    if isinstance(command, CloseBooks):
-        return answers.books(done, command, status)
-    assert done.account is not None
-    return answers.account_policy(done, done.account, side.schema, status)
+    outcome = await side.writer.submit(command)
+    match outcome:
+        case PolicySet():
+            status = 200 if outcome.recorded is None else changed
+            return answers.account_policy(outcome, side.schema, status)
+        case Accepted() | Unchanged():
+            assert isinstance(command, CloseBooks)
+            return answers.books(outcome, command, changed)
+        case _:
+            raise _problem(outcome)
 
 
-async def _rehearsed(side: CommandSide, command: Asked) -> ASGIApp:
-    """Answer what would become of one command, which may hold many. Raises its refusal."""
-    rehearsed = await side.writer.submit(Rehearsal(ledger=command.ledger, commands=(command,)))
-    (outcome,) = rehearsed.parts
-    problem = refusal(outcome)
+def _problem(outcome: Outcome) -> Problem:
+    """Return why a command has no effect."""
+    problem = answers.problem_of(outcome)
+    assert problem is not None, outcome
+    return problem
+
+
+async def _rehearse(side: CommandSide, commands: tuple[Request, ...]) -> Rehearsed:
+    rehearsal = Rehearsal(ledger=commands[0].ledger, commands=commands)
+    outcome = await side.writer.submit(rehearsal)
+    assert isinstance(outcome, Rehearsed), outcome
+    return outcome
+
+
+async def _rehearsed(side: CommandSide, command: Request) -> ASGIApp:
+    """Answer what would become of one command, which may be a group. Raises its refusal."""
+    rehearsed = await _rehearse(side, (command,))
+    (outcome,) = rehearsed.outcomes
+    problem = answers.problem_of(outcome)
     if problem is not None:
         problem.extensions["dryRun"] = True
         raise problem
-    assert isinstance(outcome, Done)
-    return answers.rehearsed(outcome.parts or (outcome,), rehearsed.changed, side.schema)
+    each = outcome.parts if isinstance(outcome, AllAccepted) else (outcome,)
+    return answers.rehearsed(each, rehearsed.accounts, side.schema)
 
 
-async def _rehearsed_each(
-    side: CommandSide, ledger: str, items: Sequence[Movement | Problem]
-) -> ASGIApp:
+async def _rehearsed_each(side: CommandSide, items: Sequence[Movement | Problem]) -> ASGIApp:
     """Answer what would become of each of many, in its place."""
     commands = tuple(item for item in items if not isinstance(item, Problem))
     if not commands:
         return answers.rehearsed(
             [item for item in items if isinstance(item, Problem)], [], side.schema
         )
-    rehearsed = await side.writer.submit(Rehearsal(ledger=ledger, commands=commands))
-    decided = iter(rehearsed.parts)
+    rehearsed = await _rehearse(side, commands)
+    decided = iter(rehearsed.outcomes)
     each = [item if isinstance(item, Problem) else next(decided) for item in items]
-    return answers.rehearsed(each, rehearsed.changed, side.schema)
+    return answers.rehearsed(each, rehearsed.accounts, side.schema)
 
 
 def is_rehearsal(request: HttpRequest) -> bool:

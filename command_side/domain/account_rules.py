@@ -1,4 +1,4 @@
-"""Accounts and books: opening, changing, closing. Pure."""
+"""The rules for opening and changing accounts, and for closing the books. Pure."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from command_side.domain import checks
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import ChangeAccount, CloseBooks, OpenAccount
 from command_side.domain.decision import Decision
 from command_side.domain.rejections import Code, Rejection
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 def open_account(
     command: OpenAccount, state: State, schema: Schema, recorded_at: datetime
 ) -> Decision:
-    """Open it; nothing, if it is there already with the same policy."""
+    """Open an account; no event, if it exists with the same policy."""
     kind = schema.class_of(command.account_id)
     if kind is None:
         return _no_account(command.account_id)
@@ -52,7 +52,7 @@ def open_account(
 def opening_by_use(
     ledger: str, account_id: str, currency: str, schema: Schema, recorded_at: datetime
 ) -> AccountOpened | Rejection:
-    """Return the opening that the first posting to an account brings about, if its class may."""
+    """Return the opening of an account by its first posting, if its class allows that."""
     kind = schema.class_of(account_id)
     if kind is None or not kind.open_by_use:
         return _no_account(account_id)
@@ -61,7 +61,7 @@ def opening_by_use(
 
 
 def change_account(command: ChangeAccount, state: State, recorded_at: datetime) -> Decision:
-    """Give it another policy; nothing, if that is its policy."""
+    """Give an account another policy; no event, if it has that policy already."""
     account = state.accounts.get((command.ledger, command.account_id))
     if account is None:
         return Rejection(Code.ACCOUNT_NOT_FOUND, f"There is no account {command.account_id}.")
@@ -72,9 +72,9 @@ def change_account(command: ChangeAccount, state: State, recorded_at: datetime) 
     if command.overdraft_limit and command.currency != account.currency:
         detail = f"Account {account.account_id} is in {account.currency}, not {command.currency}."
         return Rejection(Code.CURRENCY_MISMATCH, detail)
-    status = _or_as_it_is(command.status, account.status)
-    limit = _or_as_it_is(command.overdraft_limit, account.overdraft_limit)
-    metadata = _or_as_it_is(command.metadata, account.metadata)
+    status = _unless_unset(command.status, account.status)
+    limit = _unless_unset(command.overdraft_limit, account.overdraft_limit)
+    metadata = _unless_unset(command.metadata, account.metadata)
     if (status, limit, metadata) == (account.status, account.overdraft_limit, account.metadata):
         return []
     if account.status is Status.CLOSED:
@@ -95,7 +95,7 @@ def change_account(command: ChangeAccount, state: State, recorded_at: datetime) 
 
 
 def close_books(command: CloseBooks, state: State, recorded_at: datetime) -> Decision:
-    """Close a ledger's books up to a moment that has passed; they are never opened again."""
+    """Close a ledger's books up to a moment in the past; they are never opened again."""
     if command.closed_before > recorded_at:
         detail = f"{command.closed_before.isoformat()} is still to come."
         return Rejection(Code.CLOSING_IN_FUTURE, detail)
@@ -112,11 +112,11 @@ def close_books(command: CloseBooks, state: State, recorded_at: datetime) -> Dec
     ]
 
 
-def _or_as_it_is(asked: Value | msgspec.UnsetType, now: Value) -> Value:
-    return now if asked is msgspec.UNSET else asked
+def _unless_unset(new: Value | msgspec.UnsetType, now: Value) -> Value:
+    return now if new is msgspec.UNSET else new
 
 
-def _empty(account: Account) -> bool:
+def _empty(account: AccountState) -> bool:
     return not (account.balance or account.debits_pending or account.credits_pending)
 
 

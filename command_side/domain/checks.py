@@ -1,26 +1,55 @@
-"""What the accounts of some postings allow: the checks, in order of precedence. Pure."""
+"""The checks of postings against their accounts, in order of precedence. Pure."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import Condition
 from command_side.domain.rejections import Code, Rejection
 from events import money
 from events.schema import Schema
 from events.types import Posting, Side, Status
 
+AccountsById = Mapping[str, AccountState]
 
-class Change(msgspec.Struct):
-    """What some postings add to and take from one account's balance, in minor units."""
+
+class Change(msgspec.Struct, gc=False):
+    """What some postings add to one account's balance, and take from it, in minor units."""
 
     added: int = 0
     taken: int = 0
 
 
-def changes(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> dict[str, Change]:
-    """Return the change of every account: an entry on its normal side adds, the other one takes."""
+Changes = Mapping[str, Change]
+
+
+def refusal_to_post(
+    postings: Sequence[Posting],
+    conditions: Sequence[Condition],
+    accounts: AccountsById,
+    schema: Schema,
+    misdated: Rejection | None = None,
+) -> Rejection | None:
+    """Return the first reason not to post `postings` now, if there is one.
+
+    `misdated` is why their date is not allowed, if it is not.
+    """
+    made = changes(postings, accounts)
+    return (
+        stands(postings, conditions, accounts, made)
+        or misdated
+        or over_limit(postings, schema)
+        or lacks_funds(accounts, made)
+        or out_of_bounds(conditions, accounts, made)
+    )
+
+
+def changes(postings: Sequence[Posting], accounts: AccountsById) -> dict[str, Change]:
+    """Return the change of every account: an entry adds on the normal side, and takes on the other.
+
+    Every account in `accounts` has a change, perhaps of nothing.
+    """
     made = {account_id: Change() for account_id in accounts}
     for posting in postings:
         amount = posting.amount_minor
@@ -38,10 +67,10 @@ def changes(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> dic
 def stands(
     postings: Sequence[Posting],
     conditions: Sequence[Condition],
-    accounts: Mapping[str, Account],
-    made: Mapping[str, Change],
+    accounts: AccountsById,
+    made: Changes,
 ) -> Rejection | None:
-    """Return the first refusal that only looks at what the accounts are."""
+    """Return the first refusal that depends only on the accounts' version, currency and status."""
     return (
         _version(conditions, accounts)
         or _currency(postings, accounts)
@@ -51,7 +80,7 @@ def stands(
 
 
 def over_limit(postings: Sequence[Posting], schema: Schema) -> Rejection | None:
-    """Return a refusal if a posting is larger than a class allows at once."""
+    """Return a refusal if a posting is larger than the class of an account allows."""
     if not schema.bounds_amounts:
         return None
     for posting in postings:
@@ -65,13 +94,11 @@ def over_limit(postings: Sequence[Posting], schema: Schema) -> Rejection | None:
     return None
 
 
-def lacks_funds(
-    accounts: Mapping[str, Account], made: Mapping[str, Change], *, netted: bool = True
-) -> Rejection | None:
+def lacks_funds(accounts: AccountsById, made: Changes, *, netted: bool = True) -> Rejection | None:
     """Return a refusal if some account would pass its overdraft limit.
 
-    All postings are taken together: what comes in and goes out in one transaction is `netted`,
-    unless it is only reserved.
+    All postings count together. What one transaction adds and takes is `netted`; a hold only
+    reserves, so nothing that it adds is there yet.
     """
     for account_id, change in made.items():
         needed = change.taken - change.added if netted else change.taken
@@ -86,11 +113,11 @@ def lacks_funds(
 
 
 def out_of_bounds(
-    conditions: Sequence[Condition], accounts: Mapping[str, Account], made: Mapping[str, Change]
+    conditions: Sequence[Condition], accounts: AccountsById, made: Changes
 ) -> Rejection | None:
-    """Return a refusal if a posted balance would not be within the command's own bounds.
+    """Return a refusal if a posted balance would be outside the command's own bounds.
 
-    `made` is what is posted: nothing, of a hold.
+    `made` is what is posted; a hold posts nothing.
     """
     if not conditions:
         return None
@@ -109,7 +136,7 @@ def out_of_bounds(
     return None
 
 
-def _version(conditions: Sequence[Condition], accounts: Mapping[str, Account]) -> Rejection | None:
+def _version(conditions: Sequence[Condition], accounts: AccountsById) -> Rejection | None:
     for condition in conditions:
         version = accounts[condition.account_id].version
         if condition.version is not None and condition.version != version:
@@ -118,12 +145,12 @@ def _version(conditions: Sequence[Condition], accounts: Mapping[str, Account]) -
 
 
 def version_conflict(account_id: str, version: int, expected: int) -> Rejection:
-    """Say that somebody else was faster."""
+    """Return the refusal of a command that expected another version of an account."""
     detail = f"Account {account_id} is at version {version}, not {expected}. Read it again."
     return Rejection(Code.VERSION_CONFLICT, detail)
 
 
-def _currency(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> Rejection | None:
+def _currency(postings: Sequence[Posting], accounts: AccountsById) -> Rejection | None:
     for posting in postings:
         for account_id in (posting.debit, posting.credit):
             currency = accounts[account_id].currency
@@ -133,14 +160,14 @@ def _currency(postings: Sequence[Posting], accounts: Mapping[str, Account]) -> R
     return None
 
 
-def _closed(accounts: Mapping[str, Account]) -> Rejection | None:
+def _closed(accounts: AccountsById) -> Rejection | None:
     for account_id, account in accounts.items():
         if account.status is Status.CLOSED:
             return Rejection(Code.ACCOUNT_CLOSED, f"Account {account_id} is closed.")
     return None
 
 
-def _frozen(accounts: Mapping[str, Account], made: Mapping[str, Change]) -> Rejection | None:
+def _frozen(accounts: AccountsById, made: Changes) -> Rejection | None:
     for account_id, account in accounts.items():
         if account.status is Status.OPEN:
             continue
@@ -152,7 +179,7 @@ def _frozen(accounts: Mapping[str, Account], made: Mapping[str, Change]) -> Reje
     return None
 
 
-def _bound(code: Code, account: Account, balance: int, bound: int) -> Rejection:
+def _bound(code: Code, account: AccountState, balance: int, bound: int) -> Rejection:
     detail = (
         f"The balance of account {account.account_id} would be {balance} minor units of "
         f"{account.currency}; {bound} is the bound asked for."

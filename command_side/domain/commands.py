@@ -1,35 +1,51 @@
-"""What may be asked. A command is checked for shape here, and for permission in `decide`."""
+"""The commands, as one struct each, and what must be known to decide them. Pure.
+
+    KeyedCommand   Transfer | Hold | Schedule          movements: postings that a client asks for
+                   Refund | Capture | Void | Cancel    follow-ups to an earlier transaction
+    unkeyed        OpenAccount | ChangeAccount | CloseBooks | Settle
+    groups         Atomic, Rehearsal
+
+A command has the right shape already (`api/values.py`). Whether it is permitted is for `decide`.
+"""
 
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, assert_never
 from uuid import UUID
 
 import msgspec
 
-from events.schema import ACCOUNT_ID, Schema
-from events.types import Kind, Metadata, Posting, Rate, Status, transaction_id, written
-from runtime.problems import Invalid
+from events.types import (
+    Kind,
+    Metadata,
+    Posting,
+    Rate,
+    Status,
+    WrittenPosting,
+    transaction_id,
+)
 
-KEY_CHARACTERS_MAX = 255
-REFERENCE_CHARACTERS_MAX = 255
-# A client drops these from a path before it asks for the status.
-UNPOLLABLE = (".", "..")
-_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
-    """A command whose idempotency key is its identity."""
+class KeyedCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+    """A command whose idempotency key is its identity.
+
+    `weight` is the number of transactions that it may make. `kept` names the fields that its event
+    has besides those of every event.
+    """
 
     kind: ClassVar[Kind]
+    weight: ClassVar[int] = 1
+    kept: ClassVar[tuple[str, ...]] = ()
 
     ledger: str
     key: str
+    description: str | None = None
+    reference: str | None = None
+    metadata: Metadata | None = None
 
     @cached_property
     def transaction_id(self) -> UUID:
@@ -38,20 +54,32 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dic
 
     @property
     def fingerprint(self) -> str:
-        """Equal exactly for equal commands: BLAKE2b of all fields, 128 bits, hex."""
+        """Equal exactly for equal commands: BLAKE2b of all fields as JSON, 128 bits, hex.
+
+        Fingerprints are kept in the log for ever, so that JSON must never change.
+        """
         return _digest(self)
 
-
-class Attached(Request, frozen=True, kw_only=True):
-    """What a client may attach to anything with a key."""
-
-    description: str | None = None
-    reference: str | None = None
-    metadata: Metadata | None = None
+    def event_fields(self, postings: Sequence[Posting], recorded_at: datetime) -> dict[str, Any]:
+        """Return the fields of the event that this command causes with `postings`."""
+        fields: dict[str, Any] = {
+            "ledger": self.ledger,
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "postings": tuple(postings),
+            "recorded_at": recorded_at,
+            "kind": self.kind,
+            "description": self.description,
+            "reference": self.reference,
+            "metadata": self.metadata,
+        }
+        for name in self.kept:
+            fields[name] = getattr(self, name)
+        return fields
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What must hold of an account: its policy's version; its posted balance afterwards."""
+    """What must be true of an account: the version of its policy, its posted balance afterwards."""
 
     account_id: str
     version: int | None = None
@@ -59,27 +87,36 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     balance_max: int | None = None
 
 
-class _Movement(Attached, frozen=True, kw_only=True):
+class _Movement(KeyedCommand, frozen=True, kw_only=True):
+    kept: ClassVar[tuple[str, ...]] = ("rate",)
+
     postings: tuple[Posting, ...]
     rate: Rate | None = None
     conditions: tuple[Condition, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """The same, of postings as the log has them: a fingerprint is kept for ever."""
-        return _digest(msgspec.structs.replace(self, postings=written(self.postings)))
+        """The same, with the postings as the log has them: their amounts are strings there."""
+        as_written = [
+            WrittenPosting(
+                each.debit, each.credit, str(each.amount_minor), each.currency, each.line
+            )
+            for each in self.postings
+        ]
+        return _digest(msgspec.structs.replace(self, postings=as_written))
 
 
 class Transfer(_Movement, frozen=True, kw_only=True, tag="transfer"):
     """Post `postings`, dated `effective_at` (None: now)."""
 
     kind: ClassVar[Kind] = Kind.TRANSFER
+    kept: ClassVar[tuple[str, ...]] = ("rate", "effective_at")
 
     effective_at: datetime | None = None
 
 
 class Hold(_Movement, frozen=True, kw_only=True, tag="hold"):
-    """Reserve `postings` until captured, voided, or `expires_at` (None: for ever)."""
+    """Reserve `postings` until they are captured or voided, or `expires_at` (None: for ever)."""
 
     kind: ClassVar[Kind] = Kind.HOLD
 
@@ -97,7 +134,7 @@ class Schedule(_Movement, frozen=True, kw_only=True, tag="schedule"):
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """`amount` minor units of posting `line` of an earlier transaction.
 
-    `currency` is what the client said it is in, to be checked against the posting's.
+    `currency` is the one that the client named, to be compared with the posting's.
     """
 
     line: int
@@ -105,8 +142,10 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str | None = None
 
 
-class _FollowUp(Attached, frozen=True, kw_only=True):
+class _FollowUp(KeyedCommand, frozen=True, kw_only=True):
     """About the earlier transaction `about`."""
+
+    kept: ClassVar[tuple[str, ...]] = ("about",)
 
     about: UUID
 
@@ -115,6 +154,7 @@ class Refund(_FollowUp, frozen=True, kw_only=True, tag="refund"):
     """Reverse `parts` of a completed transaction, or (None) all that is left of it."""
 
     kind: ClassVar[Kind] = Kind.REFUND
+    kept: ClassVar[tuple[str, ...]] = ("about", "effective_at")
 
     parts: tuple[Part, ...] | None = None
     effective_at: datetime | None = None
@@ -124,6 +164,7 @@ class Capture(_FollowUp, frozen=True, kw_only=True, tag="capture"):
     """Post `parts` of a hold, or (None) all that is left of it."""
 
     kind: ClassVar[Kind] = Kind.CAPTURE
+    kept: ClassVar[tuple[str, ...]] = ("about", "effective_at")
 
     parts: tuple[Part, ...] | None = None
     effective_at: datetime | None = None
@@ -142,20 +183,33 @@ class Cancel(_FollowUp, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Atomic(msgspec.Struct, frozen=True, kw_only=True, tag="atomic"):
-    """All of these, in order, or none."""
+    """Do all of `commands`, in order, or none of them."""
 
     ledger: str
     commands: tuple["Movement", ...]
 
+    @property
+    def weight(self) -> int:
+        """The number of transactions that it may make."""
+        return len(self.commands)
+
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
-    """The sweeper's: a hold expires, or a scheduled transfer is due."""
+    """Let a hold expire, or post a scheduled transfer: the time of `about` has come.
+
+    Settlements of all ledgers are submitted together, so they wait under a name that no ledger has.
+    """
+
+    ledger: ClassVar[str] = ""
+    weight: ClassVar[int] = 1
 
     about: UUID
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account"):
-    """Open an account; `overdraft_limit` UNSET takes its class's."""
+    """Open an account. An UNSET `overdraft_limit` is that of the account's class."""
+
+    weight: ClassVar[int] = 1
 
     ledger: str
     account_id: str
@@ -165,10 +219,13 @@ class OpenAccount(msgspec.Struct, frozen=True, kw_only=True, tag="open_account")
 
 
 class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_account"):
-    """Change an account's policy; what is UNSET stays. `currency` is the overdraft limit's.
+    """Change an account's policy; an UNSET field stays as it is.
 
-    If `expected_version` is not the policy's version, somebody else was faster.
+    `currency` is that of the overdraft limit. If the policy has another version than
+    `expected_version`, another request changed it first, and this one is refused.
     """
+
+    weight: ClassVar[int] = 1
 
     ledger: str
     account_id: str
@@ -180,144 +237,85 @@ class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True, tag="change_accou
 
 
 class CloseBooks(msgspec.Struct, frozen=True, kw_only=True, tag="close_books"):
-    """Let nothing be dated before `closed_before` from here on."""
+    """From now on, refuse every date before `closed_before`."""
+
+    weight: ClassVar[int] = 1
 
     ledger: str
     closed_before: datetime
 
 
 class Rehearsal(msgspec.Struct, frozen=True, kw_only=True, tag="rehearsal"):
-    """Decide each of these, in order, as if it came now; then it is as if none had come."""
+    """Decide each of `commands`, in order, and undo all of them."""
 
     ledger: str
-    commands: tuple["Asked", ...]
+    commands: tuple["Request", ...]
+
+    @property
+    def weight(self) -> int:
+        """The number of transactions that it would make."""
+        return sum(command.weight for command in self.commands)
 
 
 Movement = Transfer | Hold | Schedule
 FollowUp = Refund | Capture | Void | Cancel
 Keyed = Movement | FollowUp
 AccountCommand = OpenAccount | ChangeAccount
-Asked = Keyed | AccountCommand | CloseBooks | Atomic
-Command = Asked | Settle | Rehearsal
+Request = Keyed | AccountCommand | CloseBooks | Atomic
+Command = Request | Settle | Rehearsal
 Single = Keyed | AccountCommand | CloseBooks | Settle
 
 
-def _digest(command: Request) -> str:
-    return hashlib.blake2b(_ENCODER.encode(command), digest_size=16).hexdigest()
+class Needs(msgspec.Struct):
+    """What must be known to decide some commands.
+
+    `commands` is their number, with those inside of groups. `streams` are those that keyed commands
+    make, `earlier` the transactions that commands are about, and `accounts` those that commands
+    name, by (ledger, id). `dated` are the ledgers whose closed books matter: a date is named.
+    """
+
+    commands: int = 0
+    streams: set[UUID] = msgspec.field(default_factory=set)
+    earlier: set[UUID] = msgspec.field(default_factory=set)
+    accounts: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    dated: set[str] = msgspec.field(default_factory=set)
 
 
-def singles(commands: Sequence[Command]) -> Iterator[Single]:
-    """Yield the commands one by one, those inside of others, too."""
+def needs(commands: Iterable[Command]) -> Needs:
+    """Return what must be known to decide `commands`."""
+    found = Needs()
+    _add_needs(commands, found)
+    return found
+
+
+def _add_needs(commands: Iterable[Command], found: Needs) -> None:
     for command in commands:
+        # Transfers come first: most commands are, and it is slow to find out that one is not.
         match command:
-            case Transfer():
-                yield command
+            case Transfer() | Hold() | Schedule():
+                found.streams.add(command.transaction_id)
+                ledger = command.ledger
+                for posting in command.postings:
+                    found.accounts.add((ledger, posting.debit))
+                    found.accounts.add((ledger, posting.credit))
+            case Refund() | Capture() | Void() | Cancel():
+                found.streams.add(command.transaction_id)
+                found.earlier.add(command.about)
+            case OpenAccount() | ChangeAccount():
+                found.accounts.add((command.ledger, command.account_id))
+            case Settle():
+                found.earlier.add(command.about)
+            case CloseBooks():
+                found.dated.add(command.ledger)
             case Atomic() | Rehearsal():
-                yield from singles(command.commands)
+                _add_needs(command.commands, found)
+                continue
             case _:
-                yield command
+                assert_never(command)
+        found.commands += 1
+        if isinstance(command, Transfer | Refund | Capture) and command.effective_at is not None:
+            found.dated.add(command.ledger)
 
 
-def weight(command: Command) -> int:
-    """Return how many transactions are decided for `command`."""
-    # Most are requests, and not to be of a class is found out slowly.
-    match command:
-        case Request():
-            return 1
-        case Rehearsal():
-            return sum(map(weight, command.commands))
-        case Atomic():
-            return len(command.commands)
-        case _:
-            return 1
-
-
-def accounts_of(command: Single) -> list[tuple[str, str]]:
-    """Return the (ledger, id) of the accounts that `command` itself names, some more than once."""
-    match command:
-        case Transfer() | Hold() | Schedule():
-            return [
-                (command.ledger, account_id)
-                for posting in command.postings
-                for account_id in (posting.debit, posting.credit)
-            ]
-        case OpenAccount() | ChangeAccount():
-            return [(command.ledger, command.account_id)]
-        case Refund() | Capture() | Void() | Cancel() | Settle() | CloseBooks():
-            return []
-
-
-def check_account_id(account_id: str, field: str) -> str:
-    """Return `account_id`, or raise Invalid."""
-    if not ACCOUNT_ID.fullmatch(account_id):
-        detail = (
-            f"`{field}` must be 1 to 128 of A-Z a-z 0-9 . _ : @ - and start with a letter or digit."
-        )
-        raise Invalid("account_id_invalid", detail, field=field)
-    return account_id
-
-
-def check_key(in_body: str | None, in_header: str | None) -> str:
-    """Return the idempotency key, given in either place or equal in both. Raises Invalid."""
-    if in_body is not None and in_header is not None and in_body != in_header:
-        raise Invalid(
-            "idempotency_key_ambiguous", "`idempotencyKey` and the `Idempotency-Key` header differ."
-        )
-    key = in_body if in_body is not None else in_header
-    if key is None:
-        detail = "Send `idempotencyKey` in the body or the `Idempotency-Key` header."
-        raise Invalid("idempotency_key_missing", detail, field="idempotencyKey")
-    if not _KEY.fullmatch(key) or key in UNPOLLABLE:
-        detail = f"The idempotency key must be 1 to {KEY_CHARACTERS_MAX} visible ASCII characters."
-        raise Invalid("idempotency_key_invalid", detail, field="idempotencyKey")
-    return key
-
-
-def check_attachments(
-    description: str | None, reference: str | None, metadata: Metadata | None, schema: Schema
-) -> None:
-    """Raise Invalid unless a transaction's attachments keep within the schema's limits."""
-    limits = schema.limits
-    if description is not None:
-        if len(description) > limits.description_characters_max:
-            detail = f"`description` has over {limits.description_characters_max} characters."
-            raise Invalid("description_too_long", detail, field="description")
-        _check_text(description, "description")
-    if reference is not None:
-        if not 1 <= len(reference) <= REFERENCE_CHARACTERS_MAX:
-            detail = f"`reference` must have 1 to {REFERENCE_CHARACTERS_MAX} characters."
-            raise Invalid("reference_invalid", detail, field="reference")
-        _check_text(reference, "reference")
-    missing = [key for key in limits.metadata_required if key not in (metadata or {})]
-    if missing:
-        detail = f"The accounting schema requires the metadata keys {', '.join(missing)}."
-        raise Invalid("metadata_required", detail, field="metadata")
-    check_metadata(metadata, schema)
-
-
-def check_metadata(metadata: Metadata | None, schema: Schema) -> None:
-    """Raise Invalid unless metadata keeps within the schema's limits."""
-    if metadata is None:
-        return
-    limits = schema.limits
-    size = len(_ENCODER.encode(metadata))
-    if len(metadata) > limits.metadata_keys_max or size > limits.metadata_bytes_max:
-        detail = (
-            f"`metadata` may have {limits.metadata_keys_max} keys "
-            f"and {limits.metadata_bytes_max} bytes as JSON."
-        )
-        raise Invalid("metadata_too_large", detail, field="metadata")
-    if metadata.keys() == {"_type_", "_data_"}:
-        # The `eventsourcing` library's JSON reader, an auditor of ours, would stop at it.
-        detail = "`metadata` may not consist of exactly the keys `_type_` and `_data_`."
-        raise Invalid("metadata_reserved", detail, field="metadata")
-    for key, value in metadata.items():
-        _check_text(key, "metadata")
-        if isinstance(value, str):
-            _check_text(value, "metadata")
-
-
-def _check_text(text: str, field: str) -> None:
-    # PostgreSQL cannot hold U+0000 in text; no reader wants the other control characters.
-    if _CONTROL.search(text):
-        raise Invalid("control_character", f"`{field}` holds a control character.", field=field)
+def _digest(command: KeyedCommand) -> str:
+    return hashlib.blake2b(_ENCODER.encode(command), digest_size=16).hexdigest()

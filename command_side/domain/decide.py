@@ -1,6 +1,6 @@
-"""The decision: `decide(command, state, schema, recorded_at) -> events | Rejection`. Pure.
+"""`decide(command, state, schema, recorded_at)` returns events or a Rejection. Pure.
 
-No clock, no random, no I/O: time comes in as an argument, and identity from the command itself.
+There is no clock, no random and no I/O here: the time is an argument, and the command has its id.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""The rules of the ledger: what each kind of command makes of the state, or why it may not. Pure.
+"""What a rule returns: the events that a command causes, or why it is refused.
 
-Every check stands in the order of `rejections.Code`, so the first that fails is the answer.
+Every rule checks in the order of `rejections.Code`, so the first check that fails is the answer.
 """
 
 from collections.abc import Sequence

@@ -1,17 +1,16 @@
-"""Refunds, captures, voids, cancellations: what is asked of an earlier transaction. Pure."""
+"""The rules for refunds, captures, voids and cancellations of an earlier transaction. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from command_side.domain import checks
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import Cancel, Capture, FollowUp, Part, Refund, Void
 from command_side.domain.decision import Decision
 from command_side.domain.movement_rules import misdated, remaining
-from command_side.domain.records import fields
 from command_side.domain.rejections import Code, Rejection
-from command_side.domain.state import Earlier, State
+from command_side.domain.state import EarlierTransaction, State
 from events.schema import Schema
 from events.types import (
     HoldPlaced,
@@ -33,7 +32,7 @@ _HOLD_ENDED = {
 
 
 def refund(command: Refund, state: State, schema: Schema, recorded_at: datetime) -> Decision:
-    """Give back what `parts` say, never more than is left of each posting."""
+    """Give back `parts`, never more than is left of each posting."""
     original = _earlier(command, state)
     if isinstance(original, Rejection):
         return original
@@ -51,34 +50,34 @@ def refund(command: Refund, state: State, schema: Schema, recorded_at: datetime)
     parts = _parts(command.parts, original)
     postings = [
         Posting(posting.credit, posting.debit, part.amount, posting.currency, part.line)
-        for part, posting in _asked(parts, original)
+        for part, posting in _with_postings(parts, original)
     ]
     accounts = _accounts(command.ledger, postings, state)
     made = checks.changes(postings, accounts)
     rejection = (
-        _misread(parts, original)
+        _wrong_currency(parts, original)
         or checks.stands(postings, (), accounts, made)
         or misdated(command.effective_at, state.books.get(command.ledger), recorded_at)
         or checks.over_limit(postings, schema)
         or _exceeds(Code.REFUND_EXCEEDS_ORIGINAL, parts, original)
         or checks.lacks_funds(accounts, made)
     )
-    return rejection or [TransferPosted(**fields(command, postings, recorded_at))]
+    return rejection or [TransferPosted(**command.event_fields(postings, recorded_at))]
 
 
 def capture(command: Capture, state: State, recorded_at: datetime) -> Decision:
-    """Post what `parts` say of a hold. It was reserved, so nothing can be lacking."""
+    """Post `parts` of a hold. The money is reserved, so funds cannot be missing."""
     placed = _held(command, state, recorded_at)
     if isinstance(placed, Rejection):
         return placed
     parts = _parts(command.parts, placed)
     postings = [
         Posting(posting.debit, posting.credit, part.amount, posting.currency, part.line)
-        for part, posting in _asked(parts, placed)
+        for part, posting in _with_postings(parts, placed)
     ]
     accounts = _accounts(command.ledger, postings, state)
     rejection = (
-        _misread(parts, placed)
+        _wrong_currency(parts, placed)
         or checks.stands(postings, (), accounts, checks.changes(postings, accounts))
         or misdated(command.effective_at, state.books.get(command.ledger), recorded_at)
         or _exceeds(Code.CAPTURE_EXCEEDS_HOLD, parts, placed)
@@ -86,19 +85,19 @@ def capture(command: Capture, state: State, recorded_at: datetime) -> Decision:
     if rejection is not None:
         return rejection
     completes = placed.using(postings).spent
-    return [TransferPosted(**fields(command, postings, recorded_at), completes=completes)]
+    return [TransferPosted(**command.event_fields(postings, recorded_at), completes=completes)]
 
 
 def void(command: Void, state: State, recorded_at: datetime) -> Decision:
-    """Release what is left of a hold, whatever its accounts allow by now."""
+    """Release what is left of a hold. The status of its accounts does not matter."""
     placed = _held(command, state, recorded_at)
     if isinstance(placed, Rejection):
         return placed
-    return [HoldVoided(**fields(command, remaining(placed), recorded_at))]
+    return [HoldVoided(**command.event_fields(remaining(placed), recorded_at))]
 
 
 def cancel(command: Cancel, state: State, recorded_at: datetime) -> Decision:
-    """Cancel a scheduled transfer, as long as it was not executed."""
+    """Cancel a scheduled transfer that was not executed yet."""
     scheduled = _earlier(command, state)
     if isinstance(scheduled, Rejection):
         return scheduled
@@ -111,19 +110,21 @@ def cancel(command: Cancel, state: State, recorded_at: datetime) -> Decision:
     if scheduled.stage is not Stage.SCHEDULED:
         detail = f"Transaction {command.about} was executed: it is {scheduled.stage}."
         return Rejection(Code.SCHEDULE_EXECUTED, detail)
-    return [TransferCancelled(**fields(command, scheduled.event.postings, recorded_at))]
+    return [TransferCancelled(**command.event_fields(scheduled.event.postings, recorded_at))]
 
 
-def _earlier(command: FollowUp, state: State) -> Earlier | Rejection:
-    """Return what the command is about; another ledger's transaction is none."""
-    earlier = state.earlier.get(command.about)
+def _earlier(command: FollowUp, state: State) -> EarlierTransaction | Rejection:
+    """Return the transaction that the command is about, if it is one of the command's ledger."""
+    earlier = state.transactions.get(command.about)
     if earlier is None or earlier.event.ledger != command.ledger:
         return Rejection(Code.TRANSACTION_NOT_FOUND, f"There is no transaction {command.about}.")
     return earlier
 
 
-def _held(command: Capture | Void, state: State, recorded_at: datetime) -> Earlier | Rejection:
-    """Return the hold, if something of it is still held."""
+def _held(
+    command: Capture | Void, state: State, recorded_at: datetime
+) -> EarlierTransaction | Rejection:
+    """Return the hold that the command is about, if something is still reserved."""
     placed = _earlier(command, state)
     if isinstance(placed, Rejection):
         return placed
@@ -138,8 +139,8 @@ def _held(command: Capture | Void, state: State, recorded_at: datetime) -> Earli
     return placed
 
 
-def _parts(parts: Sequence[Part] | None, earlier: Earlier) -> Sequence[Part]:
-    """Return what is asked for: without parts, all that is left (nothing, of one used up)."""
+def _parts(parts: Sequence[Part] | None, earlier: EarlierTransaction) -> Sequence[Part]:
+    """Return `parts`, or all that is left: a part of 0 for each line if nothing is."""
     if parts is not None:
         return parts
     lines = range(len(earlier.event.postings))
@@ -147,25 +148,28 @@ def _parts(parts: Sequence[Part] | None, earlier: Earlier) -> Sequence[Part]:
     return left or [Part(line, 0) for line in lines]
 
 
-def _asked(parts: Sequence[Part], earlier: Earlier) -> list[tuple[Part, Posting]]:
+def _with_postings(
+    parts: Sequence[Part], earlier: EarlierTransaction
+) -> list[tuple[Part, Posting]]:
+    """Return each part with the posting that it is a part of, if there is one."""
     postings = earlier.event.postings
     return [(part, postings[part.line]) for part in parts if part.line < len(postings)]
 
 
-def _accounts(ledger: str, postings: Sequence[Posting], state: State) -> dict[str, Account]:
+def _accounts(ledger: str, postings: Sequence[Posting], state: State) -> dict[str, AccountState]:
     return {account_id: state.accounts[ledger, account_id] for account_id in accounts_of(postings)}
 
 
-def _misread(parts: Sequence[Part], earlier: Earlier) -> Rejection | None:
-    for part, posting in _asked(parts, earlier):
+def _wrong_currency(parts: Sequence[Part], earlier: EarlierTransaction) -> Rejection | None:
+    for part, posting in _with_postings(parts, earlier):
         if part.currency not in (None, posting.currency):
             detail = f"Posting {part.line} is in {posting.currency}, not {part.currency}."
             return Rejection(Code.CURRENCY_MISMATCH, detail)
     return None
 
 
-def _exceeds(code: Code, parts: Sequence[Part], earlier: Earlier) -> Rejection | None:
-    """Take all parts of one line together: each alone could be little enough."""
+def _exceeds(code: Code, parts: Sequence[Part], earlier: EarlierTransaction) -> Rejection | None:
+    """Return a refusal if the parts of one line, all together, are more than is left of it."""
     asked = Counter[int]()
     for part in parts:
         asked[part.line] += part.amount

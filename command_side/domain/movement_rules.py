@@ -1,16 +1,16 @@
-"""Transfers, holds and scheduled transfers: postings that a client asks for. Pure."""
+"""The rules for transfers, holds and scheduled transfers. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from command_side.domain import checks
-from command_side.domain.account import Account, AccountKey, evolve
+from command_side.domain.account import AccountKey, AccountState
 from command_side.domain.account_rules import opening_by_use
 from command_side.domain.commands import Hold, Schedule, Settle, Transfer
 from command_side.domain.decision import Decision
-from command_side.domain.records import copied, fields
+from command_side.domain.records import copied
 from command_side.domain.rejections import Code, Rejection
-from command_side.domain.state import Books, Earlier, State
+from command_side.domain.state import ClosedBooks, EarlierTransaction, State, evolve
 from events.schema import Schema
 from events.types import (
     AccountOpened,
@@ -30,21 +30,17 @@ def transfer(command: Transfer, state: State, schema: Schema, recorded_at: datet
     if isinstance(found, Rejection):
         return found
     openings, accounts = found
-    made = checks.changes(command.postings, accounts)
-    rejection = (
-        checks.stands(command.postings, command.conditions, accounts, made)
-        or misdated(command.effective_at, state.books.get(command.ledger), recorded_at)
-        or checks.over_limit(command.postings, schema)
-        or checks.lacks_funds(accounts, made)
-        or checks.out_of_bounds(command.conditions, accounts, made)
+    wrong_date = misdated(command.effective_at, state.books.get(command.ledger), recorded_at)
+    rejection = checks.refusal_to_post(
+        command.postings, command.conditions, accounts, schema, wrong_date
     )
     if rejection is not None:
         return rejection
-    return [*openings, TransferPosted(**fields(command, command.postings, recorded_at))]
+    return [*openings, TransferPosted(**command.event_fields(command.postings, recorded_at))]
 
 
 def hold(command: Hold, state: State, schema: Schema, recorded_at: datetime) -> Decision:
-    """Reserve it now: what comes in is not there yet, so it pays for nothing."""
+    """Reserve it now."""
     found = _accounts(command.ledger, command.postings, state, schema, recorded_at)
     if isinstance(found, Rejection):
         return found
@@ -60,24 +56,26 @@ def hold(command: Hold, state: State, schema: Schema, recorded_at: datetime) -> 
     if rejection is not None:
         return rejection
     placed = HoldPlaced(
-        **fields(command, command.postings, recorded_at), expires_at=command.expires_at
+        **command.event_fields(command.postings, recorded_at), expires_at=command.expires_at
     )
     return [*openings, placed]
 
 
 def schedule(command: Schedule, recorded_at: datetime) -> Decision:
-    """Keep it for later: only then is there anything to decide."""
+    """Keep it until it is due: accounts and funds are checked only then."""
     rejection = _passed(Code.DUE_AT_PASSED, command.due_at, recorded_at)
     if rejection is not None:
         return rejection
     return [
-        TransferScheduled(**fields(command, command.postings, recorded_at), due_at=command.due_at)
+        TransferScheduled(
+            **command.event_fields(command.postings, recorded_at), due_at=command.due_at
+        )
     ]
 
 
 def settle(command: Settle, state: State, schema: Schema, recorded_at: datetime) -> Decision:
-    """End what has come to its time; nothing, if it has not, or something else was faster."""
-    earlier = state.earlier.get(command.about)
+    """Let a hold expire, or post a scheduled transfer, if it is due and has not ended yet."""
+    earlier = state.transactions.get(command.about)
     if earlier is None or earlier.due_at is None or earlier.due_at > recorded_at:
         return []
     event = earlier.event
@@ -92,7 +90,9 @@ def settle(command: Settle, state: State, schema: Schema, recorded_at: datetime)
         ]
     found = _accounts(event.ledger, event.postings, state, schema, recorded_at)
     rejection = (
-        found if isinstance(found, Rejection) else _not_now(event.postings, found[1], schema)
+        found
+        if isinstance(found, Rejection)
+        else checks.refusal_to_post(event.postings, (), found[1], schema)
     )
     if rejection is not None:
         return [
@@ -104,8 +104,8 @@ def settle(command: Settle, state: State, schema: Schema, recorded_at: datetime)
     return [*found[0], TransferPosted(**copied(event, recorded_at))]
 
 
-def remaining(earlier: Earlier) -> tuple[Posting, ...]:
-    """Return what is left of a hold's postings, as releases of their lines."""
+def remaining(earlier: EarlierTransaction) -> tuple[Posting, ...]:
+    """Return the postings that release what is left of a hold."""
     left = [earlier.left(line) for line in range(len(earlier.event.postings))]
     return tuple(
         Posting(posting.debit, posting.credit, left[line], posting.currency, line)
@@ -115,9 +115,9 @@ def remaining(earlier: Earlier) -> tuple[Posting, ...]:
 
 
 def misdated(
-    effective_at: datetime | None, books: Books | None, recorded_at: datetime
+    effective_at: datetime | None, books: ClosedBooks | None, recorded_at: datetime
 ) -> Rejection | None:
-    """Return a refusal of a date that is still to come, or in a closed period."""
+    """Return a refusal of a date that is in the future, or in a closed period."""
     if effective_at is None:
         return None
     if effective_at > recorded_at:
@@ -129,17 +129,6 @@ def misdated(
     return None
 
 
-def _not_now(
-    postings: Sequence[Posting], accounts: dict[str, Account], schema: Schema
-) -> Rejection | None:
-    made = checks.changes(postings, accounts)
-    return (
-        checks.stands(postings, (), accounts, made)
-        or checks.over_limit(postings, schema)
-        or checks.lacks_funds(accounts, made)
-    )
-
-
 def _passed(code: Code, at: datetime | None, recorded_at: datetime) -> Rejection | None:
     if at is None or at > recorded_at:
         return None
@@ -148,10 +137,10 @@ def _passed(code: Code, at: datetime | None, recorded_at: datetime) -> Rejection
 
 def _accounts(
     ledger: str, postings: Sequence[Posting], state: State, schema: Schema, recorded_at: datetime
-) -> tuple[list[AccountOpened], dict[str, Account]] | Rejection:
-    """Return the accounts of `postings` by id, and the openings that use alone brings about."""
+) -> tuple[list[AccountOpened], dict[str, AccountState]] | Rejection:
+    """Return the openings of accounts that this first use opens, and all accounts by id."""
     openings: list[AccountOpened] = []
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, AccountState] = {}
     for posting in postings:
         for account_id in (posting.debit, posting.credit):
             if account_id in accounts:
@@ -162,7 +151,7 @@ def _accounts(
                 if isinstance(opening, Rejection):
                     return opening
                 openings.append(opening)
-                fresh = dict[AccountKey, Account]()
+                fresh = dict[AccountKey, AccountState]()
                 evolve(fresh, opening)
                 known = fresh[ledger, account_id]
             accounts[account_id] = known

@@ -1,4 +1,4 @@
-"""Every business refusal, in order of precedence: when several apply, the first one is given."""
+"""Every business refusal, in order of precedence: if several apply, the first one is returned."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ import msgspec
 class Code(StrEnum):
     """Stable codes. Never rename one, and never reuse one."""
 
-    # What a follow-up is about.
+    # The earlier transaction of a follow-up.
     TRANSACTION_NOT_FOUND = "transaction_not_found"
     TRANSACTION_NOT_REFUNDABLE = "transaction_not_refundable"
     TRANSACTION_NOT_A_HOLD = "transaction_not_a_hold"
@@ -18,7 +18,7 @@ class Code(StrEnum):
     TRANSACTION_NOT_SCHEDULED = "transaction_not_scheduled"
     SCHEDULE_EXECUTED = "schedule_executed"
     SCHEDULE_CANCELLED = "schedule_cancelled"
-    # Whether the accounts are there, and as the client believes.
+    # The accounts.
     ACCOUNT_NOT_FOUND = "account_not_found"
     ACCOUNT_EXISTS = "account_exists"
     VERSION_CONFLICT = "version_conflict"
@@ -43,7 +43,7 @@ class Code(StrEnum):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A refusal: a returned value, not an exception. `detail` is for people."""
+    """A refusal is returned, not raised. `detail` is for people."""
 
     code: Code
     detail: str

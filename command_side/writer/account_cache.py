@@ -1,19 +1,20 @@
-"""The accounts as of the head of the log, in this process's memory. Their rows are stored late.
+"""The accounts as of the head of the log, in the memory of this process. Rows are stored late.
 
     batch after batch ─▶ accounts in memory        as of the head
                               │
-                              │ only what has waited for the longest
+                              │ those that have waited the longest
                               ▼
                          command.accounts          each row as of its own `position`
-                         events.head               and none behind `accounts_stored`
+                         events.head               no row is behind `accounts_stored`
 
 An account that many batches move is written once for all of them, in the transaction of one of
-them. What is not in the rows yet is in the log, so nothing is lost with the memory: a process that
-starts, or that finds what others have appended, folds the log from there (as ARIES redoes pages:
-Mohan and others, 1992), and skips in it what a row holds already. How much that can be is bounded.
+them. What the rows lack is in the log, so nothing is lost with the memory: a process that starts,
+or that finds events of other processes, folds the log from `accounts_stored` on, and skips what a
+row has already (as ARIES redoes pages: Mohan and others, 1992). The number of such events is
+bounded.
 
-What is remembered is true as long as nobody mends rows in other ways: whoever does counts up
-`events.head.mended`, and everybody reads again.
+The cache is right as long as nobody corrects rows in another way. A repair adds one to
+`events.head.mended`, and then every process reads its accounts again.
 """
 
 from collections import OrderedDict
@@ -22,7 +23,8 @@ from itertools import takewhile
 
 import msgspec
 
-from command_side.domain.account import Account, AccountKey, evolve, moved_by
+from command_side.domain.account import AccountKey, AccountState
+from command_side.domain.state import evolve, moved_by
 from events import log
 from events.types import AccountType, Recorded, Side, Status
 from runtime.database import Executor
@@ -32,18 +34,26 @@ SQL = queries("command_side/writer")
 LATE_EVENTS_MAX = 50_000
 LATE_ACCOUNTS_MAX = 50_000
 ACCOUNTS_MAX = 100_000
-# When one has to be stored, so many of the oldest are: most appends then store none.
+# When a row has to be stored, so many of the oldest are stored with it: most appends store none.
 STORED_TOGETHER = 1_000
-# Stands in for an account whose row is gone, which reconciliation tells of.
-_GONE = Account("", "", "", AccountType.ASSET, "", Side.DEBIT, None)
+# Stands for an account whose row is gone; reconciliation reports it.
+_GONE = AccountState("", "", "", AccountType.ASSET, "", Side.DEBIT, None)
 
 
-class WorkingSet:
-    """What one process remembers, and which of it is behind in the database.
+class Recalled(msgspec.Struct, frozen=True):
+    """Accounts as of `head`; no row lacks an event up to `stored`."""
 
-    No row is more than `late_events_max` events behind, and no more than `late_accounts_max` rows
-    are; with 0, all are stored at once. What is neither behind nor needed now is forgotten when
-    more than `accounts_max` are remembered.
+    head: log.Head
+    accounts: dict[AccountKey, AccountState]
+    stored: int
+
+
+class AccountCache:
+    """The accounts that one process remembers, and which of their rows are behind.
+
+    No row is more than `late_events_max` events behind, and at most `late_accounts_max` rows are
+    behind; with 0, every row is stored at once. When more than `accounts_max` accounts are
+    remembered, those whose rows are not behind are forgotten.
     """
 
     def __init__(
@@ -55,9 +65,9 @@ class WorkingSet:
         self._late_events_max = late_events_max
         self._late_accounts_max = late_accounts_max
         self._accounts_max = accounts_max
-        self._accounts: dict[AccountKey, Account] = {}
+        self._accounts: dict[AccountKey, AccountState] = {}
         # Of each account that is behind: the first event that its row may lack, oldest first …
-        # (A dict would look again at what was taken from its front, each time.)
+        # (A plain dict would search its front again for every key that was removed there.)
         self._first: OrderedDict[AccountKey, int] = OrderedDict()
         # … and the last one.
         self._last: dict[AccountKey, int] = {}
@@ -67,11 +77,11 @@ class WorkingSet:
 
     @property
     def head(self) -> log.Head | None:
-        """The head as this process left it, if nobody else had moved it since the time before."""
+        """The head as this process left it; None if another process may have moved it since."""
         return self._head if self._alone else None
 
     async def catch_up(self, connection: Executor, head: log.Head) -> None:
-        """Fold what others have appended, up to the locked `head`; at first, all that is late."""
+        """Fold the events of other processes up to the locked `head`; at first, all late ones."""
         last, self._head = self._head, None
         self._alone = head == last
         if last is None or not _leads_to(last, head):
@@ -83,22 +93,30 @@ class WorkingSet:
             await self._fold(connection, page, as_of)
         self._position = head.position
 
-    def recall(self, wanted: Collection[AccountKey]) -> dict[AccountKey, Account] | None:
-        """Return `wanted` as of `head`, or None if one of them is not remembered."""
-        accounts = self._accounts
+    def recall(self, wanted: Collection[AccountKey], events: int) -> Recalled | None:
+        """Return `wanted` as of the head, without asking the database.
+
+        None if an account is not remembered, if another process may have moved the head, or if
+        rows would have to be stored together with so many more `events`.
+        """
+        head, accounts = self.head, self._accounts
+        if head is None:
+            return None
+        stored = self.stored
+        late = len(self._first) + len(wanted)
+        if (
+            stored < head.position + events - self._late_events_max
+            or late > self._late_accounts_max
+        ):
+            return None
         try:
-            return {key: accounts[key] for key in wanted}
+            return Recalled(head, {key: accounts[key] for key in wanted}, stored)
         except KeyError:
             return None
 
-    def owes(self, more: int, position: int) -> bool:
-        """Return whether rows would have to be stored if `more` accounts moved up to `position`."""
-        oldest = position - self._late_events_max
-        return self.stored < oldest or len(self._first) + more > self._late_accounts_max
-
     async def load(
         self, connection: Executor, wanted: Collection[AccountKey]
-    ) -> dict[AccountKey, Account]:
+    ) -> dict[AccountKey, AccountState]:
         """Return those of `wanted` that exist, as of the head."""
         await self._read(connection, wanted)
         accounts = self._accounts
@@ -106,14 +124,14 @@ class WorkingSet:
 
     def take(
         self,
-        moved: Mapping[AccountKey, Account],
-        stored: Mapping[AccountKey, Account],
+        moved: Mapping[AccountKey, AccountState],
+        policies: Mapping[AccountKey, AccountState],
         position: int,
-    ) -> list[Account]:
-        """Take what a batch up to `position` made of accounts; return those to store with it.
+    ) -> list[AccountState]:
+        """Take the accounts as of `position`; return those of `moved` to store, in key order.
 
-        They are in the order of their keys; those of `stored` are so anyway. Nothing is known any
-        more until `keep`: the transaction may fail.
+        The caller stores `policies` in any case. The head is unknown until `committed`, because the
+        transaction may still fail.
         """
         self._head = None
         first, begin = self._first, self._position + 1
@@ -121,9 +139,9 @@ class WorkingSet:
             first.setdefault(key, begin)
         self._last.update(dict.fromkeys(moved, position))
         self._accounts.update(moved)
-        self._accounts.update(stored)
+        self._accounts.update(policies)
         self._position = position
-        self._up_to_date(stored)
+        self._up_to_date(policies)
         due = self._due()
         self._up_to_date(due)
         return [self._accounts[key] for key in sorted(due)]
@@ -133,8 +151,14 @@ class WorkingSet:
         """The position up to which no row lacks an event."""
         return next(iter(self._first.values()), self._position + 1) - 1
 
-    def keep(self, head: log.Head) -> None:
-        """Know again what is known: `head` is what the transaction left, and it is committed."""
+    def moved(self, moved: Mapping[AccountKey, AccountState], head: log.Head) -> None:
+        """Take the accounts that a committed append moved after `recall`."""
+        due = self.take(moved, {}, head.position)
+        assert not due, "`recall` refuses if rows would have to be stored"
+        self.committed(head)
+
+    def committed(self, head: log.Head) -> None:
+        """Know the head again: the transaction is committed, and left it at `head`."""
         self._head = head
         if len(self._accounts) > self._accounts_max:
             self._accounts = {key: self._accounts[key] for key in self._first}
@@ -156,16 +180,16 @@ class WorkingSet:
             self._last.pop(key, None)
 
     def _others_stored(self, position: int) -> None:
-        """Let others' work be done: up to `position` no row lacks an event."""
+        """Count the rows that other processes stored: up to `position` no row lacks an event."""
         behind = list(takewhile(lambda key: self._first[key] <= position, self._first))
         self._up_to_date(key for key in behind if self._last[key] <= position)
         for key in self._first.keys() & behind:
-            self._first[key] = position + 1  # Where it is in the order it stays.
+            self._first[key] = position + 1  # Its place in the order stays.
 
     async def _fold(
         self, connection: Executor, page: Sequence[Recorded], as_of: dict[AccountKey, int]
     ) -> None:
-        """Bring accounts up to the end of `page`; `as_of` is where rows are that were read."""
+        """Bring accounts up to the end of `page`; `as_of` are the positions of rows read so far."""
         moves = [(recorded, moved_by(recorded.event)) for recorded in page]
         as_of |= await self._read(connection, {key for _, keys in moves for key in keys})
         accounts = self._accounts
@@ -184,7 +208,7 @@ class WorkingSet:
     async def _read(
         self, connection: Executor, wanted: Collection[AccountKey]
     ) -> dict[AccountKey, int]:
-        """Read what is not remembered of `wanted`; return as of which position each row is."""
+        """Read the rows of `wanted` that are not remembered; return the position of each."""
         missing = [key for key in wanted if key not in self._accounts]
         if not missing:
             return {}
@@ -197,14 +221,14 @@ class WorkingSet:
 
 
 def _leads_to(last: log.Head, head: log.Head) -> bool:
-    """Return whether what was known as of `last` is brought up to `head` by the log between."""
+    """Return whether the log between `last` and `head` has all that happened to the accounts."""
     as_late = head.accounts_stored <= last.position <= head.position
     return as_late and last.mended == head.mended
 
 
-def _account(row: Row) -> Account:
+def _account(row: Row) -> AccountState:
     metadata = row["metadata"]
-    return Account(
+    return AccountState(
         row["ledger"],
         row["account_id"],
         row["account_class"],

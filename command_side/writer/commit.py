@@ -1,57 +1,80 @@
-"""One transaction of the log: many commands in, one outcome each.
+"""Decide a batch of commands, and append their events in one transaction of the log.
 
-A process that was the last to append knows the head, and most accounts as of it. It decides without
-asking (`foresee`), and one statement does the rest:
+    plan     pure: decide the commands in order, each on the state that those before it left
+    commit   append the events of the plan, and store the rows that they changed
+    outcome  one for each command (`outcomes.py`)
 
-    1   insert events       if the head is still there; it is locked and moved, and relays are woken
+The process that appended last still knows the head and most accounts. It plans from its cache
+(`decide_from_cache`) and commits with one statement:
 
-Whatever takes more, or finds the head moved or a key used, is decided under the lock:
+    #   round trip            why
+    1   insert the events     only if the head is where it was; moves it, and wakes the relays
 
-    #   round trip          why
+If that does not suffice, or the head has moved, or a key was used before, the batch is planned
+under the lock of the head:
+
+    #   round trip            why
     1   BEGIN
-    2   lock events.head    from here on nobody else decides
-    3   log since           only if others have appended, or at the start: what became of accounts
-    4   known events        which commands were done before; what follow-ups are about
-    5   what deciding needs and this process doesn't remember: accounts; if asked for, how earlier
-                            transactions stand, and closed books
-    6   insert events       as above
-    7   put what changed    policies, standings and books at once; of the accounts that were only
-                            moved, those that have not been stored for the longest
-    8   COMMIT              durable from here on
+    2   lock events.head      from here on no other process decides
+    3   read the new events   only if another process appended, or at the start: they move accounts
+    4   find known streams    which keys were used before; which transactions commands are about
+    5   read the state        accounts that the cache lacks; if a command needs them, the states of
+                              earlier transactions, and closed books
+    6   insert the events     as above
+    7   store changed rows    policies, transaction states and closed books at once; of the accounts
+                              that only moved, those that have waited the longest
+    8   COMMIT                durable from here on
 
-A refused command fails alone; it never fails its batch. A rehearsal is decided among the others,
-and whatever it changed is put back.
+A refused command fails alone, never its batch. A rehearsal is planned among the others, and then
+undone.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import assert_never
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from command_side.domain.account import Account, AccountKey
+from command_side.domain.changes import Changes, changes
 from command_side.domain.commands import (
     AccountCommand,
     Atomic,
+    Cancel,
+    Capture,
+    ChangeAccount,
     CloseBooks,
     Command,
+    Hold,
     Keyed,
+    OpenAccount,
+    Refund,
     Rehearsal,
-    Request,
+    Schedule,
     Settle,
-    Single,
-    accounts_of,
-    singles,
+    Transfer,
+    Void,
+    needs,
 )
 from command_side.domain.decide import decide
 from command_side.domain.records import refused
-from command_side.domain.rejections import Code, Rejection
+from command_side.domain.rejections import Rejection
 from command_side.domain.state import State
 from command_side.writer import store
-from command_side.writer.account_cache import WorkingSet
+from command_side.writer.account_cache import AccountCache
+from command_side.writer.outcomes import (
+    Accepted,
+    AllAccepted,
+    KeyReused,
+    NoneAccepted,
+    Outcome,
+    PolicySet,
+    Refused,
+    Rehearsed,
+    Unchanged,
+    of_event,
+)
 from events import log
 from events.schema import Schema
 from events.types import (
@@ -63,32 +86,26 @@ from events.types import (
     Event,
     Recorded,
     TransactionEvent,
-    TransferRejected,
     account_stream_id,
     books_stream_id,
 )
 from runtime.database import Executor
-from runtime.problems import Invalid, Outdated, Problem, Rejected
+from runtime.problems import Invalid
 
 NewEvent = tuple[UUID, int, Event]
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What became of a command: its own event (None if nothing had to change), and its place.
+class CachedPlan(msgspec.Struct, frozen=True):
+    """A plan that is right if the head has not moved since, and no key was used before.
 
-    Of an atomic command: what became of each of its `parts`. Of a rehearsal: what would, and the
-    accounts that it would change, as it would leave them.
+    `stored` is the position up to which no row of an account lacks an event.
     """
 
-    position: int
-    recorded: Recorded | None
-    account: Account | None = None
-    replayed: bool = False
-    parts: tuple["Outcome", ...] = ()
-    changed: tuple[Account, ...] = ()
-
-
-Outcome = Done | Problem
+    plan: "Plan"
+    changes: Changes
+    head: log.Head
+    stored: int
+    cache: AccountCache
 
 
 async def append_batch(
@@ -96,230 +113,235 @@ async def append_batch(
     commands: Sequence[Command],
     schema: Schema,
     now: datetime,
-    working: WorkingSet | None = None,
-    foreseen: "Foreseen | None" = None,
+    cache: AccountCache | None = None,
+    cached: CachedPlan | None = None,
 ) -> list[Outcome]:
-    """Decide `commands` in order and append what they cause, in one transaction.
+    """Decide `commands` in order and append their events, in one transaction.
 
-    Without a working set, which is one process's, nothing is stored late. What was `foreseen` of
-    these very commands is not decided again.
+    The cache is that of one process; without it, every changed row is stored at once. A plan that
+    was `cached` for these commands is not made again.
     """
-    working = working or WorkingSet(late_events_max=0)
-    foreseen = foreseen or foresee(commands, schema, now, working)
-    if foreseen is not None and foreseen.working is working:
-        outcomes = await _in_one_statement(connection, foreseen)
+    cache = cache or AccountCache(late_events_max=0)
+    cached = cached or decide_from_cache(commands, schema, now, cache)
+    if cached is not None and cached.cache is cache:
+        outcomes = await _commit_cached(connection, cached)
         if outcomes is not None:
             return outcomes
     async with connection.transaction():
         head = await log.lock_head(connection)
-        await working.catch_up(connection, head)
-        decided = await _decided(connection, commands, schema, head, now, working)
-        if decided.events:
-            changes = store.changes(decided.before, decided.state)
-            _check_balanced(changes.accounts, decided.before)
-            due = working.take(changes.moved, changes.policies, decided.position)
-            left = await log.append(connection, head, decided.events, working.stored)
-            assert left is not None, "the head is locked"
-            head = left
-            await store.put(connection, changes, due, decided.position)
-    working.keep(head)
-    return decided.outcomes
+        await cache.catch_up(connection, head)
+        plan = await _plan(connection, commands, schema, head, now, cache)
+        if plan.events:
+            head = await _commit(connection, plan, head, cache)
+    cache.committed(head)
+    return plan.outcomes
 
 
-class Foreseen(msgspec.Struct, frozen=True):
-    """What becomes of commands if nobody else has moved the head, and no key was used before."""
+def decide_from_cache(
+    commands: Sequence[Command], schema: Schema, now: datetime, cache: AccountCache
+) -> CachedPlan | None:
+    """Plan `commands` from the cache alone; None if that does not suffice.
 
-    working: WorkingSet
-    head: log.Head
-    decided: "_Decided"
-    moved: dict[AccountKey, Account]
-
-
-def foresee(
-    commands: Sequence[Command], schema: Schema, now: datetime, working: WorkingSet
-) -> Foreseen | None:
-    """Decide on what is remembered, without asking anybody; None if it takes more.
-
-    Every key must become an event: only then the log says whether it was used before.
+    Every command must have a key and cause an event: the log then refuses a key that was used
+    before. Only counters of accounts may change.
     """
-    head = working.head
-    each = list(singles(commands))
-    if head is None or not each or store.about(each) or store.dating(each):
+    needed = needs(commands)
+    if not needed.commands or needed.earlier or needed.dated:
         return None
-    accounts = working.recall({key for command in each for key in accounts_of(command)})
-    if accounts is None or working.owes(len(accounts), head.position + len(each)):
+    recalled = cache.recall(needed.accounts, needed.commands)
+    if recalled is None:
         return None
-    decided = _Decided(State(accounts), {}, head.position, schema, head.at(now))
-    decided.take(commands)
-    if len(decided.known) < len(each):
+    plan = Plan(State(recalled.accounts), {}, recalled.head, schema, now)
+    plan.add(commands)
+    if len(plan.known) < needed.commands:
         return None
-    changes = store.changes(decided.before, decided.state)
-    if changes.policies or changes.standings or changes.books:
+    changed = changes(plan.before, plan.state)
+    if changed.policies or changed.transactions or changed.books:
         return None
-    _check_balanced(changes.accounts, decided.before)
-    return Foreseen(working, head, decided, changes.moved)
+    return CachedPlan(plan, changed, recalled.head, recalled.stored, cache)
 
 
-async def _in_one_statement(connection: Executor, foreseen: Foreseen) -> list[Outcome] | None:
-    """Append what is foreseen; None if it is not as it was foreseen."""
-    working, decided = foreseen.working, foreseen.decided
+async def _commit_cached(connection: Executor, cached: CachedPlan) -> list[Outcome] | None:
+    """Append the events of the plan; None if it turns out not to be right."""
     try:
-        left = await log.append(connection, foreseen.head, decided.events, working.stored)
+        head = await log.append(connection, cached.head, cached.plan.events, cached.stored)
     except asyncpg.UniqueViolationError:
-        return None  # Some command was done before: it is to be found, and answered again.
-    if left is None:
+        return None  # A key was used before. Its event must be found, and answered again.
+    if head is None:
         return None
-    due = working.take(foreseen.moved, {}, decided.position)
-    assert not due, "nothing had to be stored"
-    working.keep(left)
-    return decided.outcomes
+    cached.cache.moved(cached.changes.moved, head)
+    return cached.plan.outcomes
 
 
-async def _decided(
+async def _plan(
     connection: Executor,
     commands: Sequence[Command],
     schema: Schema,
     head: log.Head,
     now: datetime,
-    working: WorkingSet,
-) -> "_Decided":
-    each = list(singles(commands))
-    known = await log.find(connection, _streams(each))
-    state = await store.load(connection, each, known, working)
-    decided = _Decided(state, known, head.position, schema, head.at(now))
-    decided.take(commands)
-    return decided
+    cache: AccountCache,
+) -> "Plan":
+    """Plan `commands` from the database, under the lock of `head`."""
+    needed = needs(commands)
+    known = await log.find(connection, list(needed.streams | needed.earlier))
+    state = await store.load(connection, needed, known, cache)
+    plan = Plan(state, known, head, schema, now)
+    plan.add(commands)
+    return plan
 
 
-class _Decided:
-    """The batch as it grows: every decision sees those before it."""
+async def _commit(
+    connection: Executor, plan: "Plan", head: log.Head, cache: AccountCache
+) -> log.Head:
+    """Append the events of the plan, store changed rows, and return the head after that."""
+    changed = changes(plan.before, plan.state)
+    due = cache.take(changed.moved, changed.policies, plan.position)
+    after = await log.append(connection, head, plan.events, cache.stored)
+    assert after is not None, "the head is locked"
+    await store.put(connection, changed, due, plan.position)
+    return after
+
+
+class Plan:
+    """What a batch would append, and the outcome of each command. Pure.
+
+    `known` are the streams that exist, with their first events. Events are recorded at `now`, but
+    never before the last event at `head`.
+    """
 
     def __init__(
         self,
         state: State,
         known: dict[UUID, Recorded],
-        position: int,
+        head: log.Head,
         schema: Schema,
-        recorded_at: datetime,
+        now: datetime,
     ) -> None:
-        self.state = state
+        self.before = state
+        self.state = _copy(state)
         self.known = known
-        self.position = position
-        self.schema = schema
-        self.recorded_at = recorded_at
-        self.before = state.copy()
+        self.position = head.position
         self.events: list[NewEvent] = []
         self.outcomes: list[Outcome] = []
+        self._schema = schema
+        self._recorded_at = max(head.recorded_at, now)
 
-    def take(self, commands: Sequence[Command]) -> None:
+    def add(self, commands: Sequence[Command]) -> None:
         """Decide one command after the other, and keep their events and outcomes."""
-        self.outcomes += map(self._outcome, commands)
+        self.outcomes += map(self._decided, commands)
 
-    def _outcome(self, command: Command) -> Outcome:
+    def _decided(self, command: Command) -> Outcome:
         try:
             match command:
-                case Request():
+                case Transfer() | Hold() | Schedule() | Refund() | Capture() | Void() | Cancel():
                     return self._keyed(command)
                 case Atomic():
-                    return self._together(command)
-                case Rehearsal():
-                    return self._rehearsed(command)
+                    return self._atomic(command)
                 case Settle():
-                    return self._settled(command)
+                    return self._settlement(command)
+                case OpenAccount() | ChangeAccount():
+                    return self._policy(command)
+                case CloseBooks():
+                    return self._closing(command)
+                case Rehearsal():
+                    return self._rehearsal(command)
                 case _:
-                    return self._unkeyed(command)
+                    assert_never(command)
         except Invalid as problem:
             return problem
 
-    def _keyed(self, command: Keyed) -> Outcome:
+    def _keyed(self, command: Keyed) -> Accepted | Refused | KeyReused:
         existing = self.known.get(command.transaction_id)
         if existing is not None:
             return replayed(existing, command)
-        decision = decide(command, self.state, self.schema, self.recorded_at)
+        decision = decide(command, self.state, self._schema, self._recorded_at)
         if isinstance(decision, Rejection):
-            decision = [refused(command, decision, self.recorded_at)]
-        *openings, own = decision
+            refusal = refused(command, decision, self._recorded_at)
+            return Refused(decision, self._append_keyed(command, refusal))
+        *openings, event = decision
         for opening in openings:
-            self._log_policy(opening)
-        recorded = self._log(command.transaction_id, FIRST_VERSION, own)
+            self._append_policy(opening)
+        return Accepted(self._append_keyed(command, event))
+
+    def _append_keyed(self, command: Keyed, event: Event) -> Recorded:
+        recorded = self._append(command.transaction_id, FIRST_VERSION, event)
         self.known[command.transaction_id] = recorded
-        return Done(recorded.position, recorded)
+        return recorded
 
-    def _together(self, command: Atomic) -> Outcome:
-        """Take all, or put everything back as it was and name the first that was refused."""
-        before = self._now()
-        parts: list[Done] = []
+    def _atomic(self, command: Atomic) -> AllAccepted | NoneAccepted:
+        """Accept every part, or undo them all and name the first that is refused."""
+        before = self._savepoint()
+        parts: list[Accepted] = []
         for index, inner in enumerate(command.commands):
-            outcome = self._outcome(inner)
-            problem = refusal(outcome)
-            if problem is not None:
-                self._back(before)
-                problem.extensions |= {"index": index, "idempotencyKey": inner.key}
-                return problem
-            assert isinstance(outcome, Done)
+            outcome = self._decided(inner)
+            if not isinstance(outcome, Accepted):
+                self._undo(before)
+                assert isinstance(outcome, Refused | KeyReused | Invalid), "it has a key"
+                return NoneAccepted(index, inner.key, outcome)
             parts.append(outcome)
-        last = max(part.position for part in parts)
-        return Done(last, None, replayed=all(p.replayed for p in parts), parts=tuple(parts))
+        return AllAccepted(tuple(parts))
 
-    def _rehearsed(self, command: Rehearsal) -> Done:
-        """Take each, look at what that changes, and put everything back as it was."""
-        before = self._now()
-        outcomes = [self._outcome(inner) for inner in command.commands]
-        changed = store.changes(before.state, self.state).accounts
-        self._back(before)
-        changed.sort(key=lambda account: (account.ledger, account.account_id))
-        return Done(self.position, None, parts=tuple(outcomes), changed=tuple(changed))
+    def _rehearsal(self, command: Rehearsal) -> Rehearsed:
+        """Decide each command, note what that changes, and undo it."""
+        before = self._savepoint()
+        outcomes = [self._decided(inner) for inner in command.commands]
+        changed = changes(before.state, self.state)
+        self._undo(before)
+        accounts = sorted((changed.moved | changed.policies).items())
+        return Rehearsed(tuple(outcomes), tuple(account for _, account in accounts))
 
-    def _now(self) -> "_Moment":
-        return _Moment(self.state.copy(), dict(self.known), self.position, len(self.events))
-
-    def _back(self, then: "_Moment") -> None:
-        self.state, self.known, self.position = then.state, then.known, then.position
-        del self.events[then.events :]
-
-    def _settled(self, command: Settle) -> Outcome:
-        decision = decide(command, self.state, self.schema, self.recorded_at)
-        assert not isinstance(decision, Rejection)
+    def _settlement(self, command: Settle) -> Accepted | Refused | Unchanged:
+        decision = decide(command, self.state, self._schema, self._recorded_at)
+        assert not isinstance(decision, Rejection), "a refusal is an event of the transaction"
         if not decision:
-            return Done(self.position, None)
-        *openings, own = decision
+            return Unchanged(self.position)
+        *openings, event = decision
         for opening in openings:
-            self._log_policy(opening)
-        recorded = self._log(command.about, SECOND_VERSION, own)
-        return Done(recorded.position, recorded)
+            self._append_policy(opening)
+        return of_event(self._append(command.about, SECOND_VERSION, event))
 
-    def _unkeyed(self, command: AccountCommand | CloseBooks) -> Outcome:
-        decision = decide(command, self.state, self.schema, self.recorded_at)
+    def _policy(self, command: AccountCommand) -> PolicySet | Refused:
+        decision = decide(command, self.state, self._schema, self._recorded_at)
         if isinstance(decision, Rejection):
-            return rejected(decision.code, decision.detail)
-        recorded = [self._log_policy(event) for event in decision]
-        account = (
-            None
-            if isinstance(command, CloseBooks)
-            else self.state.accounts[command.ledger, command.account_id]
-        )
-        return Done(self.position, recorded[-1] if recorded else None, account)
+            return Refused(decision)
+        recorded = [self._append_policy(event) for event in decision]
+        account = self.state.accounts[command.ledger, command.account_id]
+        return PolicySet(account, self.position, recorded[-1] if recorded else None)
 
-    def _log_policy(self, event: Event) -> Recorded:
+    def _closing(self, command: CloseBooks) -> Accepted | Refused | Unchanged:
+        decision = decide(command, self.state, self._schema, self._recorded_at)
+        if isinstance(decision, Rejection):
+            return Refused(decision)
+        recorded = [self._append_policy(event) for event in decision]
+        return Accepted(recorded[-1]) if recorded else Unchanged(self.position)
+
+    def _append_policy(self, event: Event) -> Recorded:
         if isinstance(event, BooksClosed):
             books = self.state.books.get(event.ledger)
             version = FIRST_VERSION if books is None else books.version + 1
-            return self._log(books_stream_id(event.ledger), version, event)
+            return self._append(books_stream_id(event.ledger), version, event)
         assert isinstance(event, AccountOpened | AccountChanged)
         account = self.state.accounts.get((event.ledger, event.account_id))
         version = FIRST_VERSION if account is None else account.version + 1
-        return self._log(account_stream_id(event.ledger, event.account_id), version, event)
+        return self._append(account_stream_id(event.ledger, event.account_id), version, event)
 
-    def _log(self, stream_id: UUID, version: int, event: Event) -> Recorded:
+    def _append(self, stream_id: UUID, version: int, event: Event) -> Recorded:
         self.position += 1
         recorded = Recorded(self.position, stream_id, version, event)
         self.state.apply(recorded)
         self.events.append((stream_id, version, event))
         return recorded
 
+    def _savepoint(self) -> "_Savepoint":
+        return _Savepoint(_copy(self.state), dict(self.known), self.position, len(self.events))
 
-class _Moment(msgspec.Struct, frozen=True):
-    """What a batch comes back to when what it did since is put back."""
+    def _undo(self, to: "_Savepoint") -> None:
+        self.state, self.known, self.position = to.state, to.known, to.position
+        del self.events[to.events :]
+
+
+class _Savepoint(msgspec.Struct, frozen=True):
+    """What a plan goes back to."""
 
     state: State
     known: dict[UUID, Recorded]
@@ -327,44 +349,13 @@ class _Moment(msgspec.Struct, frozen=True):
     events: int
 
 
-def _streams(commands: Sequence[Single]) -> list[UUID]:
-    """Return the streams to look up: the commands' own, and those that they are about."""
-    own = {command.transaction_id for command in commands if isinstance(command, Request)}
-    return list(own | store.about(commands))
+def _copy(state: State) -> State:
+    return State(dict(state.accounts), dict(state.transactions), dict(state.books), state.followed)
 
 
-def replayed(existing: Recorded, command: Keyed) -> Outcome:
-    """Return the first outcome again, rebuilt from its event, if this is the same command."""
+def replayed(existing: Recorded, command: Keyed) -> Accepted | Refused | KeyReused:
+    """Return the first outcome again, from its event, if that was of the same command."""
     assert isinstance(existing.event, TransactionEvent)
     if existing.event.fingerprint != command.fingerprint:
-        detail = f"The idempotency key {command.key!r} was used for a different command."
-        return Rejected("idempotency_key_reused", detail)
-    return Done(existing.position, existing, replayed=True)
-
-
-def refusal(outcome: Outcome) -> Problem | None:
-    """Return why a command has no effect, if it has none."""
-    if isinstance(outcome, Problem):
-        return outcome
-    event = outcome.recorded.event if outcome.recorded else None
-    return rejected(event.code, event.detail) if isinstance(event, TransferRejected) else None
-
-
-def rejected(code: str, detail: str, **more: Any) -> Rejected:  # noqa: ANN401 - as of a Problem
-    """Return a refusal as the problem that it is over HTTP."""
-    kind = Outdated if code == Code.VERSION_CONFLICT else Rejected
-    return kind(code, detail, **more)
-
-
-def _check_balanced(changed: Sequence[Account], state: State) -> None:
-    """Assert that debits equal credits per currency, from the account rows and not the events."""
-    posted, pending = defaultdict[str, int](int), defaultdict[str, int](int)
-    for account in changed:
-        posted[account.currency] += account.debits_posted - account.credits_posted
-        pending[account.currency] += account.debits_pending - account.credits_pending
-        before = state.accounts.get((account.ledger, account.account_id))
-        if before is not None:
-            posted[before.currency] -= before.debits_posted - before.credits_posted
-            pending[before.currency] -= before.debits_pending - before.credits_pending
-    assert not any(posted.values()), f"debits and credits posted differ: {dict(posted)}"
-    assert not any(pending.values()), f"debits and credits pending differ: {dict(pending)}"
+        return KeyReused(command.key)
+    return of_event(existing, replayed=True)

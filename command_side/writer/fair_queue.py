@@ -1,17 +1,18 @@
-"""Who waits to be decided, ledger by ledger: nobody's flood is in anybody else's way.
+"""The commands that wait to be decided, ledger by ledger. No ledger can keep another one waiting.
 
     ledger a  ▯▯▯▯▯▯▯▯ ─┐
     ledger b  ▯ ────────┼─ in turn ─▶ one commit
     ledger c  ▯▯ ───────┘
 
-Within a ledger it is first come, first served. Between ledgers it is start-time fair queuing
-(Goyal, Vin and Cheng, 1996), counted in transactions: a request starts where its ledger's last one
-ended, or where the line is now, and whichever would end first is taken first. So a ledger that asks
-for little is in the next commit, however much others ask for, and one that asks for more than its
-share waits for itself. In this order no request counts for more than one commit: beside a flood the
-largest would never have its turn otherwise. Its ledger makes up for the rest afterwards.
+Within a ledger the first request to come is the first to be served. Between ledgers it is
+start-time fair queuing (Goyal, Vin and Cheng, 1996), counted in transactions: a request starts
+where the last one of its ledger ended, or where the queue is now, and the request that would end
+first is served first. So a ledger that asks for little is in the next commit, however much others
+ask for, and a ledger that asks for more than its share waits for itself. For this order a request
+counts as one commit at most, because beside a flood the largest would never have its turn
+otherwise. The rest of its size is charged to its ledger afterwards.
 
-Nothing here has a clock or answers anybody. What is kept is bounded by who waits.
+The queue has no clock, and answers nobody. What it remembers is bounded by what waits.
 """
 
 import asyncio
@@ -22,27 +23,25 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from command_side.domain.commands import Command, Keyed, Settle, weight
-from command_side.writer.commit import Outcome
-
-# What the sweeper settles is of several ledgers; it waits as one of its own, which no ledger is.
-SWEEPER = ""
+from command_side.domain.commands import Command, Keyed
+from command_side.writer.outcomes import Outcome
 
 
-class Shed(StrEnum):
-    """Why a command is not decided."""
+class Overload(StrEnum):
+    """Why a request is turned away; the names are labels of a metric."""
 
-    LINE_FULL = "line_full"
+    QUEUE_FULL = "line_full"
     LEDGER_FULL = "ledger_full"
     TOO_SLOW = "too_slow"
     TOO_LATE = "too_late"
 
 
-class Waiting(msgspec.Struct):
-    """Commands of one request, all of one ledger, and who waits for their outcomes.
+class QueuedRequest(msgspec.Struct):
+    """The commands of one request, all of one ledger, and the future of their outcomes.
 
-    `since_s` is when they came, by a clock that only goes forward; `weight` is how many
-    transactions they may make.
+    `since_s` is when they came, by a clock that only goes forward. `weight` is the number of
+    transactions that they may make. `claimed` is the command whose key is claimed in Valkey: that
+    of a request for one transaction. (The log finds the keys of many at once.)
     """
 
     commands: Sequence[Command]
@@ -50,141 +49,138 @@ class Waiting(msgspec.Struct):
     since_s: float
     ledger: str = ""
     weight: int = 0
+    claimed: Keyed | None = None
 
     def __post_init__(self) -> None:
-        """Look once at what is asked often."""
+        """Compute once what is needed often."""
         first = self.commands[0]
-        self.ledger = SWEEPER if isinstance(first, Settle) else first.ledger
-        self.weight = sum(weight(command) for command in self.commands)
-        assert self.weight, "nothing to decide would wait for ever"
-
-    @property
-    def claimed(self) -> Keyed | None:
-        """Return the command that Valkey is asked about: that of a request for one.
-
-        The log knows the keys of many at once, by its primary key or with one query.
-        """
-        first = self.commands[0]
-        return first if len(self.commands) == 1 and isinstance(first, Keyed) else None
+        self.ledger = first.ledger
+        if len(self.commands) == 1:
+            self.weight = first.weight
+            self.claimed = first if isinstance(first, Keyed) else None
+        else:
+            self.weight = sum(command.weight for command in self.commands)
+        assert self.weight, "a request without transactions would wait for ever"
 
 
-class _Queue:
-    """What one ledger has waiting, how many transactions that is, and where its first starts."""
+class _LedgerQueue:
+    """The requests of one ledger that wait, their weight, and where the first of them starts."""
 
-    __slots__ = ("start", "waiting", "weight")
+    __slots__ = ("requests", "start", "weight")
 
     def __init__(self, start: int) -> None:
         self.start = start
-        self.waiting: deque[Waiting] = deque()
+        self.requests: deque[QueuedRequest] = deque()
         self.weight = 0
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """One commit's worth, and what came out of the line undecided: too late, or for nobody."""
+class Dequeued(msgspec.Struct, frozen=True):
+    """The requests of one commit; and those that waited too long, or whose client has gone."""
 
-    batch: list[Waiting]
-    late: list[Waiting]
+    batch: list[QueuedRequest]
+    late: list[QueuedRequest]
+    ledgers_left: int
 
 
-class Line:
-    """Commands that wait to be decided; `len` is how many transactions they are.
+class FairQueue:
+    """The requests that wait to be decided; `weight` is the number of their transactions.
 
-    A commit is full at `commit_max` transactions, the last request in it taken whole. Requests are
-    let in while fewer than `line_max` transactions wait, and fewer than `ledger_max` of their
-    ledger; of one ledger no more than that counts for the others, however large its requests are.
+    A commit is full at `commit_max` transactions; its last request is taken whole. A request may
+    join while fewer than `queue_max` transactions wait, and fewer than `ledger_max` of its ledger.
+    However large the requests of one ledger are, they count as `ledger_max` at most for the others.
     """
 
-    def __init__(self, commit_max: int, line_max: int, ledger_max: int) -> None:
+    def __init__(self, commit_max: int, queue_max: int, ledger_max: int) -> None:
+        self.weight = 0
         self._commit_max = commit_max
-        self._line_max = line_max
+        self._queue_max = queue_max
         self._ledger_max = ledger_max
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, _LedgerQueue] = {}
         self._turns: list[tuple[int, int, str]] = []
         self._turn = 0
-        self._place = 0
-        # Ledgers of which nobody waits, but that had more than the others lately.
+        self._now = 0
+        # Where the next request of a ledger starts that was served more than the others lately.
         self._ahead: dict[str, int] = {}
-        self._weight = 0
         self._counted = 0
 
-    def __len__(self) -> int:
-        """Return how many transactions wait."""
-        return self._weight
-
-    def __iter__(self) -> Iterator[Waiting]:
-        """Yield who waits, ledger by ledger."""
+    def __iter__(self) -> Iterator[QueuedRequest]:
+        """Yield the requests, ledger by ledger."""
         for queue in self._queues.values():
-            yield from queue.waiting
+            yield from queue.requests
 
-    @property
-    def ledgers(self) -> int:
-        """Return how many ledgers have something waiting."""
-        return len(self._queues)
-
-    def full(self, ledger: str) -> Shed | None:
-        """Return why one more of `ledger` is not let in, if it is not."""
+    def full(self, ledger: str) -> Overload | None:
+        """Return why one more request of `ledger` may not join, if it may not."""
         queue = self._queues.get(ledger)
         if queue is not None and queue.weight >= self._ledger_max:
-            return Shed.LEDGER_FULL
-        return Shed.LINE_FULL if self._counted >= self._line_max else None
+            return Overload.LEDGER_FULL
+        return Overload.QUEUE_FULL if self._counted >= self._queue_max else None
 
     def before(self, ledger: str) -> int:
-        """Return about how many transactions are decided before one more of `ledger` would be."""
+        """Return roughly the number of transactions that come before a new one of `ledger`."""
         queue = self._queues.get(ledger)
-        return min(self._weight, queue.weight * len(self._queues)) if queue else 0
+        return min(self.weight, queue.weight * len(self._queues)) if queue else 0
 
-    def add(self, waiting: Waiting) -> None:
-        """Let one more wait, behind the others of its ledger."""
-        queue = self._queues.get(waiting.ledger)
+    def join(self, commands: Sequence[Command], now_s: float) -> QueuedRequest | Overload:
+        """Add a request behind the others of its ledger, or return why it may not join."""
+        overload = self.full(commands[0].ledger)
+        if overload is not None:
+            return overload
+        request = QueuedRequest(commands, asyncio.Future(), now_s)
+        self.add(request)
+        return request
+
+    def add(self, request: QueuedRequest) -> None:
+        """Add a request behind the others of its ledger."""
+        queue = self._queues.get(request.ledger)
         if queue is None:
-            queue = _Queue(max(self._place, self._ahead.pop(waiting.ledger, 0)))
-            self._queues[waiting.ledger] = queue
-            self._await_turn(waiting.ledger, queue.start, waiting)
-        queue.waiting.append(waiting)
-        self._weigh(queue, waiting.weight)
+            queue = _LedgerQueue(max(self._now, self._ahead.pop(request.ledger, 0)))
+            self._queues[request.ledger] = queue
+            self._await_turn(request.ledger, queue.start, request)
+        queue.requests.append(request)
+        self._weigh(queue, request.weight)
 
-    def take(self, came_after_s: float) -> Taken:
-        """Take one commit's worth out of the line, in turn.
+    def take(self, came_after_s: float) -> Dequeued:
+        """Take the requests of one commit out of the queue, in turn.
 
-        What came earlier than `came_after_s`, or is waited for no more, comes out beside it, and
-        takes nobody's turn.
+        Requests that came earlier than `came_after_s`, and those whose client has gone, come out
+        beside them and take no turn.
         """
-        taken = Taken([], [])
+        batch: list[QueuedRequest] = []
+        late: list[QueuedRequest] = []
         count = 0
         while self._turns and count < self._commit_max:
             _, _, ledger = heappop(self._turns)
             queue = self._queues[ledger]
-            waiting = queue.waiting.popleft()
-            self._weigh(queue, -waiting.weight)
-            if waiting.outcomes.done() or waiting.since_s < came_after_s:
-                taken.late.append(waiting)
+            request = queue.requests.popleft()
+            self._weigh(queue, -request.weight)
+            if request.outcomes.done() or request.since_s < came_after_s:
+                late.append(request)
             else:
-                taken.batch.append(waiting)
-                count += waiting.weight
-                self._place = max(self._place, queue.start)
-                queue.start += waiting.weight
-            if queue.waiting:
-                self._await_turn(ledger, queue.start, queue.waiting[0])
+                batch.append(request)
+                count += request.weight
+                self._now = max(self._now, queue.start)
+                queue.start += request.weight
+            if queue.requests:
+                self._await_turn(ledger, queue.start, queue.requests[0])
             else:
                 del self._queues[ledger]
                 self._ahead[ledger] = queue.start
         self._forget()
-        return taken
+        return Dequeued(batch, late, len(self._queues))
 
-    def _weigh(self, queue: _Queue, change: int) -> None:
-        """Count what came or went; of one ledger no more than its bound counts against all."""
+    def _weigh(self, queue: _LedgerQueue, change: int) -> None:
+        """Count what came or went; one ledger counts as `ledger_max` at most."""
         counted = min(queue.weight, self._ledger_max)
         queue.weight += change
-        self._weight += change
+        self.weight += change
         self._counted += min(queue.weight, self._ledger_max) - counted
 
-    def _await_turn(self, ledger: str, start: int, first: Waiting) -> None:
+    def _await_turn(self, ledger: str, start: int, first: QueuedRequest) -> None:
         self._turn += 1
         end = start + min(first.weight, self._commit_max)
         heappush(self._turns, (end, self._turn, ledger))
 
     def _forget(self) -> None:
-        """Forget who is ahead of nobody."""
-        place = self._place
+        """Forget the ledgers that are not ahead any more."""
         still = self._ahead.items() if self._turns else ()
-        self._ahead = {ledger: end for ledger, end in still if end > place}
+        self._ahead = {ledger: end for ledger, end in still if end > self._now}

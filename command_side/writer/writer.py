@@ -1,16 +1,16 @@
-"""Group commit: one writer per process drains the waiting commands, a bounded batch at a time.
+"""Group commit: one writer in each process commits the waiting requests, one batch at a time.
 
-    submit ─▶ line ─┬─▶ claim (Valkey) ─┬─▶ append_batch (PostgreSQL) ─▶ answer each waiter
-      │        │    └─▶ foresee ────────┘
-     503      503
-     full   too late
+    submit ─▶ queue ─┬─▶ claim keys (Valkey) ─┬─▶ append_batch (PostgreSQL) ─▶ answer each request
+      │         │    └─▶ decide_from_cache ───┘
+     503       503
+     full    too late
 
-While Valkey is asked the batch is decided on what this process remembers; that counts if nothing of
-it turns out to be done. While one batch is being committed the next one gathers, so under load
-batches grow and the cost of a command falls. (Claiming the next one meanwhile was tried: it gathers
-less, and a command costs almost twice as much.) A submitter is answered only after COMMIT. A lost
-connection repeats the batch: what was committed after all is found by its key, so nothing happens
-twice. What is turned away is neither claimed nor decided.
+While Valkey answers, the batch is decided from the cache of this process; that counts if no key
+of it was used before. While one batch commits, the next one gathers: under load batches grow, and a
+command costs less. (Claiming the next batch meanwhile was tried: it gathers less, and a command
+costs almost twice as much.) A request is answered only after COMMIT. If the connection is lost, the
+batch is repeated: a command that was committed after all is found by its key, so nothing happens
+twice. A request that is turned away is neither claimed nor decided.
 """
 
 import asyncio
@@ -24,18 +24,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from command_side.domain.commands import Command, Keyed
 from command_side.settings import CommandSettings
-from command_side.writer.account_cache import WorkingSet
-from command_side.writer.commit import (
-    Done,
-    Foreseen,
-    Outcome,
-    append_batch,
-    foresee,
-    replayed,
-)
-from command_side.writer.commit_rate import Pace
-from command_side.writer.fair_queue import Line, Shed, Waiting
+from command_side.writer.account_cache import AccountCache
+from command_side.writer.commit import CachedPlan, append_batch, decide_from_cache, replayed
+from command_side.writer.commit_rate import CommitRate
+from command_side.writer.fair_queue import FairQueue, Overload, QueuedRequest
 from command_side.writer.idempotency import Idempotency
+from command_side.writer.outcomes import Decided, Outcome
 from events.codec import UnreadableEventError
 from events.log import find
 from events.schema import Schema
@@ -61,16 +55,16 @@ ATTEMPTS_MAX = 3
 ATTEMPT_PAUSE_S = 0.1
 QUIET_TURNS = 10
 
-SHED = {shed: SHED_REQUESTS.labels(shed) for shed in Shed}
+SHED = {reason: SHED_REQUESTS.labels(reason) for reason in Overload}
 NO_ROOM = {
-    Shed.LINE_FULL: "Too many commands are waiting.",
-    Shed.LEDGER_FULL: "Too many commands of this ledger are waiting.",
-    Shed.TOO_SLOW: "More commands of this ledger are waiting than can be decided soon.",
+    Overload.QUEUE_FULL: "Too many commands are waiting.",
+    Overload.LEDGER_FULL: "Too many commands of this ledger are waiting.",
+    Overload.TOO_SLOW: "More commands of this ledger are waiting than can be decided soon.",
 }
 
 
 class Writer:
-    """The process's one appender."""
+    """The one appender of this process."""
 
     def __init__(
         self,
@@ -83,208 +77,217 @@ class Writer:
         self._schema = schema
         self._idempotency = idempotency
         self._now = now
-        self._line = Line(
+        self._queue = FairQueue(
             settings.batch_commands_max,
             settings.waiting_commands_max,
             settings.ledger_waiting_commands_max,
         )
-        self._some = asyncio.Event()
-        self._pace = Pace(settings.batch_commands_max)
-        self._in_hand: list[Waiting] = []
+        self._joined = asyncio.Event()
+        self._rate = CommitRate(settings.batch_commands_max)
+        self._under_way: list[QueuedRequest] = []
         self._connection: database.Connection | None = None
-        self._working = WorkingSet()
+        self._cache = AccountCache()
 
     def check_room(self, ledger: str) -> None:
-        """Raise Unavailable if a request of `ledger` should not come in now; before it is read."""
-        shed = self._line.full(ledger)
-        if shed is None:
-            wait_s = self._pace.wait_s(self._line.before(ledger), monotonic())
-            shed = Shed.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
-        if shed is not None:
-            raise self._turned_away(shed, ledger)
+        """Raise Unavailable if a request of `ledger` should not be read now."""
+        overload = self._queue.full(ledger)
+        if overload is None:
+            wait_s = self._rate.wait_s(self._queue.before(ledger), monotonic())
+            overload = Overload.TOO_SLOW if wait_s > self._settings.expected_wait_s_max else None
+        if overload is not None:
+            raise self._turned_away(overload, ledger)
 
-    async def submit(self, command: Command) -> Done:
-        """Return what became of `command`, once it is durable. Raises a Problem."""
+    async def submit(self, command: Command) -> Decided:
+        """Return the outcome of `command`, once it is durable. Raises a Problem."""
         (outcome,) = await self.submit_each([command])
         if isinstance(outcome, Problem):
             raise outcome
         return outcome
 
     async def submit_each(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Return what became of each of `commands`, which are of one ledger, once all are durable.
+        """Return the outcome of each of `commands`, once all are durable.
 
-        They wait, and are turned away, together.
+        They are of one ledger. They wait together, and are turned away together.
         """
         if not commands:
             return []
-        waiting = Waiting(commands, asyncio.Future(), monotonic())
-        shed = self._line.full(waiting.ledger)
-        if shed is not None:
-            return [self._turned_away(shed, waiting.ledger)] * len(commands)
-        self._line.add(waiting)
-        self._some.set()
-        return await waiting.outcomes
+        request = self._queue.join(commands, monotonic())
+        if isinstance(request, Overload):
+            return [self._turned_away(request, commands[0].ledger)] * len(commands)
+        self._joined.set()
+        return await request.outcomes
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Writer"]:
-        """Run beside the caller; whoever still waits at the end is told to try again."""
+        """Run beside the caller; at the end, ask the clients that still wait to try again."""
         task = asyncio.create_task(self._run())
         try:
             yield self
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            for waiting in (*self._in_hand, *self._line):
-                _answer(waiting, Unavailable("stopping", "The server stops. Try again."))
+            for request in (*self._under_way, *self._queue):
+                _answer(request, Unavailable("stopping", "The server stops. Try again."))
             if self._connection is not None:
                 await self._connection.close(timeout=database.CLOSE_TIMEOUT_S)
 
     async def _run(self) -> None:
         while True:
             await self._gather()
-            self._pace.begin(monotonic())
-            self._in_hand = batch = self._take(monotonic())
+            self._rate.began_s = monotonic()
+            self._under_way = batch = self._take(monotonic())
             with BATCH_SECONDS.time():
-                new, foreseen = await self._claim_and_foresee(batch)
+                new, cached = await self._claim_and_decide(batch)
                 if new:
-                    await self._append(new, foreseen)
-            self._pace.end(monotonic(), sum(waiting.weight for waiting in new))
+                    await self._append(new, cached)
+            self._rate.end(monotonic(), sum(request.weight for request in new))
 
     async def _gather(self) -> None:
-        """Wait until somebody waits, and for who comes with them."""
+        """Wait for a request, and for those that come with it."""
         await self._turns()
-        if not self._line:
-            self._some.clear()
-            await self._some.wait()
+        if not self._queue.weight:
+            self._joined.clear()
+            await self._joined.wait()
             await self._turns()
 
     async def _turns(self) -> None:
-        """As long as a few turns of the event loop bring another one, wait for more.
+        """Wait until a few turns of the event loop bring no more requests.
 
-        No timer, and nothing is idle meanwhile. Who was answered just now is back by then: of 64
-        connections 63 are in a batch, and 33 with a single turn.
+        There is no timer, and nothing is idle meanwhile. A client that was answered just now has
+        time to come back: of 64 connections 63 are in a batch, and 33 after a single turn.
         """
-        quiet = 0
-        while quiet < QUIET_TURNS and len(self._line) < self._settings.batch_commands_max:
-            gathered = len(self._line)
+        queue, quiet = self._queue, 0
+        while quiet < QUIET_TURNS and queue.weight < self._settings.batch_commands_max:
+            gathered = queue.weight
             await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self._line) == gathered else 0
+            quiet = quiet + 1 if queue.weight == gathered else 0
 
-    def _take(self, now_s: float) -> list[Waiting]:
-        """Return what is to be decided; tell those who waited for too long."""
-        taken = self._line.take(now_s - self._settings.waiting_s_max)
-        WAITING_COMMANDS.set(len(self._line))
-        WAITING_LEDGERS.set(self._line.ledgers)
-        BATCH_COMMANDS.observe(sum(waiting.weight for waiting in taken.batch))
-        for waiting in taken.late:
-            if waiting.outcomes.done():
+    def _take(self, now_s: float) -> list[QueuedRequest]:
+        """Return the requests of one commit; answer those that waited too long."""
+        taken = self._queue.take(now_s - self._settings.waiting_s_max)
+        WAITING_COMMANDS.set(self._queue.weight)
+        WAITING_LEDGERS.set(taken.ledgers_left)
+        BATCH_COMMANDS.observe(sum(request.weight for request in taken.batch))
+        for request in taken.late:
+            if request.outcomes.done():
                 continue
-            problem = self._turned_away(Shed.TOO_LATE, waiting.ledger)
-            _answer(waiting, [problem] * len(waiting.commands))
+            problem = self._turned_away(Overload.TOO_LATE, request.ledger)
+            _answer(request, [problem] * len(request.commands))
         return taken.batch
 
-    def _turned_away(self, shed: Shed, ledger: str) -> Unavailable:
-        """Return the answer, with the seconds in which what waits now will have been decided."""
-        SHED[shed].inc()
-        full = shed is Shed.LINE_FULL
-        before = len(self._line) if full else self._line.before(ledger)
-        retry_after_s = self._pace.retry_after_s(before, monotonic())
+    def _turned_away(self, reason: Overload, ledger: str) -> Unavailable:
+        """Return the answer, with the seconds until what waits now will have been decided."""
+        SHED[reason].inc()
+        full = reason is Overload.QUEUE_FULL
+        before = self._queue.weight if full else self._queue.before(ledger)
+        retry_after_s = self._rate.retry_after_s(before, monotonic())
         headers = {"Retry-After": str(retry_after_s)}
         again = f"Nothing was appended: try again in {retry_after_s} s, with the same key."
-        if shed is Shed.TOO_LATE:
+        if reason is Overload.TOO_LATE:
             what = "The command waited for too long: it was not decided."
             return Unavailable("waited_too_long", f"{what} {again}", headers=headers)
-        return Unavailable("too_many_waiting", f"{NO_ROOM[shed]} {again}", headers=headers)
+        return Unavailable("too_many_waiting", f"{NO_ROOM[reason]} {again}", headers=headers)
 
-    async def _claim_and_foresee(
-        self, batch: list[Waiting]
-    ) -> tuple[list[Waiting], Foreseen | None]:
-        """Return what is to be decided; and, if that is all, what was decided meanwhile."""
+    async def _claim_and_decide(
+        self, batch: list[QueuedRequest]
+    ) -> tuple[list[QueuedRequest], CachedPlan | None]:
+        """Return the requests that are new, and a plan from the cache if all of them are."""
         async with asyncio.TaskGroup() as group:
             claiming = group.create_task(self._claim(batch))
             await asyncio.sleep(0)  # Valkey is asked before this process is busy.
-            foreseen = self._foresee(batch)
+            cached = self._decide_from_cache(batch)
         new = claiming.result()
-        return new, foreseen if new == batch else None
+        return new, cached if new == batch else None
 
-    def _foresee(self, batch: list[Waiting]) -> Foreseen | None:
+    def _decide_from_cache(self, batch: list[QueuedRequest]) -> CachedPlan | None:
         try:
-            return foresee(_commands(batch), self._schema, self._now(), self._working)
+            return decide_from_cache(_commands(batch), self._schema, self._now(), self._cache)
         except Exception:  # noqa: BLE001 - `_append` meets it again, and lets a command fail alone
             return None
 
-    async def _claim(self, batch: list[Waiting]) -> list[Waiting]:
-        """Answer what is done, as the log says of what Valkey has seen; return the others."""
-        commands = [claimed for waiting in batch if (claimed := waiting.claimed) is not None]
+    async def _claim(self, batch: list[QueuedRequest]) -> list[QueuedRequest]:
+        """Claim keys; answer the requests whose events are in the log, and return the others."""
+        commands = [request.claimed for request in batch if request.claimed is not None]
         if not commands:
             return batch
         try:
-            before = await self._idempotency.claim(commands)
-            return await self._answer_again(batch, before) if before else batch
+            claimed_before = await self._idempotency.claim(commands)
+        except Unavailable:
+            return batch  # While Valkey is away, the log alone knows the keys.
+        except Exception:
+            # Claims only make duplicates fast, so no request need suffer.
+            log.exception("%d commands could not be claimed", len(commands))
+            return batch
+        if not claimed_before:
+            return batch
+        try:
+            return await self._answer_again(batch, [commands[index] for index in claimed_before])
         except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
             await self._disconnect()
         except Exception:
-            log.exception("%d commands could not be claimed", len(commands))
-        # Claims only make duplicates fast, so nobody need suffer: `_append` meets it again.
-        return batch
+            log.exception("%d commands could not be answered again", len(claimed_before))
+        return batch  # `_append` meets the same problem, and answers it.
 
-    async def _answer_again(self, batch: list[Waiting], before: Sequence[Keyed]) -> list[Waiting]:
-        """Answer from the log what is there of those claimed before; return what is not."""
-        found = await find(await self._connected(), [c.transaction_id for c in before])
+    async def _answer_again(
+        self, batch: list[QueuedRequest], claimed_before: Sequence[Keyed]
+    ) -> list[QueuedRequest]:
+        """Answer the requests whose events are in the log; return the others."""
+        streams = [command.transaction_id for command in claimed_before]
+        found = await find(await self._connected(), streams)
         new = []
-        for waiting in batch:
-            command = waiting.claimed
+        for request in batch:
+            command = request.claimed
             existing = None if command is None else found.get(command.transaction_id)
             if command is None or existing is None:
-                new.append(waiting)
+                new.append(request)
             else:
-                _answer(waiting, [replayed(existing, command)])
+                _answer(request, [replayed(existing, command)])
         return new
 
-    async def _append(self, batch: list[Waiting], foreseen: Foreseen | None) -> None:
+    async def _append(self, batch: list[QueuedRequest], cached: CachedPlan | None) -> None:
         try:
-            outcomes = await self._attempt(_commands(batch), foreseen)
+            outcomes = await self._attempt(_commands(batch), cached)
         except Unavailable as problem:
-            for waiting in batch:
-                _answer(waiting, [problem] * len(waiting.commands))
+            for request in batch:
+                _answer(request, [problem] * len(request.commands))
             return
         except UnreadableEventError as error:
-            log.exception("what others have appended cannot be read; nothing can be decided")
-            for waiting in batch:
-                _answer(waiting, error)
+            log.exception("an event of another process cannot be read; nothing can be decided")
+            for request in batch:
+                _answer(request, error)
             return
         except Exception:
             # A bad command fails alone, never its batch: try them one by one.
             log.exception("a batch of %d requests failed; trying its commands singly", len(batch))
-            for waiting in batch:
-                await self._append_singly(waiting)
+            for request in batch:
+                await self._append_singly(request)
             return
         each = iter(outcomes)
-        for waiting in batch:
-            _answer(waiting, [next(each) for _ in waiting.commands])
+        for request in batch:
+            _answer(request, [next(each) for _ in request.commands])
 
-    async def _append_singly(self, waiting: Waiting) -> None:
+    async def _append_singly(self, request: QueuedRequest) -> None:
         outcomes: list[Outcome] = []
         try:
-            for command in waiting.commands:
+            for command in request.commands:
                 try:
                     outcomes += await self._attempt([command])
                 except Unavailable as problem:
                     outcomes.append(problem)
         except Exception as error:
             log.exception("a command failed")
-            _answer(waiting, error)
+            _answer(request, error)
             return
-        _answer(waiting, outcomes)
+        _answer(request, outcomes)
 
     async def _attempt(
-        self, commands: list[Command], foreseen: Foreseen | None = None
+        self, commands: list[Command], cached: CachedPlan | None = None
     ) -> list[Outcome]:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 connection = await self._connected()
                 return await append_batch(
-                    connection, commands, self._schema, self._now(), self._working, foreseen
+                    connection, commands, self._schema, self._now(), self._cache, cached
                 )
             except (*database.CONNECTION_ERRORS, Unavailable) as error:
                 await self._disconnect()
@@ -298,7 +301,7 @@ class Writer:
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, **database.BY_KEY
             )
-            self._working = WorkingSet()
+            self._cache = AccountCache()
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -307,14 +310,14 @@ class Writer:
             self._connection = None
 
 
-def _commands(batch: list[Waiting]) -> list[Command]:
-    return [command for waiting in batch for command in waiting.commands]
+def _commands(batch: list[QueuedRequest]) -> list[Command]:
+    return [command for request in batch for command in request.commands]
 
 
-def _answer(waiting: Waiting, outcomes: list[Outcome] | Exception) -> None:
-    if waiting.outcomes.done():
-        return  # The client went away; what was appended stays appended.
+def _answer(request: QueuedRequest, outcomes: list[Outcome] | Exception) -> None:
+    if request.outcomes.done():
+        return  # The client has gone; what was appended stays appended.
     if isinstance(outcomes, Exception):
-        waiting.outcomes.set_exception(outcomes)
+        request.outcomes.set_exception(outcomes)
     else:
-        waiting.outcomes.set_result(outcomes)
+        request.outcomes.set_result(outcomes)

@@ -28,8 +28,9 @@ from command_side.domain.commands import (
     Transfer,
     Void,
 )
-from command_side.writer.commit import Done, Outcome, append_batch
+from command_side.writer.commit import append_batch
 from command_side.writer.idempotency import Idempotency
+from command_side.writer.outcomes import Accepted, Outcome
 from command_side.writer.writer import ROLE, Writer
 from daybook.settings import Settings
 from events import log
@@ -368,7 +369,7 @@ async def writing(
         await cache.close()
 
 
-def done(outcome: Outcome | BaseException) -> Done:
+def accepted(outcome: Outcome | BaseException) -> Accepted:
     """Return an outcome that must be a success."""
-    assert isinstance(outcome, Done), outcome
+    assert isinstance(outcome, Accepted), outcome
     return outcome

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from command_side.domain.commands import Capture, Command, Hold, Part, Refund, Transfer
-from command_side.writer.commit import Done
+from command_side.writer.outcomes import Accepted, PolicySet, Refused
 from events.types import (
     HoldExpired,
     HoldPlaced,
@@ -130,6 +130,7 @@ async def log_with_dates(database_url: str, seed: int = 1) -> list[Recorded]:
             batch_size=3,
             now=lambda index, days=number: LATER + timedelta(days=days, hours=index),  # type: ignore[misc]
         )
-        assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+        decided = (Accepted, Refused, PolicySet)
+        assert all(isinstance(outcome, decided) for outcome in outcomes), outcomes
     await fixtures.project(database_url)
     return await fixtures.whole_log(database_url)

@@ -34,6 +34,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from auditing.replay import Books
+from command_side.api.values import check_metadata
 from command_side.domain.commands import (
     ChangeAccount,
     Command,
@@ -42,7 +43,6 @@ from command_side.domain.commands import (
     Part,
     Refund,
     Transfer,
-    check_metadata,
 )
 from command_side.writer.commit import append_batch
 from daybook.settings import Settings

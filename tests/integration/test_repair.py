@@ -262,7 +262,7 @@ async def test_writers_and_projectors_that_remember_read_the_mended_rows_again(
         projector = Memory[BalanceRow]()
         async with fixtures.connected(database_url, PROJECTOR_ROLE) as connection:
             for number in range(3):
-                fixtures.done(await writer.submit(fixtures.transfer(f"remembered-{number}")))
+                fixtures.accepted(await writer.submit(fixtures.transfer(f"remembered-{number}")))
                 while await catch_up(connection, 100, projector):
                     pass
                 await fixtures.execute(

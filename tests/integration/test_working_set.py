@@ -20,8 +20,9 @@ from auditing.replay import Books
 from auditing.unflushed_accounts import command_accounts
 from auditing.view_catalog import COUNTERS
 from command_side.domain.commands import ChangeAccount, Command, Rehearsal
-from command_side.writer.account_cache import WorkingSet
-from command_side.writer.commit import Done, Outcome, append_batch, refusal
+from command_side.writer.account_cache import AccountCache
+from command_side.writer.commit import append_batch
+from command_side.writer.outcomes import Accepted, Outcome, Refused, Rehearsed
 from command_side.writer.writer import ROLE
 from events import log
 from events.types import Status
@@ -43,24 +44,24 @@ class Writers:
     def __init__(self, rng: random.Random, limits: Sequence[int]) -> None:
         self._rng = rng
         self._limits = limits
-        self._sets = [WorkingSet(*limits) for _ in range(3)]
+        self._caches = [AccountCache(*limits) for _ in range(3)]
 
     async def append(
         self, connection: database.Connection, commands: Sequence[Command], now: datetime
     ) -> None:
         """Append a batch in one of them."""
-        number = self._rng.randrange(len(self._sets))
+        number = self._rng.randrange(len(self._caches))
         if self._rng.random() < 0.1:
-            self._sets[number] = WorkingSet(*self._limits)
-        working = self._sets[number]
+            self._caches[number] = AccountCache(*self._limits)
+        cache = self._caches[number]
         if self._rng.random() < 0.3:
             breaking = _Breaking(connection, self._rng.randrange(1, 6))
             with suppress(_BrokenError):
                 lost = cast("database.Connection", breaking)
-                await append_batch(lost, commands, fixtures.SCHEMA, now, working)
+                await append_batch(lost, commands, fixtures.SCHEMA, now, cache)
             if breaking.committed:
                 return
-        await append_batch(connection, commands, fixtures.SCHEMA, now, working)
+        await append_batch(connection, commands, fixtures.SCHEMA, now, cache)
 
 
 class _BrokenError(Exception):
@@ -151,10 +152,10 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
         changed,
         *map(fixtures.transfer, "de"),
     ]
-    working = WorkingSet()
+    cache = AccountCache()
     async with fixtures.connected(database_url, ROLE) as connection:
         for command in commands:
-            await append_batch(connection, [command], fixtures.SCHEMA, fixtures.START, working)
+            await append_batch(connection, [command], fixtures.SCHEMA, fixtures.START, cache)
     await fixtures.project(database_url)
     async with (
         fixtures.connected(database_url, AUDITOR_ROLE) as auditor,
@@ -174,21 +175,21 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
         assert (await reconcile_all(auditor, uuid4())).clean
     async with fixtures.connected(database_url, ROLE) as connection:
         await append_batch(
-            connection, [fixtures.transfer("f")], fixtures.SCHEMA, fixtures.START, working
+            connection, [fixtures.transfer("f")], fixtures.SCHEMA, fixtures.START, cache
         )
         await _check_rows(connection, 10**6, 10**6)
 
 
 async def test_who_is_alone_appends_in_one_statement(database_url: str) -> None:
     """From the third batch on: the second shows that nobody else appends."""
-    working = WorkingSet()
+    cache = AccountCache()
     statements: list[str] = []
     async with fixtures.connected(database_url, ROLE) as connection:
-        await _append(connection, working, "a")
-        await _append(connection, working, "b")
+        await _append(connection, cache, "a")
+        await _append(connection, cache, "b")
         connection.add_query_logger(lambda query: statements.append(query.query))
-        await _append(connection, working, "c")
-        await _append(connection, working, "d", "e")
+        await _append(connection, cache, "c")
+        await _append(connection, cache, "d", "e")
     assert statements == [log.SQL["append"]] * 2
 
 
@@ -220,14 +221,14 @@ async def test_who_is_not_alone_or_asks_of_the_past_looks_again(
     database_url: str, between: list[Command], batch: list[Command], answers: list[int | str]
 ) -> None:
     """Outcomes are those of the log as it is, not as the process remembers it."""
-    working = WorkingSet()
+    cache = AccountCache()
     async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
-            await _append(connection, working, key)
-        assert working.head == await log.head(connection)
+            await _append(connection, cache, key)
+        assert cache.head == await log.head(connection)
         if between:
             await append_batch(connection, between, fixtures.SCHEMA, fixtures.START)
-        outcomes = await append_batch(connection, batch, fixtures.SCHEMA, fixtures.START, working)
+        outcomes = await append_batch(connection, batch, fixtures.SCHEMA, fixtures.START, cache)
         events = await log.read_after(connection, 0, 10**6)
     assert [_answer(outcome) for outcome in outcomes] == answers
     assert [recorded.position for recorded in events] == [*range(1, len(events) + 1)]
@@ -235,46 +236,50 @@ async def test_who_is_not_alone_or_asks_of_the_past_looks_again(
 
 async def test_a_mended_row_is_read_again(database_url: str) -> None:
     """Nobody has appended, so the head is where it was; but what is remembered may be wrong."""
-    working = WorkingSet()
+    cache = AccountCache()
     async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
-            await _append(connection, working, key)
+            await _append(connection, cache, key)
         await fixtures.execute(
             database_url,
             "UPDATE command.accounts SET status = 'frozen_in' WHERE account_id = 'alice'",
             "UPDATE events.head SET mended = mended + 1",
         )
-        (outcome,) = await _append(connection, working, "c")
+        (outcome,) = await _append(connection, cache, "c")
     assert _answer(outcome) == "account_frozen"
 
 
 async def test_an_append_that_fails_at_its_commit_is_none(database_url: str) -> None:
     """One statement is a transaction of its own: nothing is known of it before it is durable."""
-    working = WorkingSet()
+    cache = AccountCache()
     async with fixtures.connected(database_url, ROLE) as connection:
         for key in "ab":
-            await _append(connection, working, key)
+            await _append(connection, cache, key)
         before = await log.head(connection)
         await fixtures.execute(database_url, REFUSED_AT_COMMIT)
         with pytest.raises(asyncpg.RaiseError, match="not durable"):
-            await _append(connection, working, "c")
-        assert working.head == before == await log.head(connection)
+            await _append(connection, cache, "c")
+        assert cache.head == before == await log.head(connection)
 
 
 async def _append(
-    connection: database.Connection, working: WorkingSet, *keys: str
+    connection: database.Connection, cache: AccountCache, *keys: str
 ) -> list[Outcome]:
     commands = [fixtures.transfer(key) for key in keys]
-    return await append_batch(connection, commands, fixtures.SCHEMA, fixtures.START, working)
+    return await append_batch(connection, commands, fixtures.SCHEMA, fixtures.START, cache)
 
 
 def _answer(outcome: Outcome) -> int | str:
     """Return the code of a refusal; otherwise the position, of a rehearsal that of its part."""
-    problem = refusal(outcome)
-    if problem is not None:
-        return problem.code
-    assert isinstance(outcome, Done)
-    return _answer(outcome.parts[0]) if outcome.parts else outcome.position
+    match outcome:
+        case Accepted():
+            return outcome.position
+        case Refused():
+            return outcome.rejection.code
+        case Rehearsed():
+            return _answer(outcome.outcomes[0])
+        case _:
+            raise AssertionError(outcome)
 
 
 async def _check_rows(connection: database.Connection, events_max: int, accounts_max: int) -> None:

@@ -17,19 +17,20 @@ from command_side.domain.commands import ChangeAccount, Command, Keyed, OpenAcco
 from command_side.domain.decide import Decidable, decide
 from command_side.domain.decision import Decision
 from command_side.domain.state import State
-from command_side.writer import commit as batches
+from command_side.writer import commit as commits
 from command_side.writer import writer as writers
-from command_side.writer.account_cache import WorkingSet
-from command_side.writer.commit import Done, Foreseen, Outcome
+from command_side.writer.account_cache import AccountCache
+from command_side.writer.commit import CachedPlan
 from command_side.writer.idempotency import Idempotency
+from command_side.writer.outcomes import Accepted, KeyReused, Outcome, PolicySet, Refused
 from command_side.writer.writer import Writer
 from daybook.embedded import servers
 from events import log
 from events.schema import Schema
-from events.types import Status, TransferPosted, TransferRejected, transaction_id
+from events.types import Recorded, Status, TransferPosted, TransferRejected, transaction_id
 from runtime import database
 from runtime.cache import Cache
-from runtime.problems import Problem, Rejected, Unavailable
+from runtime.problems import Problem, Unavailable
 from tests.integration import fixtures
 from tests.patience import patient_s
 
@@ -52,8 +53,8 @@ async def test_concurrent_submissions_share_commits(
     assert max(sizes) == 50
     assert len(sizes) <= 10
     # Two accounts were opened first, then one event each, in the order of submission.
-    assert [outcome.position for outcome in outcomes] == list(range(3, 303))
-    assert not any(outcome.replayed for outcome in outcomes)
+    assert [_logged(outcome).position for outcome in outcomes] == list(range(3, 303))
+    assert not any(_replayed(outcome) for outcome in outcomes)
 
 
 async def test_duplicates_in_one_batch_make_one_effect(
@@ -65,8 +66,8 @@ async def test_duplicates_in_one_batch_make_one_effect(
         command = fixtures.transfer("same")
         outcomes = await asyncio.gather(*(writer.submit(command) for _ in range(SUBMITTERS)))
     assert SUBMITTERS in sizes
-    assert len({(o.position, o.recorded) for o in outcomes}) == 1
-    assert sorted(o.replayed for o in outcomes) == [False] + [True] * (SUBMITTERS - 1)
+    assert len({_logged(outcome) for outcome in outcomes}) == 1
+    assert sorted(_replayed(outcome) for outcome in outcomes) == [False] + [True] * (SUBMITTERS - 1)
     assert await _effects(database_url) == {"same": 1}
 
 
@@ -101,12 +102,12 @@ async def test_duplicates_over_two_processes_make_one_effect(
     by_key: dict[str, set[Any]] = {}
     first_times: Counter[str] = Counter()
     for answer in answers:
-        by_key.setdefault(_key(answer), set()).add((answer.position, answer.recorded))
-        first_times[_key(answer)] += not answer.replayed
+        by_key.setdefault(_key(answer), set()).add(_logged(answer))
+        first_times[_key(answer)] += not _replayed(answer)
     assert all(len(different) == 1 for different in by_key.values())
     # `fund` was answered before; of every other key exactly one submission was the first.
     assert first_times == {"fund": 0} | {f"k{n}": 1 for n in range(12)}
-    assert all(answer.replayed for answer in again)
+    assert all(_replayed(answer) for answer in again)
     assert await _effects(database_url) == dict.fromkeys([c.key for c in _keyed(commands)], 1)
     # 1,000 minor units pay for the first nine of the rising amounts, in whatever order.
     assert await _rejections(database_url) == 3
@@ -131,11 +132,9 @@ async def test_a_key_used_for_another_command_is_refused(
         answer = await one.submit(original)
         for writer in (one, two):
             for other in others:
-                with pytest.raises(Rejected) as refusal:
-                    await writer.submit(other)
-                assert refusal.value.code == "idempotency_key_reused"
+                assert await writer.submit(other) == KeyReused("key")
             replay = await _insisting(writer, original)
-            assert (replay.recorded, replay.replayed) == (answer.recorded, True)
+            assert (_logged(replay), _replayed(replay)) == (_logged(answer), True)
     assert await _effects(database_url) == {"key": 1}
 
 
@@ -146,8 +145,8 @@ async def test_the_same_key_in_another_ledger_is_another_command(
     async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         one = await writer.submit(fixtures.transfer("key"))
         two = await writer.submit(fixtures.transfer("key", ledger="other"))
-    assert not two.replayed
-    assert one.position != two.position
+    assert not _replayed(two)
+    assert _logged(one).position != _logged(two).position
 
 
 async def test_a_key_that_a_dead_process_claimed_is_decided_at_once(
@@ -164,16 +163,16 @@ async def test_a_key_that_a_dead_process_claimed_is_decided_at_once(
         outcomes = await asyncio.gather(*(writer.submit(command) for command in commands))
     assert decided == commands
     assert [_key(outcome) for outcome in outcomes] == [command.key for command in commands]
-    assert not any(outcome.replayed for outcome in outcomes)
+    assert not any(_replayed(outcome) for outcome in outcomes)
     assert await _effects(database_url) == dict.fromkeys(
         ["first", "second", *(command.key for command in commands)], 1
     )
 
 
-async def test_what_is_foreseen_counts_only_if_nothing_of_it_is_done(
+async def test_a_cached_plan_counts_only_if_every_key_is_new(
     database_url: str, cache_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that remembers decides while Valkey is asked, and the rest again if some is."""
+    """A process plans from its cache while Valkey answers, and again if a key was used before."""
     done = [fixtures.transfer(f"done{n}", amount=1_000) for n in range(3)]
     new = [fixtures.transfer(f"new{n}", amount=1 + n) for n in range(3)]
     async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
@@ -184,10 +183,10 @@ async def test_what_is_foreseen_counts_only_if_nothing_of_it_is_done(
         )
     again, accepted = outcomes[::2], outcomes[1::2]
     assert appended == [len(new)]
-    assert [outcome.recorded for outcome in again] == [outcome.recorded for outcome in first]
-    assert all(outcome.replayed for outcome in again)
+    assert list(map(_logged, again)) == list(map(_logged, first))
+    assert all(map(_replayed, again))
     assert [_key(outcome) for outcome in accepted] == [command.key for command in new]
-    assert not any(outcome.replayed for outcome in accepted)
+    assert not any(map(_replayed, accepted))
     assert await _effects(database_url) == {command.key: 1 for command in (*done, *new)}
 
 
@@ -216,8 +215,8 @@ async def test_what_cannot_be_looked_up_is_decided(
         async with asyncio.timeout(patient_s(10)):
             again = await writer.submit(command)
             other = await writer.submit(fixtures.transfer("other"))
-    assert (again.recorded, again.replayed) == (first.recorded, True)
-    assert not other.replayed
+    assert (_logged(again), _replayed(again)) == (_logged(first), True)
+    assert not _replayed(other)
     assert await _effects(database_url) == {"again": 1, "other": 1}
 
 
@@ -235,9 +234,9 @@ async def test_what_is_done_for_valkey_is_answered_without_being_decided_again(
         )
         await asyncio.gather(*(two.submit(command) for command in commands))
     assert sizes == [1]
-    assert [(o.position, o.recorded) for o in again] == [(o.position, o.recorded) for o in first]
-    assert all(outcome.replayed for outcome in again)
-    assert not new.replayed
+    assert list(map(_logged, again)) == list(map(_logged, first))
+    assert all(map(_replayed, again))
+    assert not _replayed(new)
 
 
 async def test_terminated_backends_lose_and_double_nothing(
@@ -262,8 +261,7 @@ async def test_terminated_backends_lose_and_double_nothing(
         assert await killing == KILLS
         by_position = {r.position: r for r in await fixtures.whole_log(database_url)}
         for command, outcome in zip(commands, outcomes, strict=True):
-            if isinstance(outcome, Done):
-                assert outcome.recorded is not None
+            if isinstance(outcome, Accepted):
                 assert by_position[outcome.position].event == outcome.recorded.event
                 assert outcome.recorded.originator_id == transaction_id("demo", command.key)
             else:
@@ -301,15 +299,16 @@ async def test_a_poisonous_command_fails_alone(
             raise ZeroDivisionError
         return decide(command, state, schema, at)
 
-    monkeypatch.setattr(batches, "decide", deciding)
+    monkeypatch.setattr(commits, "decide", deciding)
     commands = [fixtures.transfer(f"k{n}" if n != 7 else "poison") for n in range(20)]
     async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         outcomes = await asyncio.gather(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
         assert isinstance(outcomes.pop(7), ZeroDivisionError)
-        assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
-        assert (await writer.submit(fixtures.transfer("after"))).position == 22
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
+        after = await writer.submit(fixtures.transfer("after"))
+        assert _logged(after).position == 22
 
 
 async def test_a_command_that_postgresql_refuses_fails_alone(
@@ -322,7 +321,7 @@ async def test_a_command_that_postgresql_refuses_fails_alone(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
     assert isinstance(outcomes[1], Exception)
-    assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True, False, True]
 
 
 @pytest.mark.parametrize("bound", ["waiting_commands_max", "ledger_waiting_commands_max"])
@@ -363,10 +362,10 @@ async def test_a_quiet_ledger_gets_through_while_another_floods(
             await asyncio.sleep(0)
             quiet = asyncio.create_task(writer.submit(fixtures.transfer("quiet")))
             await asyncio.sleep(0)
-        position = (await quiet).position
+        position = _logged(await quiet).position
         outcomes = await asyncio.gather(*flooding)
         await first
-    done = [outcome.position for outcome in outcomes if isinstance(outcome, Done)]
+    done = [outcome.position for outcome in outcomes if isinstance(outcome, Accepted)]
     assert len(done) == 100
     # Behind what was in hand there is one commit at most.
     assert sum(other < position for other in done) < 10
@@ -390,9 +389,9 @@ async def test_what_waited_for_too_long_is_neither_claimed_nor_decided(
         assert isinstance(outcome, Unavailable)
         assert outcome.code == "waited_too_long"
         assert int(outcome.headers["Retry-After"]) >= 1
-        assert not (await first).replayed
+        assert not _replayed(await first)
         assert await _claimed(cache_url, [late]) == []
-        assert not (await two.submit(late)).replayed
+        assert not _replayed(await two.submit(late))
     assert await _effects(database_url) == {"in-hand": 1, "late": 1}
 
 
@@ -430,9 +429,9 @@ async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url
             gone.cancel()
             queued.cancel()
             await asyncio.gather(gone, queued, return_exceptions=True)
-        assert not (await stays).replayed
-        assert isinstance(await writer.submit(fixtures.transfer("gone")), Done)
-        assert not (await writer.submit(fixtures.transfer("gone-queued"))).replayed
+        assert not _replayed(await stays)
+        fixtures.accepted(await writer.submit(fixtures.transfer("gone")))
+        assert not _replayed(await writer.submit(fixtures.transfer("gone-queued")))
     assert await _effects(database_url) == {"gone": 1, "gone-queued": 1, "stays": 1}
 
 
@@ -487,8 +486,7 @@ async def test_account_commands_share_batches_with_transfers(
         outcomes = await asyncio.gather(
             *(writer.submit(command) for command in commands), return_exceptions=True
         )
-    shown = [o.code if isinstance(o, Problem) else _shown(fixtures.done(o)) for o in outcomes]
-    assert shown == [
+    assert list(map(_shown, outcomes)) == [
         "account.opened",
         "transfer.posted",
         "account_not_empty",
@@ -512,27 +510,25 @@ async def test_recorded_times_never_go_backwards_though_the_clock_does(
             clock[0] = fixtures.START + timedelta(seconds=second)
             answers.append(await writer.submit(fixtures.transfer(f"k{second}")))
     seconds = [
-        (answer.recorded.event.recorded_at - fixtures.START).total_seconds()
-        for answer in answers
-        if answer.recorded is not None
+        (_logged(answer).event.recorded_at - fixtures.START).total_seconds() for answer in answers
     ]
     assert seconds == [10, 10, 10, 11]
 
 
 def _batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
-    original = batches.append_batch
+    original = commits.append_batch
 
     async def counted(
         connection: database.Executor,
         commands: Sequence[Command],
         schema: Schema,
         now: datetime,
-        working: WorkingSet,
-        foreseen: Foreseen | None,
+        cache: AccountCache,
+        cached: CachedPlan | None,
     ) -> list[Outcome]:
         sizes.append(len(commands))
-        return await original(connection, commands, schema, now, working, foreseen)
+        return await original(connection, commands, schema, now, cache, cached)
 
     monkeypatch.setattr(writers, "append_batch", counted)
     return sizes
@@ -546,7 +542,7 @@ def _decided(monkeypatch: pytest.MonkeyPatch) -> list[Decidable]:
         decided.append(command)
         return original(command, *more)
 
-    monkeypatch.setattr(batches, "decide", noted)
+    monkeypatch.setattr(commits, "decide", noted)
     return decided
 
 
@@ -568,12 +564,13 @@ async def _claimed(cache_url: str, commands: Sequence[Keyed]) -> list[Keyed]:
     """Claim as a process does that dies afterwards; return what was claimed before."""
     cache = Cache(cache_url)
     try:
-        return await Idempotency(cache, 60).claim(commands)
+        before = await Idempotency(cache, 60).claim(commands)
+        return [commands[index] for index in before]
     finally:
         await cache.close()
 
 
-async def _insisting(writer: Writer, command: Command) -> Done:
+async def _insisting(writer: Writer, command: Command) -> Outcome:
     """Submit as a client does: an absence is tried again with the same key."""
     for _ in range(RETRIES_MAX):
         try:
@@ -631,11 +628,27 @@ def _keyed(commands: Sequence[Transfer]) -> Sequence[Transfer]:
     return commands
 
 
-def _key(answer: Done) -> str:
-    assert answer.recorded is not None
-    assert isinstance(answer.recorded.event, TransferPosted | TransferRejected)
-    return answer.recorded.event.key
+def _logged(outcome: Outcome) -> Recorded:
+    """Return the event of an outcome that has one in the log."""
+    assert isinstance(outcome, Accepted | Refused), outcome
+    assert outcome.recorded is not None, outcome
+    return outcome.recorded
 
 
-def _shown(answer: Done) -> str | None:
-    return None if answer.recorded is None else answer.recorded.event.topic
+def _replayed(outcome: Outcome) -> bool:
+    assert isinstance(outcome, Accepted | Refused), outcome
+    return outcome.replayed
+
+
+def _key(outcome: Outcome) -> str:
+    event = _logged(outcome).event
+    assert isinstance(event, TransferPosted | TransferRejected)
+    return event.key
+
+
+def _shown(outcome: Outcome | BaseException) -> str | None:
+    """Return the topic of the event, or the code of a refusal that is not in the log."""
+    assert isinstance(outcome, Accepted | Refused | PolicySet), outcome
+    if isinstance(outcome, Refused) and outcome.recorded is None:
+        return outcome.rejection.code
+    return None if outcome.recorded is None else outcome.recorded.event.topic

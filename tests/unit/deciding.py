@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import (
     Cancel,
     Capture,
@@ -26,7 +26,7 @@ from command_side.domain.commands import (
 from command_side.domain.decide import Decidable, decide
 from command_side.domain.decision import Decision
 from command_side.domain.rejections import Code, Rejection
-from command_side.domain.state import Books, Earlier, State, first
+from command_side.domain.state import ClosedBooks, EarlierTransaction, State, begun
 from events.types import (
     Event,
     HoldPlaced,
@@ -46,7 +46,7 @@ Fields = Any  # Whatever a struct takes; mypy cannot follow `**` into its fields
 Pair = tuple[Code, Code]
 
 
-def account(account_id: str, **policy: Fields) -> Account:
+def account(account_id: str, **policy: Fields) -> AccountState:
     """Return an open account in USD with 500.00 in it, but for what `policy` says."""
     kind = SCHEMA.class_of(account_id) or SCHEMA.classes[-1]
     fields: dict[str, Any] = {
@@ -59,20 +59,22 @@ def account(account_id: str, **policy: Fields) -> Account:
         "overdraft_limit": 0,
         "credits_posted": 500_00,
     }
-    return Account(**fields | policy)
+    return AccountState(**fields | policy)
 
 
 A, B = account("customer:a"), account("customer:b")
 
 
 def state(
-    *accounts: Account, about: Earlier | None = None, closed_before: datetime | None = None
+    *accounts: AccountState,
+    about: EarlierTransaction | None = None,
+    closed_before: datetime | None = None,
 ) -> State:
     """Return a state with these accounts, perhaps an earlier transaction, perhaps closed books."""
     return State(
         accounts={(found.ledger, found.account_id): found for found in accounts},
-        earlier={} if about is None else {ABOUT: about},
-        books={} if closed_before is None else {LEDGER: Books(LEDGER, closed_before, 1)},
+        transactions={} if about is None else {ABOUT: about},
+        books={} if closed_before is None else {LEDGER: ClosedBooks(LEDGER, closed_before, 1)},
     )
 
 
@@ -182,10 +184,10 @@ def scheduled(*moved: Posting, **fields: Fields) -> TransferScheduled:
     return TransferScheduled(**_said(moved or TEN, {"due_at": NOON} | fields))
 
 
-def earlier(event: TransactionEvent, *used: int, **fields: Fields) -> Earlier:
+def earlier(event: TransactionEvent, *used: int, **fields: Fields) -> EarlierTransaction:
     """Return a transaction as after its first event, but for what is `used` and `fields` say."""
-    begun = first(event)
-    return msgspec.structs.replace(begun, **{"used": used or begun.used} | fields)
+    now = begun(event)
+    return msgspec.structs.replace(now, **{"used": used or now.used} | fields)
 
 
 def decided(command: Decidable, given: State) -> Decision:

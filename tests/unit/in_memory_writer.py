@@ -13,12 +13,14 @@ from uuid import UUID
 import msgspec
 
 from command_side.domain import state
-from command_side.domain.account import Account, AccountKey
-from command_side.domain.commands import Command, Single, accounts_of, singles
-from command_side.domain.state import Books, Earlier, State
-from command_side.writer import commit, store
-from command_side.writer.commit import Outcome
+from command_side.domain.account import AccountKey, AccountState
+from command_side.domain.changes import Changes, changes
+from command_side.domain.commands import Command, Needs, needs
+from command_side.domain.state import ClosedBooks, EarlierTransaction, State
+from command_side.writer.commit import Plan
+from command_side.writer.outcomes import Outcome
 from events import codec, types
+from events.log import Head
 from events.types import FIRST_VERSION, Recorded, TransactionEvent
 from projections.folds import projected_rows
 from projections.folds.entries import EntryRow
@@ -36,22 +38,21 @@ class Ledger:
     def __init__(self) -> None:
         self.log: list[Recorded] = []
         self.first: dict[UUID, Recorded] = {}
-        self.accounts: dict[AccountKey, Account] = {}
-        self.standings: dict[UUID, dict[str, Any]] = {}
-        self.books: dict[str, Books] = {}
+        self.accounts: dict[AccountKey, AccountState] = {}
+        self.transaction_states: dict[UUID, dict[str, Any]] = {}
+        self.books: dict[str, ClosedBooks] = {}
 
     def append(self, commands: Sequence[Command], now: datetime) -> list[Outcome]:
         """Decide a batch as the writer does, from what it would load, and store what it would."""
-        each = list(singles(commands))
-        streams = commit._streams(each)  # noqa: SLF001
+        needed = needs(commands)
+        streams = needed.streams | needed.earlier
         known = {stream: self.first[stream] for stream in streams if stream in self.first}
-        decided = commit._Decided(  # noqa: SLF001
-            self._load(each, known), known, len(self.log), SCHEMA, now
-        )
-        decided.take(commands)
-        changes = store.changes(decided.before, decided.state)
-        commit._check_balanced(changes.accounts, decided.before)  # noqa: SLF001
-        for stream_id, version, event in decided.events:
+        last = self.log[-1].event.recorded_at if self.log else now
+        head = Head(len(self.log), last, len(self.log), 0)
+        plan = Plan(self._load(needed, known), known, head, SCHEMA, now)
+        plan.add(commands)
+        changed = changes(plan.before, plan.state)
+        for stream_id, version, event in plan.events:
             # Through the bytes, as all that is read comes out of the log.
             read = codec.decode(event.topic, codec.encode(event))
             assert read == event
@@ -59,48 +60,43 @@ class Ledger:
             self.log.append(recorded)
             if version == FIRST_VERSION:
                 self.first[stream_id] = recorded
-        assert decided.position == len(self.log)
-        self._put(changes)
-        return decided.outcomes
+        assert plan.position == len(self.log)
+        self._put(changed)
+        return plan.outcomes
 
-    def earlier(self, transaction_id: UUID) -> Earlier:
+    def earlier(self, transaction_id: UUID) -> EarlierTransaction:
         """Return a transaction as the command side would find it."""
         event = self.first[transaction_id].event
         assert isinstance(event, TransactionEvent)
-        row = self.standings.get(transaction_id)
-        return self._stands(event, row)
+        row = self.transaction_states.get(transaction_id)
+        if row is None:
+            return state.begun(event)
+        return EarlierTransaction(event, row["stage"], row["used"], row["due_at"])
 
-    def _load(self, commands: Sequence[Single], known: dict[UUID, Recorded]) -> State:
+    def _load(self, needed: Needs, known: dict[UUID, Recorded]) -> State:
         earlier = {
             transaction_id: self.earlier(transaction_id)
-            for transaction_id in store.about(commands)
+            for transaction_id in needed.earlier
             if transaction_id in known and isinstance(known[transaction_id].event, TransactionEvent)
         }
-        wanted = {key for command in commands for key in accounts_of(command)}
+        wanted = set(needed.accounts)
         for found in earlier.values():
             names = types.accounts_of(found.event.postings)
             wanted |= {(found.event.ledger, name) for name in names}
-        dating = store.dating(commands)
         return State(
             {key: self.accounts[key] for key in wanted if key in self.accounts},
             earlier,
-            {name: self.books[name] for name in dating if name in self.books},
-            store.about(commands),
+            {name: self.books[name] for name in needed.dated if name in self.books},
+            needed.earlier,
         )
 
-    def _put(self, changes: store.Changes) -> None:
-        for account in changes.accounts:
-            self.accounts[account.ledger, account.account_id] = account
-        for row in changes.standings:
-            self.standings[row["transaction_id"]] = row
-        for books in changes.books:
+    def _put(self, changed: Changes) -> None:
+        self.accounts.update(changed.moved)
+        self.accounts.update(changed.policies)
+        for row in changed.transactions:
+            self.transaction_states[row["transaction_id"]] = row
+        for books in changed.books:
             self.books[books.ledger] = books
-
-    @staticmethod
-    def _stands(event: TransactionEvent, row: dict[str, Any] | None) -> Earlier:
-        if row is None:
-            return state.first(event)
-        return Earlier(event, row["stage"], row["used"], row["due_at"])
 
 
 class Tables:

@@ -1,4 +1,4 @@
-"""Somebody who sees every command and every answer, and compares all books after each batch."""
+"""A checker that sees every command and every answer, and compares all books after each batch."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,18 @@ from command_side.domain.commands import (
     Schedule,
     Settle,
 )
-from command_side.writer.commit import Done, Outcome
+from command_side.domain.rejections import Code, Rejection
+from command_side.writer.outcomes import (
+    Accepted,
+    AllAccepted,
+    KeyReused,
+    NoneAccepted,
+    Outcome,
+    PolicySet,
+    Refused,
+    Rehearsed,
+    Unchanged,
+)
 from events.types import (
     AccountOpened,
     HoldPlaced,
@@ -34,7 +45,7 @@ from events.types import (
 )
 from projections.folds.entries import EntryRow
 from projections.folds.entries import Movement as Moved
-from runtime.problems import Invalid, Outdated, Problem, Rejected
+from runtime.problems import Problem
 from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key
 from tests.unit.in_memory_writer import Ledger, Tables, projected
 from tests.unit.refusal_oracle import has_grounds
@@ -59,8 +70,8 @@ class Witness:
         outcomes = self.ledger.append(commands, now)
         assert len(outcomes) == len(commands)
         if rehearsed is not None:
-            assert list(map(_said, rehearsed.parts)) == list(map(_said, outcomes))
-            for account in rehearsed.changed:
+            assert list(map(_comparable, rehearsed.outcomes)) == list(map(_comparable, outcomes))
+            for account in rehearsed.accounts:
                 assert self.ledger.accounts[account.ledger, account.account_id] == account
         for command, outcome in zip(commands, outcomes, strict=True):
             match command:
@@ -77,19 +88,28 @@ class Witness:
         assert self.books.position == len(self.ledger.log), "an event that nobody was told about"
         self._check_command_side()
 
-    def _rehearsed(self, commands: Sequence[Command], now: datetime) -> Done | None:
-        """Ask first what clients ask, and see that nothing comes of it; the sweeper never does."""
+    def _rehearsed(self, commands: Sequence[Command], now: datetime) -> Rehearsed | None:
+        """Rehearse what clients may rehearse, which excludes settlements, and see no effect."""
         asked = tuple(
             command for command in commands if not isinstance(command, Settle | Rehearsal)
         )
         if len(asked) < len(commands) or not asked:
             return None
-        before = len(self.ledger.log), dict(self.ledger.accounts), dict(self.ledger.standings)
+        before = (
+            len(self.ledger.log),
+            dict(self.ledger.accounts),
+            dict(self.ledger.transaction_states),
+        )
         (outcome,) = self.ledger.append([Rehearsal(ledger="", commands=asked)], now)
-        after = len(self.ledger.log), dict(self.ledger.accounts), dict(self.ledger.standings)
+        after = (
+            len(self.ledger.log),
+            dict(self.ledger.accounts),
+            dict(self.ledger.transaction_states),
+        )
         assert after == before
         self.seen["asked first"] += 1
-        return done(outcome)
+        assert isinstance(outcome, Rehearsed), outcome
+        return outcome
 
     def project(self, page_max: int) -> None:
         """Bring the read models up to date, page by page, and compare them."""
@@ -127,16 +147,19 @@ class Witness:
         if first is not None:
             self._check_repeated(command, first, outcome)
             return
-        assert isinstance(outcome, Done)
+        assert isinstance(outcome, Accepted | Refused), outcome
+        assert not outcome.replayed
         recorded = outcome.recorded
-        assert recorded is not None
-        assert outcome == Done(recorded.position, recorded)
+        assert recorded is not None, outcome
         event = recorded.event
         assert isinstance(event, TransactionEvent)
         assert recorded.originator_id == command.transaction_id
         assert event.fingerprint == command.fingerprint
         assert event.kind == command.kind
+        assert isinstance(event, TransferRejected) == isinstance(outcome, Refused)
         if isinstance(event, TransferRejected):
+            assert isinstance(outcome, Refused)
+            assert outcome.rejection == Rejection(Code(event.code), event.detail)
             self._check_refusal(event.code, command)
             self._read(recorded)
         else:
@@ -151,11 +174,11 @@ class Witness:
         """The same again, word by word; or the key was used for something else."""
         assert isinstance(first.event, TransactionEvent)
         if first.event.fingerprint == command.fingerprint:
-            assert outcome == Done(first.position, first, replayed=True)
+            assert isinstance(outcome, Accepted | Refused), outcome
+            assert (outcome.recorded, outcome.replayed) == (first, True)
             self.seen["replayed"] += 1
         else:
-            assert type(outcome) is Rejected
-            assert outcome.code == "idempotency_key_reused"
+            assert outcome == KeyReused(command.key)
             self.seen["reused"] += 1
 
     def _check_refusal(self, code: str, command: Command) -> None:
@@ -203,32 +226,31 @@ class Witness:
             self.seen["condition kept"] += 1
 
     def _together(self, command: Atomic, outcome: Outcome) -> None:
-        if isinstance(outcome, Problem):
+        if isinstance(outcome, NoneAccepted):
             # That nothing is left of it follows from the positions of the next answers.
-            index = outcome.extensions["index"]
-            assert outcome.extensions["idempotencyKey"] == command.commands[index].key
+            assert outcome.key == command.commands[outcome.index].key
             self.seen["none of several"] += 1
-            self.seen["none after some"] += index > 0
+            self.seen["none after some"] += outcome.index > 0
             return
-        parts = [done(part) for part in outcome.parts]
-        assert outcome.position == max(part.position for part in parts)
-        assert outcome.replayed is all(part.replayed for part in parts)
-        for inner, part in zip(command.commands, parts, strict=True):
-            assert part.recorded is not None
+        assert isinstance(outcome, AllAccepted), outcome
+        assert outcome.position == max(part.position for part in outcome.parts)
+        assert outcome.replayed is all(part.replayed for part in outcome.parts)
+        for inner, part in zip(command.commands, outcome.parts, strict=True):
             assert not isinstance(part.recorded.event, TransferRejected)
             self._keyed(inner, part)
         self.seen["all of several"] += len(command.commands) > 1
 
     def _settled(self, command: Settle, outcome: Outcome) -> None:
-        assert isinstance(outcome, Done)
         assert self.now is not None
         told = self.books.told.get(command.about)
         due = told is not None and told.due_at is not None and told.due_at <= self.now
-        assert (outcome.recorded is not None) is due
-        if outcome.recorded is None:
+        assert isinstance(outcome, Unchanged) is not due
+        if isinstance(outcome, Unchanged):
             assert outcome.position == self.books.position
             self.seen["settled nothing"] += 1
             return
+        assert isinstance(outcome, Accepted | Refused), outcome
+        assert outcome.recorded is not None
         assert told is not None
         used = any(told.used)
         event = outcome.recorded.event
@@ -239,26 +261,27 @@ class Witness:
         self.seen["expired after a capture"] += used
 
     def _unkeyed(self, command: OpenAccount | ChangeAccount | CloseBooks, outcome: Outcome) -> None:
-        if isinstance(outcome, Problem):
-            assert not isinstance(outcome, Invalid), outcome
-            assert type(outcome) is (Outdated if outcome.code == "version_conflict" else Rejected)
-            self._check_refusal(outcome.code, command)
+        if isinstance(outcome, Refused):
+            assert outcome.recorded is None, "the log keeps no refusal without a key"
+            self._check_refusal(outcome.rejection.code, command)
             return
-        if outcome.recorded is None:
+        assert isinstance(outcome, Accepted | PolicySet | Unchanged), outcome
+        recorded = None if isinstance(outcome, Unchanged) else outcome.recorded
+        if recorded is None:
             assert outcome.position == self.books.position
             self.seen["changed nothing"] += 1
         else:
-            self._read(outcome.recorded)
+            self._read(recorded)
         if isinstance(command, CloseBooks):
             assert self.books.closed_before[command.ledger] == command.closed_before
             return
+        assert isinstance(outcome, PolicySet)
         account = outcome.account
-        assert account is not None
         policy = self.books.policies[command.ledger, command.account_id]
         assert (account.version, account.status) == (policy.version, policy.status)
         assert account.overdraft_limit == policy.limit
         if isinstance(command, ChangeAccount):
-            changed = outcome.recorded is not None
+            changed = recorded is not None
             assert command.expected_version in (None, policy.version - changed)
             self.seen[f"became {policy.status}"] += changed
             moved = self.books.at(self.books.position, (command.ledger, command.account_id))
@@ -284,10 +307,10 @@ class Witness:
             earlier = self.ledger.earlier(transaction_id)
             assert (earlier.event, earlier.stage) == (told.event, told.stage)
             assert (list(earlier.used), earlier.due_at) == (told.used, told.due_at)
-        # The sweeper finds what is due by these rows.
+        # What is due is found by these rows.
         assert {
             transaction_id: row["due_at"]
-            for transaction_id, row in self.ledger.standings.items()
+            for transaction_id, row in self.ledger.transaction_states.items()
             if row["due_at"] is not None
         } == {key: told.due_at for key, told in self.books.told.items() if told.due_at is not None}
         closed = {ledger: books.closed_before for ledger, books in self.ledger.books.items()}
@@ -363,12 +386,6 @@ def counters(row: object) -> tuple[int, ...]:
     return tuple(getattr(row, name) for name in names)
 
 
-def done(outcome: Outcome) -> Done:
-    """Return an outcome that is no problem."""
-    assert isinstance(outcome, Done), outcome
-    return outcome
-
-
-def _said(outcome: Outcome) -> object:
-    """Return all of what is answered."""
+def _comparable(outcome: Outcome) -> object:
+    """Return an outcome in a form that compares."""
     return str(outcome.__dict__) if isinstance(outcome, Problem) else outcome

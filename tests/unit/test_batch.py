@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from command_side.api.answers import problem_of
 from command_side.domain.commands import Atomic, Command, Keyed
-from command_side.writer.commit import Done, Outcome
+from command_side.writer.outcomes import Accepted, AllAccepted, Outcome, PolicySet
 from events.types import AccountOpened, HoldPlaced, TransferPosted, TransferRejected, transaction_id
 from runtime.problems import Invalid, Outdated, Problem, Rejected
 from tests.unit.deciding import LEDGER, capture, change, hold, postings, refund, schedule, transfer
@@ -32,14 +33,21 @@ def topics(ledger: Ledger) -> list[type]:
 
 
 def problem(outcome: Outcome) -> Problem:
-    """Return an outcome that is a problem."""
-    assert isinstance(outcome, Problem)
+    """Return the problem that a client gets."""
+    found = problem_of(outcome)
+    assert found is not None, outcome
+    return found
+
+
+def accepted(outcome: Outcome) -> Accepted:
+    """Return an outcome that must be a success."""
+    assert isinstance(outcome, Accepted), outcome
     return outcome
 
 
-def done(outcome: Outcome) -> Done:
-    """Return an outcome that is none."""
-    assert isinstance(outcome, Done), outcome
+def all_accepted(outcome: Outcome) -> AllAccepted:
+    """Return the outcome of an atomic command that must be a success."""
+    assert isinstance(outcome, AllAccepted), outcome
     return outcome
 
 
@@ -47,10 +55,9 @@ def test_all_of_an_atomic_command_is_taken_in_order() -> None:
     """Each sees those before it; the place of the whole is that of its last."""
     ledger = Ledger()
     (outcome,) = ledger.append([together(FUND, SPEND, REST)], NOON)
-    parts = done(outcome).parts
-    assert len(parts) == 3
+    assert len(all_accepted(outcome).parts) == 3
     assert topics(ledger) == [TransferPosted, TransferPosted, HoldPlaced]
-    assert done(outcome).position == len(ledger.log)
+    assert all_accepted(outcome).position == len(ledger.log)
 
 
 @pytest.mark.parametrize(
@@ -74,22 +81,22 @@ def test_nothing_of_an_atomic_command_is_taken_if_one_of_it_is_bad(
     assert refusal.extensions["index"] == 1
     assert refusal.extensions["idempotencyKey"] == bad.key
     assert topics(ledger) == [TransferPosted]
-    assert done(outcomes[2]).replayed
+    assert accepted(outcomes[2]).replayed
     assert ledger.accounts[LEDGER, "customer:a"].balance == 100
     assert (LEDGER, "customer:b") not in ledger.accounts
     (spent,) = ledger.append([SPEND], NOON)
-    assert not done(spent).replayed
+    assert not accepted(spent).replayed
 
 
 def test_an_atomic_command_is_answered_again_as_a_whole() -> None:
     """Also if some of it was done before, one by one."""
     ledger = Ledger()
     first, second, again = ledger.append([FUND, together(FUND, SPEND), together(FUND, SPEND)], NOON)
-    assert not done(first).replayed
-    assert [done(part).replayed for part in done(second).parts] == [True, False]
-    assert not done(second).replayed
-    assert done(again).replayed
-    assert done(again).position == done(second).position
+    assert not accepted(first).replayed
+    assert [part.replayed for part in all_accepted(second).parts] == [True, False]
+    assert not all_accepted(second).replayed
+    assert all_accepted(again).replayed
+    assert all_accepted(again).position == all_accepted(second).position
     assert topics(ledger) == [TransferPosted, TransferPosted]
 
 
@@ -108,7 +115,7 @@ def test_a_follow_up_sees_what_it_is_about_in_the_same_batch() -> None:
     taken = capture(about=held.transaction_id, key="taken")
     back = refund(about=taken.transaction_id, key="back")
     outcomes = ledger.append([transfer("world", "customer:a", key="f"), held, taken, back], NOON)
-    assert [done(outcome).replayed for outcome in outcomes] == [False] * 4
+    assert [accepted(outcome).replayed for outcome in outcomes] == [False] * 4
     assert topics(ledger) == [TransferPosted, HoldPlaced, TransferPosted, TransferPosted]
     assert ledger.earlier(transaction_id(LEDGER, "taken")).used == (100,)
 
@@ -128,7 +135,6 @@ def test_who_comes_too_late_reads_again() -> None:
     first, second = ledger.append(
         [change(overdraft_limit=7, expected_version=1), change(expected_version=1)], NOON
     )
-    account = done(first).account
-    assert account is not None
-    assert account.version == 2
+    assert isinstance(first, PolicySet)
+    assert first.account.version == 2
     assert isinstance(problem(second), Outdated)

@@ -1,30 +1,23 @@
-"""Commands: their identity, the accounts that they name, and what may be attached to them."""
+"""Commands: their identity, and what must be known to decide them."""
 
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-import pytest
 
 from command_side.domain.commands import (
     Atomic,
     Condition,
+    FollowUp,
     Keyed,
+    Needs,
     Part,
     Refund,
     Rehearsal,
-    Single,
     Transfer,
-    accounts_of,
-    check_account_id,
-    check_attachments,
-    check_key,
-    singles,
-    weight,
+    needs,
 )
-from events import schema as schemas
-from events.types import Metadata, Posting, Rate, transaction_id
-from runtime.problems import Invalid
+from events.types import Posting, Rate, transaction_id
 from tests.unit.deciding import (
     AB,
     LEDGER,
@@ -42,7 +35,7 @@ from tests.unit.deciding import (
     transfer,
     void,
 )
-from tests.unit.examples import NOON, SCHEMA, SCHEMA_TEXT
+from tests.unit.examples import NOON
 
 
 def test_a_fingerprint_differs_with_every_field_and_not_with_order() -> None:
@@ -113,82 +106,31 @@ def test_a_key_is_the_identity_of_whatever_is_asked_with_it() -> None:
         assert command.transaction_id == transaction_id(LEDGER, command.key)
 
 
-def test_a_command_names_its_accounts() -> None:
-    """The writer loads these; those of an earlier transaction come with it."""
-    both = [(LEDGER, "customer:a"), (LEDGER, "customer:b")]
-    assert accounts_of(transfer()) == accounts_of(hold()) == accounts_of(schedule()) == both
-    assert accounts_of(opening("world")) == accounts_of(change("world")) == [(LEDGER, "world")]
-    nobodys: list[Single] = [refund(), capture(), void(), cancel(), SETTLE, closing(NOON)]
-    assert all(accounts_of(command) == [] for command in nobodys)
+def test_what_must_be_known_to_decide_a_command() -> None:
+    """Its own stream, the transaction that it is about, its accounts; closed books for a date."""
+    both = {(LEDGER, "customer:a"), (LEDGER, "customer:b")}
+    for movement in (transfer(), hold(), schedule()):
+        assert needs([movement]) == Needs(1, {movement.transaction_id}, set(), both)
+    follow_ups: list[FollowUp] = [refund(), capture(), void(), cancel()]
+    for command in follow_ups:
+        assert needs([command]) == Needs(1, {command.transaction_id}, {command.about})
+    for unkeyed in (opening("world"), change("world")):
+        assert needs([unkeyed]) == Needs(1, accounts={(LEDGER, "world")})
+    assert needs([SETTLE]) == Needs(1, earlier={SETTLE.about})
+    assert needs([closing(NOON)]) == Needs(1, dated={LEDGER})
+    dated: list[Keyed] = [
+        transfer(effective_at=NOON),
+        refund(effective_at=NOON),
+        capture(effective_at=NOON),
+    ]
+    assert [needs([command]).dated for command in dated] == [{LEDGER}] * 3
 
 
-def test_an_atomic_command_is_all_that_is_in_it() -> None:
-    """So is a rehearsal, which may hold one: what is looked up, and how much is decided."""
+def test_a_group_needs_what_its_commands_need() -> None:
+    """A rehearsal may hold an atomic command; each counts with the commands inside it."""
     both = (transfer(), transfer("world", "customer:c"))
     several = Atomic(ledger=LEDGER, commands=both)
     rehearsal = Rehearsal(ledger=LEDGER, commands=(several, refund()))
-    assert list(singles([several, SETTLE])) == [*both, SETTLE]
-    assert list(singles([rehearsal])) == [*both, refund()]
-    assert [weight(each) for each in (several, rehearsal, transfer(), SETTLE)] == [2, 3, 1, 1]
-
-
-@pytest.mark.parametrize(
-    "in_body, in_header, code",
-    [
-        ("a", "b", "idempotency_key_ambiguous"),
-        ("", "b", "idempotency_key_ambiguous"),
-        (None, None, "idempotency_key_missing"),
-        ("", None, "idempotency_key_invalid"),
-        (None, "", "idempotency_key_invalid"),
-        ("k" * 256, None, "idempotency_key_invalid"),
-        (None, "k" * 256, "idempotency_key_invalid"),
-        ("a b", None, "idempotency_key_invalid"),
-        ("k\n", None, "idempotency_key_invalid"),
-        ("\u0000", None, "idempotency_key_invalid"),
-        ("é", None, "idempotency_key_invalid"),
-    ],
-)
-def test_a_wrong_idempotency_key_is_refused(
-    in_body: str | None, in_header: str | None, code: str
-) -> None:
-    """Missing, in doubt, too long, or of other than visible ASCII."""
-    with pytest.raises(Invalid) as refusal:
-        check_key(in_body, in_header)
-    assert refusal.value.code == code
-
-
-@pytest.mark.parametrize(
-    "in_body, in_header", [("k", None), (None, "k"), ("k", "k"), ("k" * 255, None), ("~!/?%", None)]
-)
-def test_a_key_may_come_in_the_body_or_the_header(
-    in_body: str | None, in_header: str | None
-) -> None:
-    """Or in both, if they agree."""
-    assert check_key(in_body, in_header) == in_body or in_header
-
-
-@pytest.mark.parametrize("account_id", ["a", "A-1", "bank:main", "x" * 128, "9_.:@-", "a@b.c"])
-def test_an_account_id_is_kept_as_it_is(account_id: str) -> None:
-    """No folding, no trimming."""
-    assert check_account_id(account_id, "account_id") == account_id
-
-
-def test_metadata_that_the_schema_requires_must_be_there() -> None:
-    """Absent metadata lacks every key; a key with null is there."""
-    strict = schemas.parse(f'{SCHEMA_TEXT}\n[limits]\nmetadata_required = ["order", "shop"]\n')
-    check_attachments(None, None, {"order": 1, "shop": None}, strict)
-    cases: list[tuple[Metadata | None, str]] = [
-        (None, "order, shop"),
-        ({}, "order, shop"),
-        ({"order": 1}, "shop"),
-    ]
-    for metadata, named in cases:
-        with pytest.raises(Invalid, match=f"keys {named}") as refusal:
-            check_attachments(None, None, metadata, strict)
-        assert refusal.value.code == "metadata_required"
-
-
-@pytest.mark.parametrize("allowed", ["\t", "\n", "\r\n", "é", "😀", "\u200f", "'; DROP TABLE"])
-def test_text_of_people_is_allowed(allowed: str) -> None:
-    """Only control characters that no reader wants are refused."""
-    check_attachments(allowed, allowed, {allowed: allowed}, SCHEMA)
+    assert needs([several, SETTLE]) == needs([*both, SETTLE])
+    assert needs([rehearsal]) == needs([*both, refund()])
+    assert [each.weight for each in (several, rehearsal, transfer(), SETTLE)] == [2, 3, 1, 1]

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import Cancel, Capture, FollowUp, Part, Refund, Void
 from command_side.domain.records import refused
 from command_side.domain.rejections import Code, Rejection
-from command_side.domain.state import Earlier, State
+from command_side.domain.state import EarlierTransaction, State
 from events.types import (
     HoldVoided,
     Kind,
@@ -84,7 +84,7 @@ ONE_STAGE = (
 )
 
 
-def accounts(faults: set[Code], payee: str = "customer:b") -> tuple[Account, Account]:
+def accounts(faults: set[Code], payee: str = "customer:b") -> tuple[AccountState, AccountState]:
     """Return the accounts of the earlier transaction: one closed, one frozen, one poor."""
     payer = {"status": Status.CLOSED} if Code.ACCOUNT_CLOSED in faults else {}
     of_payee: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def faulty_refund(faults: set[Code]) -> tuple[Refund, State]:
     return refund(**asking(faults, amount)), given
 
 
-def held(faults: set[Code]) -> Earlier:
+def held(faults: set[Code]) -> EarlierTransaction:
     """Return a hold that stands as these faults say, or what is none."""
     event: TransactionEvent = placed()
     if Code.TRANSACTION_NOT_A_HOLD in faults:

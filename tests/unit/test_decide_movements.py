@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from command_side.domain.account import Account
+from command_side.domain.account import AccountState
 from command_side.domain.commands import Condition, Hold, Schedule, Settle, Transfer
 from command_side.domain.decide import Decidable
 from command_side.domain.rejections import Code, Rejection
@@ -94,7 +94,7 @@ class Faulty(NamedTuple):
     """Postings with some faults, and the accounts that they are of."""
 
     postings: tuple[Posting, ...]
-    accounts: tuple[Account, ...]
+    accounts: tuple[AccountState, ...]
     conditions: tuple[Condition, ...]
 
 
@@ -217,7 +217,7 @@ def test_what_was_scheduled_fails_for_what_is_wrong_when_it_is_due(fault: Code) 
         (event,) = events_of(decided(command, given))
         assert isinstance(event, TransferRejected)
         assert (event.code, event.recorded_at) == (fault, NOON)
-        assert event.postings == given.earlier[SETTLE.about].event.postings
+        assert event.postings == given.transactions[SETTLE.about].event.postings
 
 
 @pytest.mark.parametrize("pair", pairs(OF_ACCOUNTS))
@@ -372,7 +372,7 @@ def test_the_same_fault_on_both_sides_always_names_the_source(status: Status) ->
 @pytest.mark.parametrize("asked", [transfer, hold])
 def test_money_leaves_down_to_the_overdraft_limit(
     asked: Any,  # noqa: ANN401 - either maker
-    source: Account,
+    source: AccountState,
     amount: int,
     accepted: bool,  # noqa: FBT001 - a column of the table
 ) -> None:

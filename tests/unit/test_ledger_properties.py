@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command_side.domain.commands import Command, Keyed, Settle
-from command_side.writer.commit import Done, Outcome
+from command_side.writer.outcomes import KeyReused, Outcome, of_event
 from events.types import Recorded, TransactionEvent
-from runtime.problems import Rejected
+from runtime.problems import Problem
 from tests.unit import random_commands
 from tests.unit.in_memory_writer import Hour, Ledger, cut, projected, run
 
@@ -92,21 +92,20 @@ def all_of(hours: Sequence[Hour]) -> list[Command]:
 
 def kept(ledger: Ledger) -> object:
     """Return what the command side keeps, in a form that compares."""
-    return dict(ledger.accounts), dict(ledger.standings), dict(ledger.books)
+    return dict(ledger.accounts), dict(ledger.transaction_states), dict(ledger.books)
 
 
 def shown(outcome: Outcome) -> object:
     """Return what a client sees of an outcome, in a form that compares."""
-    if isinstance(outcome, Done):
-        return outcome
-    return type(outcome), str(outcome), outcome.extensions
+    if isinstance(outcome, Problem):
+        return type(outcome), str(outcome), outcome.extensions
+    return outcome
 
 
 def check_replayed(command: Keyed, first: Recorded, outcome: Outcome) -> None:
     """Assert the answer to a command whose key was used: the same again, or `reused`."""
     assert isinstance(first.event, TransactionEvent)
     if first.event.fingerprint == command.fingerprint:
-        assert outcome == Done(first.position, first, replayed=True)
+        assert outcome == of_event(first, replayed=True)
     else:
-        assert isinstance(outcome, Rejected)
-        assert outcome.code == "idempotency_key_reused"
+        assert outcome == KeyReused(command.key)

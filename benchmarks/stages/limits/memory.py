@@ -11,7 +11,8 @@ from benchmarks.measures.singles import ACCOUNTS
 from benchmarks.stages.limits.clock import Spent, spending
 from command_side.api import movement_requests
 from command_side.api.bodies import SubmitBody
-from command_side.domain.commands import Movement, check_key
+from command_side.api.values import check_key
+from command_side.domain.commands import Movement
 from command_side.domain.decide import decide
 from command_side.domain.rejections import Rejection
 from command_side.domain.state import State

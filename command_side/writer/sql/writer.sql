@@ -8,7 +8,7 @@ FROM command.accounts AS a
 INNER JOIN unnest($1::text[], $2::text[]) AS wanted (ledger, account_id)
     ON a.ledger = wanted.ledger AND a.account_id = wanted.account_id;
 
--- name: standings
+-- name: transaction_states
 -- No row means that the transaction stands as its first event says.
 SELECT transaction_id, stage, used, due_at
 FROM command.standings WHERE transaction_id = ANY($1::uuid[]);
@@ -58,7 +58,7 @@ FROM
         )
 WHERE a.ledger = n.ledger AND a.account_id = n.account_id;
 
--- name: put_standings
+-- name: put_transaction_states
 -- Decided under the head's lock, on top of what was read.
 INSERT INTO command.standings (transaction_id, stage, used, due_at)
 SELECT transaction_id, stage, used, due_at

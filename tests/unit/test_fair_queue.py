@@ -1,4 +1,4 @@
-"""The line: in turn between ledgers, in order within one, and never more than its bounds."""
+"""The fair queue: in turn between ledgers, in order within one, and within its bounds."""
 
 import asyncio
 from collections import defaultdict
@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_side.domain.commands import Atomic, CloseBooks, Command, Settle, Transfer
-from command_side.writer.commit import Outcome
-from command_side.writer.fair_queue import Line, Shed, Waiting
+from command_side.writer.fair_queue import FairQueue, Overload, QueuedRequest
+from command_side.writer.outcomes import Outcome
 
 COMMIT = 10
-LINE_MAX = 1_000
+QUEUE_MAX = 1_000
 LEDGER_MAX = 500
 NOW = 100.0
 
@@ -29,40 +29,40 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def transfer(ledger: str) -> Transfer:
-    """Return a command of `ledger`; which one is all that the line looks at."""
+    """Return a command of `ledger`; which one is all that the queue looks at."""
     return Transfer(ledger=ledger, key="k", postings=())
 
 
 class Asked:
-    """A line, and what was put into it."""
+    """A queue, and the requests that join it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.line = Line(COMMIT, LINE_MAX, LEDGER_MAX)
+        self.queue = FairQueue(COMMIT, QUEUE_MAX, LEDGER_MAX)
         self._loop = loop
 
-    def ask(self, ledger: str, count: int = 1, since_s: float = NOW) -> Waiting:
+    def ask(self, ledger: str, count: int = 1, since_s: float = NOW) -> QueuedRequest:
         """Let a request for `count` transactions wait."""
         return self.wait([transfer(ledger)] * count, since_s)
 
-    def ask_atomic(self, ledger: str, count: int) -> Waiting:
+    def ask_atomic(self, ledger: str, count: int) -> QueuedRequest:
         """Let a request for `count` transactions, all or none, wait."""
         return self.wait([Atomic(ledger=ledger, commands=(transfer(ledger),) * count)])
 
-    def wait(self, commands: list[Command], since_s: float = NOW) -> Waiting:
+    def wait(self, commands: list[Command], since_s: float = NOW) -> QueuedRequest:
         """Let a request wait."""
         outcomes: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        waiting = Waiting(commands, outcomes, since_s)
-        self.line.add(waiting)
+        waiting = QueuedRequest(commands, outcomes, since_s)
+        self.queue.add(waiting)
         return waiting
 
-    def take(self) -> list[Waiting]:
+    def take(self) -> list[QueuedRequest]:
         """Return the next commit's."""
-        return self.line.take(0).batch
+        return self.queue.take(0).batch
 
 
 @pytest.fixture
 def asked(loop: asyncio.AbstractEventLoop) -> Asked:
-    """Return an empty line."""
+    """Return an empty queue."""
     return Asked(loop)
 
 
@@ -72,8 +72,8 @@ def test_one_ledger_is_served_in_order_a_commit_at_a_time(asked: Asked) -> None:
     assert [len(asked.take()) for _ in range(4)] == [10, 10, 5, 0]
     requests = [asked.ask("a", 3) for _ in range(5)]
     assert asked.take() == requests[:4]  # The last one is taken whole.
-    assert asked.take() == requests[4:]
-    assert len(asked.line) == asked.line.ledgers == 0
+    taken = asked.queue.take(0)
+    assert (taken.batch, taken.ledgers_left, asked.queue.weight) == (requests[4:], 0, 0)
 
 
 @pytest.mark.parametrize("flood", [1, 3, COMMIT, 5 * COMMIT])
@@ -138,7 +138,7 @@ def test_the_largest_request_has_its_turn_beside_a_flood(asked: Asked) -> None:
     assert again in asked.take() + asked.take()
 
 
-def test_who_was_ahead_of_an_empty_line_starts_anew(asked: Asked) -> None:
+def test_who_was_ahead_of_an_empty_queue_starts_anew(asked: Asked) -> None:
     """Nobody was kept waiting by it."""
     asked.ask_atomic("large", 10 * COMMIT)
     assert len(asked.take()) == 1
@@ -149,39 +149,38 @@ def test_who_was_ahead_of_an_empty_line_starts_anew(asked: Asked) -> None:
 
 
 def test_what_is_due_waits_as_a_ledger_of_its_own(asked: Asked) -> None:
-    """The sweeper's commands name no ledger."""
+    """Settlements name no ledger."""
     for _ in range(100):
         asked.ask("flood")
     due = asked.wait([Settle(about=UUID(int=1))])
     books = asked.wait([CloseBooks(ledger="quiet", closed_before=datetime(2026, 1, 1, tzinfo=UTC))])
-    assert asked.line.ledgers == 3
     batch = asked.take()
     assert due in batch
     assert books in batch
 
 
 def test_a_full_ledger_leaves_room_for_others(asked: Asked) -> None:
-    """Its bound is reached first, then that of the whole line; both end with what is taken."""
+    """Its bound is reached first, then that of the whole queue; both end with what is taken."""
     for _ in range(LEDGER_MAX // 10):
-        assert asked.line.full("flood") is None
+        assert asked.queue.full("flood") is None
         asked.ask("flood", 10)
-    assert asked.line.full("flood") is Shed.LEDGER_FULL
-    assert asked.line.full("quiet") is None
+    assert asked.queue.full("flood") is Overload.LEDGER_FULL
+    assert asked.queue.full("quiet") is None
     asked.ask("other", LEDGER_MAX)
-    assert asked.line.full("quiet") is Shed.LINE_FULL
+    assert asked.queue.full("quiet") is Overload.QUEUE_FULL
     asked.take()
-    assert asked.line.full("quiet") is None
-    assert asked.line.full("flood") is None
+    assert asked.queue.full("quiet") is None
+    assert asked.queue.full("flood") is None
 
 
-def test_a_request_larger_than_the_line_closes_it_for_its_own_ledger_alone(asked: Asked) -> None:
+def test_a_request_larger_than_the_queue_closes_it_for_its_own_ledger_alone(asked: Asked) -> None:
     """Of one ledger no more counts for the others than its bound."""
-    asked.ask_atomic("large", 10 * LINE_MAX)
-    assert asked.line.full("large") is Shed.LEDGER_FULL
-    assert asked.line.full("quiet") is None
+    asked.ask_atomic("large", 10 * QUEUE_MAX)
+    assert asked.queue.full("large") is Overload.LEDGER_FULL
+    assert asked.queue.full("quiet") is None
     assert len(asked.take()) == 1
     asked.ask("other", LEDGER_MAX)
-    assert asked.line.full("quiet") is None
+    assert asked.queue.full("quiet") is None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +199,7 @@ def test_what_is_before_a_ledgers_next_one(
     """As much of every ledger as of its own, and never more than there is."""
     for name, count in waiting.items():
         asked.ask(name, count)
-    assert asked.line.before(ledger) == before
+    assert asked.queue.before(ledger) == before
 
 
 def test_who_waits_no_more_takes_nobodys_turn(asked: Asked) -> None:
@@ -210,9 +209,9 @@ def test_who_waits_no_more_takes_nobodys_turn(asked: Asked) -> None:
     stays = [asked.ask("flood") for _ in range(COMMIT + 1)]
     for waiting in gone:
         waiting.outcomes.cancel()
-    taken = asked.line.take(NOW - 1)
+    taken = asked.queue.take(NOW - 1)
     assert (taken.late, taken.batch) == (late + gone, stays[:COMMIT])
-    assert len(asked.line) == 1
+    assert asked.queue.weight == 1
     assert asked.take() == stays[COMMIT:]
 
 
@@ -228,17 +227,17 @@ def test_nothing_is_lost_or_doubled_or_overtaken(
 ) -> None:
     """Whatever comes between commits: each comes out once, in its ledger's order, in bounds."""
     asked = Asked(loop)
-    came: dict[str, list[Waiting]] = defaultdict(list)
-    left: dict[str, list[Waiting]] = defaultdict(list)
+    came: dict[str, list[QueuedRequest]] = defaultdict(list)
+    left: dict[str, list[QueuedRequest]] = defaultdict(list)
     inside = 0
 
     def take() -> None:
         nonlocal inside
-        taken = asked.line.take(NOW)
+        taken = asked.queue.take(NOW)
         assert not any(w.outcomes.done() or w.since_s < NOW for w in taken.batch)
         assert all(w.outcomes.cancelled() or w.since_s < NOW for w in taken.late)
         assert sum(w.weight for w in taken.batch[:-1]) < COMMIT
-        of_ledger: dict[str, list[Waiting]] = defaultdict(list)
+        of_ledger: dict[str, list[QueuedRequest]] = defaultdict(list)
         for waiting in taken.batch + taken.late:
             of_ledger[waiting.ledger].append(waiting)
             inside -= waiting.weight
@@ -250,7 +249,7 @@ def test_nothing_is_lost_or_doubled_or_overtaken(
             for ledger, order in came.items():
                 places = [order.index(w) for w in each if w.ledger == ledger]
                 assert places == sorted(places)
-        assert len(asked.line) == inside
+        assert asked.queue.weight == inside
 
     for step in steps:
         for ledger, count, kind in step:
@@ -260,7 +259,7 @@ def test_nothing_is_lost_or_doubled_or_overtaken(
             came[ledger].append(waiting)
             inside += count
         take()
-    while asked.line:
+    while asked.queue.weight:
         take()
     assert {ledger: len(several) for ledger, several in left.items()} == {
         ledger: len(several) for ledger, several in came.items()

@@ -1,0 +1,81 @@
+"""What a batch of decisions changed, as rows of the command side's tables. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from command_side.domain.account import AccountKey, AccountState
+from command_side.domain.state import ClosedBooks, State
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Changed rows of `command.accounts`, `command.standings` and `command.books`.
+
+    Of the accounts that `moved`, only the counters changed. The others are new, or their policy is.
+    """
+
+    moved: dict[AccountKey, AccountState]
+    policies: dict[AccountKey, AccountState]
+    transactions: list[dict[str, Any]]
+    books: list[ClosedBooks]
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether nothing but counters of accounts changed."""
+        return not (self.policies or self.transactions or self.books)
+
+
+def changes(before: State, after: State) -> Changes:
+    """Return what differs, and assert that debits equal credits in it."""
+    moved: dict[AccountKey, AccountState] = {}
+    policies: dict[AccountKey, AccountState] = {}
+    for key, account in after.accounts.items():
+        was = before.accounts.get(key)
+        if was is account:
+            continue
+        if was is not None and was.version == account.version:
+            moved[key] = account
+        else:
+            policies[key] = account
+    _assert_balanced([*moved.items(), *policies.items()], before)
+    books = [
+        closed
+        for ledger, closed in sorted(after.books.items())
+        if before.books.get(ledger) != closed
+    ]
+    return Changes(moved, policies, _transactions(before, after), books)
+
+
+def _assert_balanced(changed: Iterable[tuple[AccountKey, AccountState]], before: State) -> None:
+    """Assert that debits equal credits per currency; from the accounts, not from the events."""
+    posted, pending = defaultdict[str, int](int), defaultdict[str, int](int)
+    for key, account in changed:
+        posted[account.currency] += account.debits_posted - account.credits_posted
+        pending[account.currency] += account.debits_pending - account.credits_pending
+        was = before.accounts.get(key)
+        if was is not None:
+            posted[was.currency] -= was.debits_posted - was.credits_posted
+            pending[was.currency] -= was.debits_pending - was.credits_pending
+    assert not any(posted.values()), f"debits and credits posted differ: {dict(posted)}"
+    assert not any(pending.values()), f"debits and credits pending differ: {dict(pending)}"
+
+
+def _transactions(before: State, after: State) -> list[dict[str, Any]]:
+    """Return the changed transactions that their first event does not describe, or that are due."""
+    changed = {
+        transaction_id: now
+        for transaction_id, now in after.transactions.items()
+        if (now.stage is not now.event.stage or any(now.used) or now.due_at)
+        and before.transactions.get(transaction_id) is not now
+    }
+    return [
+        {
+            "transaction_id": transaction_id,
+            "stage": now.stage,
+            "used": now.used,
+            "due_at": now.due_at,
+        }
+        for transaction_id, now in sorted(changed.items())
+    ]
