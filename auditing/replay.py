@@ -23,6 +23,7 @@ from uuid import UUID
 import msgspec
 
 from auditing.expected_rows import Closing, Line, Mention, Moment, Outcome, Standing, Tally
+from events.codec import written
 from events.types import (
     FIRST_VERSION,
     AccountChanged,
@@ -40,7 +41,6 @@ from events.types import (
     TransferPosted,
     TransferRejected,
     TransferScheduled,
-    written,
 )
 
 AccountKey = tuple[str, str]

@@ -10,13 +10,33 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from events.types import EVENT_TYPES, Event, Posting, Recorded, written
+from events.types import EVENT_TYPES, Event, Posting, Recorded
 from runtime.sql import Row
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _VERSION_MARK = b'"class_version"'
+
+
+class WrittenPosting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A posting as JSON has it: `amount` is a decimal string of minor units."""
+
+    debit: str
+    credit: str
+    amount: str
+    currency: str
+    line: int = 0
+
+
+def written(postings: Iterable[Posting]) -> tuple[WrittenPosting, ...]:
+    """Return `postings` as they are written to JSON."""
+    return tuple(
+        [
+            WrittenPosting(p.debit, p.credit, str(p.amount_minor), p.currency, p.line)
+            for p in postings
+        ]
+    )
 
 
 class Form(NamedTuple):

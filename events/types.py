@@ -16,7 +16,7 @@ What nobody asked for (an expiry, a due time) is the second event of the stream 
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha1
@@ -110,26 +110,6 @@ class Posting(
     amount_minor: int
     currency: str
     line: int = 0
-
-
-class WrittenPosting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A posting as JSON has it: `amount` is a decimal string of minor units."""
-
-    debit: str
-    credit: str
-    amount: str
-    currency: str
-    line: int = 0
-
-
-def written(postings: Iterable[Posting]) -> tuple[WrittenPosting, ...]:
-    """Return `postings` as they are written to JSON."""
-    return tuple(
-        [
-            WrittenPosting(p.debit, p.credit, str(p.amount_minor), p.currency, p.line)
-            for p in postings
-        ]
-    )
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):

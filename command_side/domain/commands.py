@@ -17,13 +17,13 @@ from uuid import UUID
 
 import msgspec
 
+from events.codec import WrittenPosting
 from events.types import (
     Kind,
     Metadata,
     Posting,
     Rate,
     Status,
-    WrittenPosting,
     transaction_id,
 )
 

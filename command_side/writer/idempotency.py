@@ -8,10 +8,14 @@ primary key is the authority, and a command that is not in the log is decided. S
 on a claim, all claims may be lost at any time, and a process that dies keeps nobody waiting.
 """
 
-from collections.abc import Awaitable, Sequence
+import logging
+from collections.abc import Sequence
 
 from command_side.domain.commands import Keyed
 from runtime.cache import Cache
+from runtime.problems import Unavailable
+
+log = logging.getLogger(__name__)
 
 PREFIX = "daybook:"
 
@@ -23,10 +27,20 @@ class Idempotency:
         self._cache = cache
         self._remembered_ms = remembered_s * 1000
 
-    def claim(self, commands: Sequence[Keyed]) -> Awaitable[list[int]]:
-        """Claim the keys of `commands` in one round trip.
+    async def claim(self, commands: Sequence[Keyed]) -> list[Keyed]:
+        """Claim the keys of `commands` in one round trip; return those that were claimed before.
 
-        Return the indices of those that were claimed before. Raises Unavailable.
+        Without Valkey there are none: the log decides alone. Claims only make duplicates fast, so
+        no command suffers if they fail.
         """
+        if not commands:
+            return []
         keys = [f"{PREFIX}{command.ledger}:{command.key}" for command in commands]
-        return self._cache.claim(keys, self._remembered_ms)
+        try:
+            before = await self._cache.claim(keys, self._remembered_ms)
+        except Unavailable:
+            return []
+        except Exception:
+            log.exception("%d keys could not be claimed", len(keys))
+            return []
+        return [commands[index] for index in before]

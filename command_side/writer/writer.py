@@ -191,12 +191,21 @@ class Writer:
     async def _claim_and_decide(
         self, batch: list[QueuedRequest]
     ) -> tuple[list[QueuedRequest], CachedPlan | None]:
-        """Return the requests that are new, and a plan from the cache if all of them are."""
-        async with asyncio.TaskGroup() as group:
-            claiming = group.create_task(self._claim(batch))
+        """Return the requests that are new, and a plan from the cache if all of them are.
+
+        The requests whose events are in the log already are answered.
+        """
+        commands = [request.claimed for request in batch if request.claimed is not None]
+        claiming = asyncio.create_task(self._idempotency.claim(commands))
+        try:
             await asyncio.sleep(0)  # Valkey is asked before this process is busy.
             cached = self._decide_from_cache(batch)
-        new = claiming.result()
+            claimed_before = await claiming
+        finally:
+            claiming.cancel()
+        if not claimed_before:
+            return batch, cached
+        new = await self._answer_again(batch, claimed_before)
         return new, cached if new == batch else None
 
     def _decide_from_cache(self, batch: list[QueuedRequest]) -> CachedPlan | None:
@@ -205,35 +214,19 @@ class Writer:
         except Exception:  # noqa: BLE001 - `_append` meets it again, and lets a command fail alone
             return None
 
-    async def _claim(self, batch: list[QueuedRequest]) -> list[QueuedRequest]:
-        """Claim keys; answer the requests whose events are in the log, and return the others."""
-        commands = [request.claimed for request in batch if request.claimed is not None]
-        if not commands:
-            return batch
-        try:
-            claimed_before = await self._idempotency.claim(commands)
-        except Unavailable:
-            return batch  # While Valkey is away, the log alone knows the keys.
-        except Exception:
-            # Claims only make duplicates fast, so no request need suffer.
-            log.exception("%d commands could not be claimed", len(commands))
-            return batch
-        if not claimed_before:
-            return batch
-        try:
-            return await self._answer_again(batch, [commands[index] for index in claimed_before])
-        except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
-            await self._disconnect()
-        except Exception:
-            log.exception("%d commands could not be answered again", len(claimed_before))
-        return batch  # `_append` meets the same problem, and answers it.
-
     async def _answer_again(
         self, batch: list[QueuedRequest], claimed_before: Sequence[Keyed]
     ) -> list[QueuedRequest]:
         """Answer the requests whose events are in the log; return the others."""
         streams = [command.transaction_id for command in claimed_before]
-        found = await find(await self._connected(), streams)
+        try:
+            found = await find(await self._connected(), streams)
+        except (*database.CONNECTION_ERRORS, Unavailable, UnreadableEventError):
+            await self._disconnect()
+            return batch  # `_append` meets the same problem, and answers it.
+        except Exception:
+            log.exception("%d commands could not be looked up in the log", len(streams))
+            return batch
         new = []
         for request in batch:
             command = request.claimed

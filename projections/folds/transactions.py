@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from events.codec import written
 from events.types import (
     FIRST_VERSION,
     HoldPlaced,
@@ -19,7 +20,6 @@ from events.types import (
     TransferRejected,
     TransferScheduled,
     summary_of,
-    written,
 )
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

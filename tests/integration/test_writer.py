@@ -564,8 +564,7 @@ async def _claimed(cache_url: str, commands: Sequence[Keyed]) -> list[Keyed]:
     """Claim as a process does that dies afterwards; return what was claimed before."""
     cache = Cache(cache_url)
     try:
-        before = await Idempotency(cache, 60).claim(commands)
-        return [commands[index] for index in before]
+        return await Idempotency(cache, 60).claim(commands)
     finally:
         await cache.close()
 
