@@ -1,6 +1,6 @@
-"""S3: a bucket that is only ever added to. With `runtime/queue.py` the only one to speak AWS.
+"""S3: a bucket to which objects are only added. Only this module and `runtime/queue.py` use AWS.
 
-The address is the service's own for the region, or what `AWS_ENDPOINT_URL_S3` says.
+The address is the service's own for the region, or the value of `AWS_ENDPOINT_URL_S3`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from runtime.problems import Unavailable
 
 TIMEOUT_S = 10
 DEFAULT_REGION = "us-east-1"
-# What is there already (412), or is being put there by somebody else this very moment (409).
+# The object exists (412), or another client is putting it now (409).
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 AT_ONCE = 32
 
@@ -30,7 +30,7 @@ class Bucket:
         self._prefix = prefix
 
     async def put_new(self, key: str, body: bytes) -> bool:
-        """Put an object where there is none; return False if there is one. Raises Unavailable."""
+        """Put an object; return False if the key is taken. Raises Unavailable."""
         try:
             await self._client.put_object(
                 Bucket=self._name, Key=self._prefix + key, Body=body, IfNoneMatch="*"
@@ -54,7 +54,7 @@ class Bucket:
         return body
 
     async def after(self, key: str) -> str | None:
-        """Return the first key behind `key`, if there is one. Raises Unavailable."""
+        """Return the first key after `key`, or None. Raises Unavailable."""
         try:
             page = await self._client.list_objects_v2(
                 Bucket=self._name,
@@ -69,7 +69,7 @@ class Bucket:
         )
 
     async def all(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Yield every object in the order of the keys, some read at once. Raises Unavailable."""
+        """Yield every object in the order of the keys, several at once. Raises Unavailable."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._name, Prefix=self._prefix
         )
@@ -87,7 +87,7 @@ class Bucket:
 
 @asynccontextmanager
 async def connect(name: str, prefix: str) -> AsyncIterator[Bucket]:
-    """Open what begins with `prefix` in the bucket `name`."""
+    """Open the objects of the bucket `name` whose keys begin with `prefix`."""
     session = get_session()
     config = AioConfig(
         connect_timeout=TIMEOUT_S,

@@ -1,7 +1,7 @@
 """Valkey/Redis: a cache that may lose everything at any time. The only module that imports redis.
 
-When it does not answer within a moment it is left alone for a second, so that a cache that is down
-costs a request nothing.
+A cache that does not answer within TIMEOUT_S is not asked again for LEFT_ALONE_S, so that a cache
+that is down delays nearly no request.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ return before
 
 
 class _Connection(redis.Connection):
-    """Packs commands as redis's synchronous client does, with hiredis: a fifth of the time.
+    """Packs commands with hiredis, as redis's synchronous client does, in a fifth of the time.
 
     For `redis://` only: the classes for other kinds of URL pack in Python.
     """
@@ -46,8 +46,8 @@ class _Connection(redis.Connection):
 class Cache:
     """A Valkey or Redis server, given as `redis://host:port/db`, over one connection.
 
-    Its timeout is the only one: redis's own (`socket_timeout`) makes a task of every send, and in
-    Python 3.11 may swallow a cancellation.
+    Only this class's timeout is used: redis's own (`socket_timeout`) makes a task of every send,
+    and may swallow a cancellation in Python 3.11.
     """
 
     def __init__(self, url: str) -> None:
@@ -70,10 +70,10 @@ class Cache:
         await self._bounded(self._client.ping())
 
     async def claim(self, keys: Sequence[str], remembered_ms: int) -> list[int]:
-        """Claim `keys` for so long; return the indices of those that were claimed before.
+        """Claim `keys` for `remembered_ms`; return the indices of those claimed before.
 
-        One round trip and one command: packing a command for each key costs the client more than
-        everything else together. Raises Unavailable.
+        It is one round trip and one command, because packing a command for each key would take the
+        client more time than all the rest. Raises Unavailable.
         """
         before: list[int] = await self._bounded(self._claim(keys, [remembered_ms]))
         return before

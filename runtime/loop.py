@@ -1,6 +1,7 @@
-"""The one loop under every worker: run, rest when there was nothing, back off when it failed.
+"""The loop of every worker: run, rest when there was nothing to do, back off after a failure.
 
-A worker is `run_once() -> how much it did`. Tests call `run_once`; processes call `run_forever`.
+A worker has a `run_once` that returns how much it did. Tests call `run_once`; processes call
+`run_forever`.
 """
 
 import asyncio
@@ -17,10 +18,10 @@ GC_THRESHOLD = 50_000
 
 
 def collect_garbage_rarely() -> None:
-    """Let the cyclic collector look less often, and not at what was imported.
+    """Let the cyclic garbage collector run less often, and skip imported modules.
 
-    Nearly nothing in these processes dies in a cycle. Measured under load, the collector's usual
-    rhythm takes a sixth of an API process's CPU and doubles its p99.
+    Nearly no object in these processes is part of a cycle. With Python's default threshold the
+    collector takes a sixth of the CPU of an API process under load, and doubles its p99.
     """
     gc.collect()
     gc.freeze()
@@ -44,8 +45,8 @@ async def run_forever(
 ) -> None:
     """Call `run_once` until `stop` is set, and `rest` whenever it found nothing to do.
 
-    A failure is logged and tried again after 0.05 s, 0.1 s … 5 s: a worker never gives up, since
-    whatever stops it (a server away, a poison event) can only be mended from outside.
+    After a failure it logs and tries again after 0.05 s, 0.1 s … 5 s. A worker never gives up,
+    because only somebody outside can correct the cause, such as a server that is down.
     """
     backoff_s = BACKOFF_FIRST_S
     while not stop.is_set():

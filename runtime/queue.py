@@ -40,7 +40,7 @@ class Queue:
         self.url = url
 
     async def ensure(self) -> None:
-        """Create the queue if it isn't there: it is a cache, and may have been deleted."""
+        """Create the queue if it is missing; it may have been deleted at any time."""
         await self._call(
             self._client.create_queue,
             QueueName=urlsplit(self.url).path.rpartition("/")[2],
@@ -53,7 +53,7 @@ class Queue:
         )
 
     async def send(self, body: str, group: str, deduplication_id: str) -> None:
-        """Send one message; creates the queue if it is gone. Raises Unavailable."""
+        """Send one message; create the queue if it is missing. Raises Unavailable."""
         message = {
             "QueueUrl": self.url,
             "MessageBody": body,
@@ -71,7 +71,7 @@ class Queue:
     async def receive(self, wait_s: int = LONG_POLL_S) -> list[Message]:
         """Return up to ten messages, waiting up to `wait_s` (0 to 20). Raises Unavailable.
 
-        A queue that is gone is created again, and has no messages yet.
+        A missing queue is created, and has no messages yet.
         """
         try:
             answer = await self._call(
@@ -91,7 +91,7 @@ class Queue:
         ]
 
     async def delete(self, messages: Sequence[Message]) -> None:
-        """Acknowledge up to ten messages; one that is gone already doesn't matter."""
+        """Delete up to ten received messages; those already deleted are ignored."""
         if messages:
             entries = [
                 {"Id": str(index), "ReceiptHandle": message.receipt}
@@ -100,7 +100,7 @@ class Queue:
             await self._call(self._client.delete_message_batch, QueueUrl=self.url, Entries=entries)
 
     async def purge(self) -> None:
-        """Throw away all messages, received ones included. Raises Unavailable."""
+        """Delete all messages, also received ones. Raises Unavailable."""
         await self._call(self._client.purge_queue, QueueUrl=self.url)
 
     async def attributes(self) -> dict[str, str]:
@@ -150,7 +150,7 @@ async def connect(url: str) -> AsyncIterator[Queue]:
 
 @cache
 def _session() -> AioSession:
-    """Return the process's one session: reading AWS's description of SQS takes 50 ms each time."""
+    """Return the process's one session; each new one reads AWS's description of SQS for 50 ms."""
     return get_session()
 
 
