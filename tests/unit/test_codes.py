@@ -33,6 +33,7 @@ NEVER_OVER_HTTP = {
     "ledger_invalid",
     "ledger_not_found",
     "ledger_unexpected",
+    "option_invalid",
     "rebuild_running",
     "reconciliation_busy",
     "reconciliation_ended",
