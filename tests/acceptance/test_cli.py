@@ -284,19 +284,19 @@ async def test_a_bank_s_file_is_imported_once_and_shown(
     columns = ("date=Day", "amount=Sum", "reference=Ref", "delimiter=;", "decimal=,")
     mapped = [part for column in columns for part in ("--map", column)]
     arguments = ("statements", "import", str(file), *where, "--account", "bank:main")
-    told = await json_of(*arguments, "--format", "csv", *mapped, env=env, code=1)
+    report = await json_of(*arguments, "--format", "csv", *mapped, env=env, code=1)
     again = await json_of(*arguments, "--format", "csv", *mapped, env=env, code=1)
-    assert told == again
-    assert told["statement"]["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
-    (difference,) = told["differences"]
+    assert report == again
+    assert report["statement"]["matches"] == {"proposed": 1, "accepted": 0, "rejected": 0}
+    (difference,) = report["differences"]
     assert difference["kind"] == "unmatched_statement_line"
     await ledger.posted(source="wallet", destination="bank:main", amount=b"2.00")
-    known_as = told["statement"]["statement_id"]
-    await ledger.post(f"/statements/{known_as}/match")
-    finished = await run("statements", "show", known_as, *where, env=env)
+    statement_id = report["statement"]["statement_id"]
+    await ledger.post(f"/statements/{statement_id}/match")
+    finished = await run("statements", "show", statement_id, *where, env=env)
     assert (finished.code, finished.out.splitlines()[-1]) == (0, "clean")
     assert "statement_not_found" in await refused(
-        "statements", "show", known_as, "--ledger", "demo", env=env
+        "statements", "show", statement_id, "--ledger", "demo", env=env
     )
     assert "mapping_invalid" in await refused(*arguments, "--format", "csv", env=env)
     assert "parameter_unknown" in await refused(

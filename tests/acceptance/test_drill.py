@@ -85,14 +85,14 @@ async def test_every_corruption_is_found_named_located_and_put_right() -> None:
         async with asyncio.timeout(patient_s(DRILL_S_MAX)):
             out, err = await process.communicate()
     assert out, err.decode()
-    told = json.loads(out)
-    missed = {result["case"]: result["problems"] for result in told["results"]}
+    drilled = json.loads(out)
+    missed = {result["case"]: result["problems"] for result in drilled["results"]}
     assert {case: found for case, found in missed.items() if found} == {}
-    assert (process.returncode, told["passed"]) == (0, True)
-    assert [result["case"] for result in told["results"]] == [
+    assert (process.returncode, drilled["passed"]) == (0, True)
+    assert [result["case"] for result in drilled["results"]] == [
         corruption.name for corruption in drill.CORRUPTIONS
     ]
-    assert len(told["results"]) >= CORRUPTIONS_MIN
+    assert len(drilled["results"]) >= CORRUPTIONS_MIN
 
 
 def test_every_kind_is_drilled() -> None:

@@ -50,11 +50,11 @@ async def import_file(
 async def show(settings: Settings, ledger: str, statement_id: str) -> StatementReport:
     """Return a statement. Raises NotFound, Unavailable."""
     try:
-        known_as = UUID(statement_id)
+        identity = UUID(statement_id)
     except ValueError as error:
         raise NotFound("statement_not_found", f"There is no statement {statement_id}.") from error
     return await _connected(
-        settings, lambda connection: _report(connection, settings, ledger, known_as)
+        settings, lambda connection: _report(connection, settings, ledger, identity)
     )
 
 
@@ -76,22 +76,25 @@ def terms(texts: Sequence[str]) -> Terms:
 
 def as_text(report: StatementReport) -> str:
     """Return a statement as lines of text."""
-    told = report.statement
-    lines = told["lines"]
-    said = [
-        f"statement {told['statement_id']} of {told['account_id']} in {told['currency']}",
-        f"from {told['starts_on']} to {told['ends_on']}",
+    statement = report.statement
+    counted = statement["lines"]
+    lines = [
+        (
+            f"statement {statement['statement_id']} of {statement['account_id']}"
+            f" in {statement['currency']}"
+        ),
+        f"from {statement['starts_on']} to {statement['ends_on']}",
         *(
-            f"{name:<10} {lines[name]['count']:>8} lines  in {_plain(lines[name]['incoming'])}"
-            f"  out {_plain(lines[name]['outgoing'])}"
+            f"{name:<10} {counted[name]['count']:>8} lines  in {_plain(counted[name]['incoming'])}"
+            f"  out {_plain(counted[name]['outgoing'])}"
             for name in ("accepted", "proposed", "unmatched")
         ),
         *(f"{finding.kind}: {finding.explanation}" for finding in report.differences),
     ]
-    left = sum(told["discrepancies"].values()) - len(report.differences)
+    left = sum(statement["discrepancies"].values()) - len(report.differences)
     if left:
-        said.append(f"… and {left:,} more")
-    return "\n".join([*said, "clean" if report.clean else "discrepancies"])
+        lines.append(f"… and {left:,} more")
+    return "\n".join([*lines, "clean" if report.clean else "discrepancies"])
 
 
 def _named_values(option: str, texts: Sequence[str]) -> dict[str, str]:

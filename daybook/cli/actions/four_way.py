@@ -30,7 +30,7 @@ async def report(settings: Settings, ledger: str) -> Shown:
 
 def as_text(report: Shown) -> str:
     """Return a report as text: the totals, the accounts that differ most, the verdicts."""
-    said = [
+    lines = [
         (
             f"ledger {report['ledger']} at position {report['position']:,} of {report['head']:,}, "
             f"{report['accountCount']:,} accounts"
@@ -38,21 +38,21 @@ def as_text(report: Shown) -> str:
         *_table(report),
     ]
     for account in report["accounts"]:
-        said.append(f"{account['account_id']}:")
-        said += [
+        lines.append(f"{account['account_id']}:")
+        lines += [
             f"  {name:<12} {_counters(account[name])}"
             for name in ("log", "read_models")
             if not account["agrees"]
         ]
         if account["external"] is not None:
-            said += _statements(account["external"])
+            lines += _statements(account["external"])
     if report["leftOut"]:
-        said.append(f"… and {report['leftOut']:,} more accounts, which differ by less")
-    said += [
+        lines.append(f"… and {report['leftOut']:,} more accounts, which differ by less")
+    lines += [
         f"{'ok ' if verdict['agrees'] else '!! '}{side:<12} {verdict['explanation']}"
         for side, verdict in report["verdicts"].items()
     ]
-    return "\n".join([*said, "clean" if report["status"] == "CLEAN" else "discrepancies"])
+    return "\n".join([*lines, "clean" if report["status"] == "CLEAN" else "discrepancies"])
 
 
 def _table(report: Shown) -> list[str]:
