@@ -15,8 +15,18 @@ from runtime import database
 from runtime.sql import ROOT, queries
 from tests.integration import fixtures
 
-ROOMS = ("benchmarks", "command_side", "events", "projections", "query_side", "runtime")
-PARTS = (*ROOMS, "daybook")
+PARTS = (
+    *("auditing", "bank_statements", "benchmarks", "command_side", "daybook", "events"),
+    *("projections", "query_side", "sealing", "web"),
+)
+# Every folder that has SQL, whatever moves.
+ROOMS = sorted(
+    {
+        str(path.parent.parent.relative_to(ROOT))
+        for part in PARTS
+        for path in (ROOT / part).glob("**/sql/*.sql")
+    }
+)
 NAMES = ("writer", "relay", "projector", "reader", "auditor", "repairer", "sealer", "matcher")
 WRITER, RELAY, PROJECTOR, READER, AUDITOR, REPAIRER, SEALER, MATCHER = (
     f"daybook_{name}" for name in NAMES
@@ -27,14 +37,19 @@ VIEWS = (
 )
 EXTERNAL = ROOT / "bank_statements/sql/bank_statements.sql"
 FOUR_WAY = ROOT / "auditing/sql/four_way.sql"
-# Who runs a query: the room's role, unless it is named here. None is the owner, who migrates.
+# The roles that run a folder's queries, except those in ROLES. None is the owner, who migrates.
 ROOM_ROLES: dict[str, tuple[str | None, ...]] = {
+    "auditing": (AUDITOR,),
+    "bank_statements": (MATCHER,),
     "benchmarks": (None,),
     "command_side": (WRITER,),
+    "command_side/writer": (WRITER,),
+    "daybook/migrations": (None,),
     "events": (WRITER,),
     "projections": (PROJECTOR,),
     "query_side": (READER,),
-    "runtime": (None,),
+    "sealing": (SEALER,),
+    "web": (None,),
 }
 ROLES: dict[str, tuple[str | None, ...]] = {
     "head": (READER, AUDITOR, REPAIRER),
