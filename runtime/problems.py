@@ -2,8 +2,9 @@
 
     Problem
     ├── Invalid        the request's shape is wrong; nothing was appended
-    │   └── TooLarge, Unidentified, NotAllowed, NotFound, WrongMethod, NotAcceptable,
-    │       UnsupportedMedia
+    │   ├── TooLarge, Unidentified, NotAllowed, NotFound
+    │   └── of HTTP itself: WrongMethod, NotAcceptable, UnsupportedMedia, TooSlow, TargetTooLong,
+    │       HeadTooLarge, ExpectationUnknown, CodingUnknown
     ├── Rejected       a business refusal; a *returned* value until it reaches the HTTP edge
     │   └── Outdated     another command changed the same thing first
     ├── Conflict       another request changes the same thing; read again, then try again
@@ -66,6 +67,26 @@ class UnsupportedMedia(Invalid):
     """The body has a media type or a coding that this route does not read."""
 
 
+class TooSlow(Invalid):
+    """The client did not send its request in time."""
+
+
+class TargetTooLong(Invalid):
+    """The request's target is over its bound."""
+
+
+class HeadTooLarge(Invalid):
+    """The head of the request is over its bound."""
+
+
+class ExpectationUnknown(Invalid):
+    """The client expects what this server does not do."""
+
+
+class CodingUnknown(Invalid):
+    """The body has a transfer coding that this server does not read."""
+
+
 class Rejected(Problem):
     """A business refusal, already decided and (for keyed commands) in the log."""
 
@@ -91,6 +112,11 @@ STATUS: dict[type[Problem], tuple[int, str]] = {
     WrongMethod: (405, "The method is not allowed here"),
     NotAcceptable: (406, "No acceptable answer"),
     UnsupportedMedia: (415, "The body cannot be read"),
+    TooSlow: (408, "The request took too long"),
+    TargetTooLong: (414, "The target is too long"),
+    HeadTooLarge: (431, "The head of the request is too large"),
+    ExpectationUnknown: (417, "The expectation cannot be met"),
+    CodingUnknown: (501, "The transfer coding is not supported"),
     Rejected: (422, "The command was refused"),
     Outdated: (409, "The command was refused: something has changed"),
     Conflict: (409, "The request conflicts with another one"),

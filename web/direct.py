@@ -10,6 +10,8 @@ from litestar import Litestar
 from litestar.enums import HttpMethod
 from litestar.types import Receive, Scope, Send
 
+from runtime import telemetry
+from web.access_log import logged
 from web.endpoints import Endpoint
 
 METHODS = frozenset(method.value for method in HttpMethod)
@@ -24,14 +26,18 @@ class Direct:
     The application answers everything else itself: variable paths, unknown paths, its lifespan.
     """
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, *, access_log: bool = False) -> None:
         self._app = app
+        self._access_log = access_log
         found: dict[str, Endpoint] = app.state.get("endpoints", {})
         self._fixed = {path: endpoint for path, endpoint in found.items() if "{" not in path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in the application's start and end."""
         request: dict[str, Any] = scope  # type: ignore[assignment]
+        telemetry.REQUEST_ID.set(request.get("request_id", ""))
+        if self._access_log and request["type"] == "http":
+            send = logged(request, send)
         if request.get("method", UNKNOWN) not in METHODS:
             request["method"] = UNKNOWN
         endpoint = self._fixed.get(request.get("path", ""))

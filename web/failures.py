@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, UnsetType
 
-from runtime import database, problems
+from runtime import database, problems, telemetry
 from runtime.problems import Problem as ProblemError
 from web.answers import ENCODER, Answer
 from web.media import PROBLEM
@@ -48,16 +48,17 @@ def failed(method: str, path: str, error: Exception) -> Answer:
     """Answer what went wrong: a problem, a lost connection, what Litestar refuses, or a bug."""
     match error:
         case ProblemError():
-            return _problem_answer(error)
+            return answer_of(error)
         case HTTPException():
             return _router_answer(error)
         case _ if isinstance(error, database.CONNECTION_ERRORS):
-            return _problem_answer(database.unavailable(error))
+            return answer_of(database.unavailable(error))
         case _:
             return _bug_answer(method, path, error)
 
 
-def _problem_answer(problem: ProblemError) -> Answer:
+def answer_of(problem: ProblemError) -> Answer:
+    """Return the answer that says what was wrong with a request."""
     status, document = problems.body(problem)
     return _document(document, status, problems.headers(problem))
 
@@ -89,6 +90,8 @@ def _bug_answer(method: str, path: str, error: Exception) -> Answer:
 
 
 def _document(document: dict[str, Any], status: int, headers: Mapping[str, str]) -> Answer:
+    if request_id := telemetry.REQUEST_ID.get():
+        document["requestId"] = request_id
     return Answer(ENCODER.encode(document), status, headers, PROBLEM)
 
 

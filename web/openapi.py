@@ -27,6 +27,12 @@ LEDGER: Json = {
     "description": "Which ledger; needed if the token has several.",
     "schema": {"type": "string"},
 }
+# What the server itself refuses, before any operation is found (`web/protocol.py`).
+_PROTOCOL_CODES = (
+    *("request_malformed", "host_invalid", "head_too_large", "target_too_long"),
+    *("request_too_slow", "expectation_unknown", "transfer_coding_unknown"),
+    *("too_many_connections", "too_many_bodies"),
+)
 _TITLES = dict(STATUS.values()) | {
     409: "Something is in the way: see the code",
     500: "A bug; nothing happens twice",
@@ -100,7 +106,7 @@ def document(
         own = [example for example in examples if example.operation == operation.name]
         path = paths.setdefault(operation.path.replace(":path}", "}"), {})
         path[operation.method.lower()] = _operation(operation, schemas, own)
-    codes = {*ROUTER_CODES.values(), OTHER_CODE}
+    codes = {*ROUTER_CODES.values(), OTHER_CODE, *_PROTOCOL_CODES}
     codes |= {code for each in operations for known in each.problems.values() for code in known}
     schemas.components["Problem"]["properties"]["code"]["enum"] = sorted(codes)
     return {
@@ -135,8 +141,7 @@ def _operation(operation: Operation, schemas: "_Schemas", examples: Sequence[Exa
     made["security"] = [{"token": [operation.scope]}] if operation.scope else []
     parameters = [
         _parameter(reader, parameter, schemas, examples)
-        for reader in (operation.path_reader, operation.query_reader, operation.headers_reader)
-        if reader is not None
+        for reader in operation.readers
         for parameter in reader.parameters
     ]
     if operation.scope:
@@ -266,9 +271,8 @@ class _Schemas:
 def _shapes(operation: Operation) -> Iterable[Any]:
     for shapes in (operation.reads, *operation.answers.values()):
         yield from (shape for shape in shapes.values() if shape is not bytes)
-    for reader in (operation.path_reader, operation.query_reader, operation.headers_reader):
-        if reader is not None:
-            yield from (parameter.type for parameter in reader.parameters)
+    for reader in operation.readers:
+        yield from (parameter.type for parameter in reader.parameters)
 
 
 def _custom(kind: type) -> Json:

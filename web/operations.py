@@ -104,6 +104,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         text = inspect.getdoc(self.handler) or ""
         return text.partition("\n\n")[2].strip()
 
+    @property
+    def readers(self) -> list[Reader]:
+        """Return what reads its parameters: path, query and headers, as far as it has them."""
+        found = (self.path_reader, self.query_reader, self.headers_reader)
+        return [reader for reader in found if reader is not None]
+
     @cached_property
     def offered(self) -> tuple[str, ...]:
         """Return the media types that it answers with, the usual one first."""
@@ -129,6 +135,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.scope is not None:
             tokens = request.app.state.tokens
             caller = await identify(request.headers, tokens, self.scope)
+            request.scope["caller"] = caller.who
             if "caller" in self.takes:
                 given["caller"] = caller
         chosen = media.accepted(request.headers.get("accept"), self.offered)
@@ -250,11 +257,8 @@ def merged(*groups: Problems) -> dict[int, tuple[str, ...]]:
 
 
 def _problems(made: Operation, own: Problems) -> Problems:
-    readers = [made.path_reader, made.query_reader, made.headers_reader]
-    codes = {code for reader in readers if reader is not None for code in reader.codes()}
-    required = any(
-        each.required for reader in readers if reader is not None for each in reader.parameters
-    )
+    codes = {code for reader in made.readers for code in reader.codes()}
+    required = any(each.required for reader in made.readers for each in reader.parameters)
     groups: list[Problems] = [own, ALWAYS, BODY if made.reads else NO_BODY]
     if codes:
         groups.append({400: sorted(codes)})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from command_side.domain.rejections import Code
-from daybook.processes.serve import document
+from daybook.processes.serve import OPERATIONS, document
 from runtime import problems
 from web.failures import OTHER_CODE, ROUTER_CODES
 from web.media import PROBLEM
@@ -60,9 +60,9 @@ def _raised() -> set[str]:
                 found |= _codes(node.args[0], constants)
             if isinstance(node, ast.Dict) and path == EDGE:
                 found |= _written_out(node)
-            if isinstance(node, ast.keyword) and node.arg == "extra":
-                assert isinstance(node.value, ast.Dict), "a parameter's code is written out"
-                found |= _written_out(node.value)
+    found |= {
+        code for operation in OPERATIONS for reader in operation.readers for code in reader.codes()
+    }
     return found
 
 

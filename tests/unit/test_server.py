@@ -8,7 +8,9 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from daybook.embedded.servers import LOOPBACK, free_port
-from web.server import Transport, config
+from web.protocol import Transport
+from web.server import config
+from web.settings import HttpLimits
 
 HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -23,6 +25,7 @@ class Told:
         self.write = self.calls.append
         self.is_closing = self.get_extra_info = lambda *_: None
         self.pause_reading = self.resume_reading = self.is_closing
+        self.abort = self.write_eof = self.is_closing
 
     def close(self) -> None:
         """Remember that it is closed."""
@@ -90,7 +93,7 @@ async def test_every_kind_of_answer_arrives_whole() -> None:
         await send({"type": "http.response.body", "body": b"body", "more_body": False})
 
     port = free_port()
-    served = uvicorn.Server(config(app, LOOPBACK, port, lifespan="off"))
+    served = uvicorn.Server(config(app, LOOPBACK, port, HttpLimits(), "off"))
     task = asyncio.create_task(served.serve())
     while not served.started:  # noqa: ASYNC110 - uvicorn says it in no other way
         await asyncio.sleep(0.01)

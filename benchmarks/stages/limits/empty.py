@@ -20,6 +20,7 @@ from runtime.loop import collect_garbage_rarely
 from web.direct import Direct
 from web.http import Answer, HttpRequest
 from web.server import config
+from web.settings import HttpLimits
 
 # As long as the product's answer.
 BODY = b'{"status":"ACCEPTED","nothing":"%s"}' % (b"-" * 160)
@@ -59,5 +60,5 @@ class _Told(uvicorn.Server):
 
 if __name__ == "__main__":
     collect_garbage_rarely()
-    served = config(application(sys.argv[1]), LOOPBACK, int(sys.argv[2]), lifespan="off")
+    served = config(application(sys.argv[1]), LOOPBACK, int(sys.argv[2]), HttpLimits(), "off")
     uvloop.run(_Told(served).serve())

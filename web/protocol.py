@@ -1,0 +1,349 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol, with bounds on everything that a client sends.
+
+    idle ──first byte──▶ head ──complete──▶ body ──complete──▶ answer ──▶ idle …
+      │                    │                  │
+      └ http_idle_s_max    └ bytes, fields,   └ bytes a second, bytes of all bodies under way
+                             target, seconds
+
+httptools parses, and adds the pieces of an unfinished header together, at a cost that grows with
+the square of their number. So bytes are counted before it sees them. Whatever breaks a bound or
+the grammar is answered with a problem document, and the connection is closed; what the client
+sends after that is thrown away, and not for long.
+"""
+
+import asyncio
+import itertools
+import re
+import secrets
+from typing import Any, NoReturn, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINES
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from runtime.problems import (
+    CodingUnknown,
+    ExpectationUnknown,
+    HeadTooLarge,
+    Invalid,
+    Problem,
+    TargetTooLong,
+    TooSlow,
+    Unavailable,
+)
+from web.failures import answer_of
+from web.settings import HttpLimits
+
+REQUEST_ID = b"request-id"
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+# As much is parsed at once, which bounds what is held beyond the limits.
+PIECE_BYTES = 16_384
+# How long a client may take to read why it was refused, and how much of it is thrown away.
+LINGER_S = 2.0
+LINGER_BYTES_MAX = 65_536
+# A body must keep its rate over each such stretch of time.
+RATE_WINDOW_S = 10.0
+STATUS_LINE = b"HTTP/1.1 "
+LENGTH = b"\r\ncontent-length: "
+VERSIONS = frozenset({"1.0", "1.1"})
+# A header's colon, space and line end.
+HEADER_EXTRA_BYTES = 4
+_LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding", REQUEST_ID})
+_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
+_PROCESS = secrets.token_hex(6).encode()
+_NUMBER = itertools.count(1)
+
+
+class Load:
+    """What all connections of a server hold together."""
+
+    def __init__(self) -> None:
+        self.body_bytes = 0
+
+
+class Transport:
+    """A connection's transport, on which an answer's head leaves with its body, in one system call.
+
+    uvicorn writes one after the other. A head that says how long its body is waits for it. The head
+    of a stream, which does not, goes at once.
+    """
+
+    __slots__ = (
+        "_head",
+        "_transport",
+        "abort",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+        "write_eof",
+    )
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.abort = transport.abort
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.write_eof = transport.write_eof
+
+    def write(self, data: bytes) -> None:
+        """Write `data` behind the head that waits; if `data` is such a head, let it wait."""
+        if not self._head and data.startswith(STATUS_LINE) and LENGTH in data:
+            self._head = data
+            return
+        head, self._head = self._head, b""
+        self._transport.write(head + data)
+
+    def flush(self) -> None:
+        """Write the head that waits, if one does."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self.flush()
+        self._transport.close()
+
+
+class Connection(HttpToolsProtocol):
+    """One connection of a client."""
+
+    def __init__(self, *arguments: Any, limits: HttpLimits, load: Load, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*arguments, **named)
+        self._limits = limits
+        self._load = load
+        # Bytes since the parser last completed a head or a part of a body.
+        self._pending = 0
+        self._in_head = True
+        self._fields = 0
+        self._head_bytes = 0
+        self._hosts: list[bytes] = []
+        self._request_id = b""
+        # When the head began; when the current stretch of a body began, and its bytes.
+        self._head_since_s: float | None = None
+        self._window_since_s = 0.0
+        self._window_bytes = 0
+        self._body_bytes = 0
+        # Why the parser was told to stop; since when the client is only waited for.
+        self._reason: Problem | None = None
+        self._lingering_since_s: float | None = None
+        self._thrown_bytes = 0
+
+    # --- the connection ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be one of the server's connections, or refuse to be one more."""
+        # uvloop's transports are asyncio's by behaviour, not by inheritance, and so is ours.
+        self._joining = Transport(cast("asyncio.Transport", transport))
+        super().connection_made(cast("asyncio.Transport", self._joining))
+        self._head_since_s = self.loop.time()
+        if len(self.connections) > self._limits.http_connections_max:
+            self._refuse(Unavailable("too_many_connections", "The server has no room for more."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what this connection held."""
+        self._release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, a bounded piece at a time."""
+        if self._lingering_since_s is not None:
+            self._thrown_bytes += len(data)
+            if self._thrown_bytes > LINGER_BYTES_MAX:
+                self._joining.abort()
+            return
+        self._unset_keepalive_if_required()
+        if len(data) <= PIECE_BYTES:
+            self._feed(data)
+            return
+        for start in range(0, len(data), PIECE_BYTES):
+            if not self._feed(data[start : start + PIECE_BYTES]):
+                return
+
+    def check(self, now_s: float) -> None:
+        """End a connection whose client is too slow; called about once a second."""
+        if self._lingering_since_s is not None:
+            if now_s - self._lingering_since_s > LINGER_S:
+                self._joining.abort()
+        elif self._in_head:
+            since = self._head_since_s
+            if since is not None and now_s - since > self._limits.http_head_s_max:
+                self._refuse(_too_slow("the head of the request was not complete in time"))
+        elif self.flow.read_paused or not self.cycle.more_body:
+            # The service is not reading, so the client cannot be blamed.
+            self._window_since_s, self._window_bytes = now_s, 0
+        elif now_s - self._window_since_s > RATE_WINDOW_S:
+            if self._window_bytes < self._limits.http_body_bytes_per_s_min * RATE_WINDOW_S:
+                self._refuse(_too_slow("the body arrives too slowly"))
+            self._window_since_s, self._window_bytes = now_s, 0
+
+    # --- what the parser finds --------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._fields = self._head_bytes = 0
+        self._hosts = []
+        self._request_id = b""
+        if self._head_since_s is None:
+            self._head_since_s = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        self.url += url
+        if len(self.url) > self._limits.http_target_bytes_max:
+            limit = self._limits.http_target_bytes_max
+            self._stop(TargetTooLong("target_too_long", f"A target has at most {limit} bytes."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header. A trailer of a chunked body is none, and is thrown away."""
+        if not self._in_head:
+            return
+        self._fields += 1
+        self._head_bytes += len(name) + len(value) + HEADER_EXTRA_BYTES
+        name = name.lower()
+        if name in _LOOKED_AT:
+            self._look_at(name, value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        limits, hosts = self._limits, self._hosts
+        if self._head_bytes > limits.http_head_bytes_max:
+            self._stop(_too_large(f"{limits.http_head_bytes_max} bytes"))
+        if self._fields > limits.http_header_fields_max:
+            self._stop(_too_large(f"{limits.http_header_fields_max} fields"))
+        version = self.parser.get_http_version()
+        needed = version != "1.0"
+        if len(hosts) > 1 or (needed and not hosts) or (hosts and not _HOST.fullmatch(hosts[0])):
+            self._stop(Invalid("host_invalid", "A request has one `Host`: a name and a port."))
+        if version not in VERSIONS:
+            self._stop(_malformed())
+        self._pending = 0
+        self._in_head = False
+        self._head_since_s = None
+        self._window_since_s, self._window_bytes = self.loop.time(), 0
+        request_id = self._request_id or b"%s-%x" % (_PROCESS, next(_NUMBER))
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["request_id"] = request_id.decode("ascii")
+        super().on_headers_complete()
+        self.cycle.default_headers = [
+            *self.cycle.default_headers,
+            (REQUEST_ID, request_id),
+            NO_SNIFFING,
+        ]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        super().on_body(body)
+        self._pending = 0
+        size = len(body)
+        self._window_bytes += size
+        self._body_bytes += size
+        self._load.body_bytes += size
+        if self._load.body_bytes > self._limits.http_bodies_bytes_max:
+            self._stop(Unavailable("too_many_bodies", "Too many bodies arrive at once."))
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        super().on_message_complete()
+        self._pending = 0
+        self._in_head = True
+
+    def on_response_complete(self) -> None:
+        """End an answer. A body that nobody reads any more is not waited for."""
+        self._joining.flush()
+        self._release()
+        super().on_response_complete()
+        if self.cycle.more_body and not self.pipeline:
+            self._linger()
+
+    # --- refusing ---------------------------------------------------------------------------
+
+    def _feed(self, piece: bytes) -> bool:
+        """Parse a piece; return whether to go on."""
+        self._pending += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            # The request is answered as if it had not asked for another protocol.
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(self._reason or _malformed())
+            return False
+        limit = self._limits.http_head_bytes_max
+        if self._pending > limit and self._lingering_since_s is None:
+            self._refuse(_too_large(f"{limit} bytes"))
+        return self._lingering_since_s is None
+
+    def _look_at(self, name: bytes, value: bytes) -> None:
+        match name:
+            case b"host":
+                self._hosts.append(value)
+            case b"expect" if value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            case b"expect":
+                detail = "The only expectation that can be met is `100-continue`."
+                self._stop(ExpectationUnknown("expectation_unknown", detail))
+            case b"transfer-encoding" if value.lower() != b"chunked":
+                detail = "The only transfer coding that is read is `chunked`."
+                self._stop(CodingUnknown("transfer_coding_unknown", detail))
+            case b"request-id" if _ID.fullmatch(value):
+                self._request_id = value
+            case _:
+                pass
+
+    def _stop(self, reason: Problem) -> NoReturn:
+        """Stop the parser: it raises whatever a callback raises."""
+        self._reason = reason
+        raise reason
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer with a problem if nothing else is being answered, and close."""
+        self._reason = None
+        cycle = self.cycle
+        # uvicorn declares no None, but there is none before the first request.
+        unanswered = cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
+        if unanswered and (self._in_head or cycle.response_started):
+            # An earlier request is being answered; after that the connection ends.
+            cycle.keep_alive = False
+            self._linger(half=False)
+            return
+        if unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        answer = answer_of(problem)
+        head = b"".join(b"%s: %s\r\n" % header for header in [*answer.headers, NO_SNIFFING])
+        status = STATUS_LINES[answer.status]
+        self._joining.write(b"%s%sconnection: close\r\n\r\n" % (status, head))
+        self._joining.write(answer.body)
+        self._linger()
+
+    def _linger(self, *, half: bool = True) -> None:
+        """Let the client read what was written, and throw away what it still sends."""
+        if self._lingering_since_s is None and not self._joining.is_closing():
+            self._lingering_since_s = self.loop.time()
+            self._unset_keepalive_if_required()
+            if half:
+                self._joining.flush()
+                self._joining.write_eof()
+
+    def _release(self) -> None:
+        self._load.body_bytes -= self._body_bytes
+        self._body_bytes = 0
+
+
+def _malformed() -> Invalid:
+    return Invalid("request_malformed", "This is no request of HTTP/1.1.")
+
+
+def _too_large(bound: str) -> HeadTooLarge:
+    return HeadTooLarge("head_too_large", f"The head of a request has at most {bound}.")
+
+
+def _too_slow(what: str) -> TooSlow:
+    return TooSlow("request_too_slow", f"The connection is closed: {what}.")
