@@ -11,9 +11,6 @@ from litestar.types import Receive, Scope, Send
 from web.media import JSON
 
 POSITION = "Daybook-Position"
-CACHE_CONTROL = "Cache-Control"
-# Balances and refusals are true only for a moment, so no cache may keep them.
-NO_STORE = (b"cache-control", b"no-store")
 
 
 def _encoded(value: object) -> str:
@@ -64,8 +61,6 @@ class Answer:
         ]
         if headers:
             self.headers += [(name.encode(), value.encode()) for name, value in headers.items()]
-        if not headers or CACHE_CONTROL not in headers:
-            self.headers.append(NO_STORE)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it. Of an answer to HEAD the server keeps the body back."""
@@ -89,7 +84,7 @@ class Streamed:
         media_type: str = JSON,
     ) -> None:
         self.chunks = chunks
-        named = {"content-type": media_type, CACHE_CONTROL: "no-store", **headers}
+        named = {"content-type": media_type, **headers}
         self.headers = [(name.encode(), value.encode()) for name, value in named.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

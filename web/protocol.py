@@ -15,6 +15,7 @@ import asyncio
 import itertools
 import re
 import secrets
+from collections import deque
 from typing import Any, NoReturn, cast
 
 import httptools
@@ -35,7 +36,10 @@ from web.failures import answer_of
 from web.settings import HttpLimits
 
 REQUEST_ID = b"request-id"
-NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+NO_SNIFFING = b"x-content-type-options: nosniff\r\n"
+CACHE_CONTROL = b"\r\ncache-control:"
+# Balances and refusals are true only for a moment, so no cache may keep them.
+NO_STORE = b"cache-control: no-store\r\n"
 # As much is parsed at once, which bounds what is held beyond the limits.
 PIECE_BYTES = 16_384
 # How long a client may take to read why it was refused, and how much of it is thrown away.
@@ -43,7 +47,7 @@ LINGER_S = 2.0
 LINGER_BYTES_MAX = 65_536
 # A body must keep its rate over each such stretch of time.
 RATE_WINDOW_S = 10.0
-STATUS_LINE = b"HTTP/1.1 "
+CONTINUE = b"HTTP/1.1 100 "
 LENGTH = b"\r\ncontent-length: "
 VERSIONS = frozenset({"1.0", "1.1"})
 # A header's colon, space and line end.
@@ -63,17 +67,20 @@ class Load:
 
 
 class Transport:
-    """A connection's transport, on which an answer's head leaves with its body, in one system call.
+    """A connection's transport, which completes the heads of answers and saves system calls.
 
-    uvicorn writes one after the other. A head that says how long its body is waits for it. The head
-    of a stream, which does not, goes at once.
+    Each head gets what every answer has: the request's id, and who may keep the answer. uvicorn
+    writes head and body one after the other; a head that says how long its body is waits here for
+    it. The head of a stream, which does not, goes at once.
     """
 
     __slots__ = (
+        "_between",
         "_head",
         "_transport",
         "abort",
         "get_extra_info",
+        "ids",
         "is_closing",
         "pause_reading",
         "resume_reading",
@@ -83,6 +90,9 @@ class Transport:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head = b""
+        self._between = True
+        # The ids of requests whose answers have not begun, in order.
+        self.ids: deque[bytes] = deque()
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
@@ -91,22 +101,35 @@ class Transport:
         self.write_eof = transport.write_eof
 
     def write(self, data: bytes) -> None:
-        """Write `data` behind the head that waits; if `data` is such a head, let it wait."""
-        if not self._head and data.startswith(STATUS_LINE) and LENGTH in data:
-            self._head = data
-            return
-        head, self._head = self._head, b""
-        self._transport.write(head + data)
+        """Write `data`; if it is a head that says how long its body is, let it wait for that."""
+        if not self._between:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        elif data.startswith(CONTINUE):
+            self._transport.write(data)
+        else:
+            self._between = False
+            data = self._completed(data)
+            if LENGTH in data:
+                self._head = data
+            else:
+                self._transport.write(data)
 
-    def flush(self) -> None:
-        """Write the head that waits, if one does."""
+    def end(self) -> None:
+        """Write the head that waits, if one does: the answer is whole."""
         if self._head:
             self.write(b"")
+        self._between = True
 
     def close(self) -> None:
         """Write what waits, and close."""
-        self.flush()
+        self.end()
         self._transport.close()
+
+    def _completed(self, head: bytes) -> bytes:
+        request_id = self.ids.popleft() if self.ids else _new_id()
+        kept = b"" if CACHE_CONTROL in head else NO_STORE
+        return b"%s%s%srequest-id: %s\r\n\r\n" % (head[:-2], NO_SNIFFING, kept, request_id)
 
 
 class Connection(HttpToolsProtocol):
@@ -227,15 +250,11 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_since_s = None
         self._window_since_s, self._window_bytes = self.loop.time(), 0
-        request_id = self._request_id or b"%s-%x" % (_PROCESS, next(_NUMBER))
+        request_id = self._request_id or _new_id()
+        self._joining.ids.append(request_id)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["request_id"] = request_id.decode("ascii")
         super().on_headers_complete()
-        self.cycle.default_headers = [
-            *self.cycle.default_headers,
-            (REQUEST_ID, request_id),
-            NO_SNIFFING,
-        ]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -256,8 +275,9 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """End an answer. A body that nobody reads any more is not waited for."""
-        self._joining.flush()
-        self._release()
+        self._joining.end()
+        if self._body_bytes:
+            self._release()
         super().on_response_complete()
         if self.cycle.more_body and not self.pipeline:
             self._linger()
@@ -317,7 +337,7 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         answer = answer_of(problem)
-        head = b"".join(b"%s: %s\r\n" % header for header in [*answer.headers, NO_SNIFFING])
+        head = b"".join(b"%s: %s\r\n" % header for header in answer.headers)
         status = STATUS_LINES[answer.status]
         self._joining.write(b"%s%sconnection: close\r\n\r\n" % (status, head))
         self._joining.write(answer.body)
@@ -329,12 +349,16 @@ class Connection(HttpToolsProtocol):
             self._lingering_since_s = self.loop.time()
             self._unset_keepalive_if_required()
             if half:
-                self._joining.flush()
+                self._joining.end()
                 self._joining.write_eof()
 
     def _release(self) -> None:
         self._load.body_bytes -= self._body_bytes
         self._body_bytes = 0
+
+
+def _new_id() -> bytes:
+    return b"%s-%x" % (_PROCESS, next(_NUMBER))
 
 
 def _malformed() -> Invalid:

@@ -12,8 +12,11 @@ from web.protocol import Transport
 from web.server import config
 from web.settings import HttpLimits
 
+ADDED = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nrequest-id: one\r\n\r\n"
 HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\n"
+WHOLE_HEAD = HEAD[:-2] + ADDED
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+WHOLE_STREAM = STREAM[:-2] + ADDED
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -35,7 +38,9 @@ class Told:
 def joining() -> tuple[Transport, list[bytes | str]]:
     """Return one, and what the transport under it is told."""
     told = Told()
-    return Transport(cast("asyncio.Transport", told)), told.calls
+    transport = Transport(cast("asyncio.Transport", told))
+    transport.ids.extend([b"one"] * 9)
+    return transport, told.calls
 
 
 def test_head_and_body_leave_together() -> None:
@@ -44,7 +49,8 @@ def test_head_and_body_leave_together() -> None:
     for _ in range(2):
         transport.write(HEAD)
         transport.write(b"body")
-    assert calls == [HEAD + b"body"] * 2
+        transport.end()
+    assert calls == [WHOLE_HEAD + b"body"] * 2
 
 
 def test_what_has_no_length_goes_at_once() -> None:
@@ -53,7 +59,7 @@ def test_what_has_no_length_goes_at_once() -> None:
     transport.write(CONTINUE)
     transport.write(STREAM)
     transport.write(b"4\r\nbody\r\n")
-    assert calls == [CONTINUE, STREAM, b"4\r\nbody\r\n"]
+    assert calls == [CONTINUE, WHOLE_STREAM, b"4\r\nbody\r\n"]
 
 
 def test_a_body_that_comes_in_pieces_is_whole() -> None:
@@ -61,17 +67,26 @@ def test_a_body_that_comes_in_pieces_is_whole() -> None:
     transport, calls = joining()
     for piece in (HEAD, b"bo", b"d", b"y"):
         transport.write(piece)
-    assert calls == [HEAD + b"bo", b"d", b"y"]
+    assert calls == [WHOLE_HEAD + b"bo", b"d", b"y"]
 
 
 def test_a_head_alone_leaves_at_the_end_of_its_answer() -> None:
-    """As of HEAD; and what is flushed once is not written again."""
+    """As of HEAD; and what was written is not written again."""
     transport, calls = joining()
     transport.write(HEAD)
     assert calls == []
-    transport.flush()
-    transport.flush()
-    assert calls == [HEAD]
+    transport.end()
+    transport.end()
+    assert calls == [WHOLE_HEAD]
+
+
+def test_an_answer_that_may_be_kept_says_so_itself() -> None:
+    """Every other one is not to be stored."""
+    transport, calls = joining()
+    transport.write(HEAD[:-2] + b"cache-control: max-age=60\r\n\r\n")
+    transport.write(b"HTTP/1.1 body")
+    assert calls[0].count(b"cache-control") == 1  # type: ignore[union-attr, arg-type]
+    assert calls[0].endswith(b"HTTP/1.1 body")  # type: ignore[union-attr, arg-type]
 
 
 def test_what_waits_leaves_before_it_is_closed() -> None:
@@ -79,7 +94,7 @@ def test_what_waits_leaves_before_it_is_closed() -> None:
     transport, calls = joining()
     transport.write(HEAD)
     transport.close()
-    assert calls == [HEAD, "closed"]
+    assert calls == [WHOLE_HEAD, "closed"]
 
 
 async def test_every_kind_of_answer_arrives_whole() -> None:
