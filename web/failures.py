@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from runtime import database, problems, telemetry
 from runtime.problems import Problem as ProblemError
+from runtime.problems import Rejected
 from web.answers import ENCODER, Answer
 from web.media import PROBLEM
 
@@ -26,7 +27,8 @@ class Problem(msgspec.Struct, kw_only=True):
     """What was wrong, where, and what to do (RFC 9457). `code` is stable; `detail` may change.
 
     An atomic batch adds the `index` of the item, a dry run `dryRun`, a file its `line`. A refusal
-    that is in the log adds `idempotencyKey`, `transactionId` and `pollUrl`.
+    that is in the log adds `idempotencyKey`, `transactionId` and `pollUrl`; every other problem
+    adds `requestId`, the header `Request-Id` of this answer.
     """
 
     type: str
@@ -60,6 +62,9 @@ def failed(method: str, path: str, error: Exception) -> Answer:
 def answer_of(problem: ProblemError) -> Answer:
     """Return the answer that says what was wrong with a request."""
     status, document = problems.body(problem)
+    if isinstance(problem, Rejected):
+        # A refusal is in the log, and a retry gets it again, the same in every byte.
+        return Answer(ENCODER.encode(document), status, problems.headers(problem), PROBLEM)
     return _document(document, status, problems.headers(problem))
 
 

@@ -45,6 +45,8 @@ PIECE_BYTES = 16_384
 # How long a client may take to read why it was refused, and how much of it is thrown away.
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 65_536
+# The rest of a body that was refused: many clients read no answer before they have sent it all.
+LINGER_BODY_BYTES_MAX = 16_777_216
 # A body must keep its rate over each such stretch of time.
 RATE_WINDOW_S = 10.0
 CONTINUE = b"HTTP/1.1 100 "
@@ -155,6 +157,7 @@ class Connection(HttpToolsProtocol):
         self._reason: Problem | None = None
         self._lingering_since_s: float | None = None
         self._thrown_bytes = 0
+        self._thrown_bytes_max = LINGER_BYTES_MAX
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -176,7 +179,7 @@ class Connection(HttpToolsProtocol):
         """Parse what arrived, a bounded piece at a time."""
         if self._lingering_since_s is not None:
             self._thrown_bytes += len(data)
-            if self._thrown_bytes > LINGER_BYTES_MAX:
+            if self._thrown_bytes > self._thrown_bytes_max:
                 self._joining.abort()
             return
         self._unset_keepalive_if_required()
@@ -280,6 +283,7 @@ class Connection(HttpToolsProtocol):
             self._release()
         super().on_response_complete()
         if self.cycle.more_body and not self.pipeline:
+            self._thrown_bytes_max = LINGER_BODY_BYTES_MAX
             self._linger()
 
     # --- refusing ---------------------------------------------------------------------------

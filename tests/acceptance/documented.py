@@ -5,6 +5,7 @@ import re
 # A string of JSON, or space between the tokens.
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _VARYING = (
+    (re.compile(r',"requestId":"[^"]+"'), ""),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "TIME"),
     (re.compile(r'("(?:\w+_)?position":)\d+'), r"\1N"),
     (re.compile(r"(position )\d+"), r"\1N"),
