@@ -15,7 +15,10 @@ from runtime.problems import Invalid
 from web.http import ENCODER
 
 ROOT = Path(__file__).resolve().parents[2]
-MONEY_ROOMS = ("events", "command_side", "projections", "query_side")
+MONEY_ROOMS = (
+    *("auditing", "bank_statements", "command_side", "daybook/cli", "events"),
+    *("projections", "query_side"),
+)
 
 MINORS = st.integers(-(10**38) + 1, 10**38 - 1)
 DECIMALS = st.integers(0, money.DECIMALS_MAX)
