@@ -74,8 +74,8 @@ ON CONFLICT ON CONSTRAINT books_pkey DO UPDATE SET
     position = excluded.position;
 
 -- name: put_recorded_times
--- The events of one commit share their time and may fall into two pages: the later page replaces the
--- position.
+-- The events of one commit share their time and may fall into two pages: the later page replaces
+-- the position.
 INSERT INTO read.moments (recorded_at, position)
 SELECT recorded_at, position FROM json_populate_recordset(NULL::read.moments, $1::json)
 ON CONFLICT ON CONSTRAINT moments_pkey DO UPDATE SET position = excluded.position;
