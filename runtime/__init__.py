@@ -1,1 +1,1 @@
-"""What any process needs: settings, database, cache, queue, auth, problems, health, the loop."""
+"""What any process needs: settings, logs, database, SQL, cache, queue, bucket, problems, loop."""

@@ -78,8 +78,8 @@ IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "open", "print", "in
 AUDITOR = {"auditing.replay", "auditing.expected_rows"}
 AUDITED = ("command_side", "projections", "query_side")
 ACCOUNTING = re.compile(
-    r"\b(accounts?|ledgers?|tenants?|postings?|entry|debits?|credits?|balances?|refunds?|holds?"
-    r"|transfers?|currency|currencies|money|amounts?|seals?|sealed|discrepanc(y|ies)"
+    r"\b(accounts?|ledgers?|tenants?|postings?|entry|debits?|credits?|balances?|refunds?"
+    r"|transfers?(?! coding)|currency|currencies|money|amounts?|seals?|sealed|discrepanc(y|ies)"
     r"|reconciliations?|audits?|scopes?|projections?|projectors?)\b",
     re.IGNORECASE,
 )
@@ -133,14 +133,12 @@ def test_the_auditor_shares_no_code_with_what_it_audits() -> None:
 
 
 def test_the_runtime_knows_no_accounting_word() -> None:
-    """Names, strings and docstrings of `runtime/` would fit any other program."""
-    words = ("id", "arg", "attr", "name", "value")
+    """Neither code nor strings nor comments: `runtime/` would fit any other program."""
     found = [
-        f"{path.name}: {word}"
+        f"{path.name}:{number}: {line.strip()}"
         for path in sorted((ROOT / "runtime").glob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        for word in (getattr(node, field, None) for field in words)
-        if isinstance(word, str) and ACCOUNTING.search(word.replace("_", " "))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if ACCOUNTING.search(line.replace("_", " "))
     ]
     assert found == []
 
