@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from litestar import Litestar
 
+from auditing.roles import AUDITOR
 from auditing.settings import AuditSettings
 from events import checkpoints
 from events import schema as schemas
@@ -16,7 +17,6 @@ from web.operations import opened
 from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
-ROLE = "daybook_auditor"
 
 
 class AuditSide(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
     settings: AuditSettings = app.state.settings
     async with (
-        database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
+        database.pool(settings.database_url, AUDITOR, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
         app.state.audit_side = AuditSide(

@@ -1,4 +1,4 @@
-"""A named difference between the log and a view of it, with a sentence a bookkeeper understands."""
+"""Named differences between the log and its views, in sentences that a bookkeeper understands."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -39,12 +39,9 @@ class Kind(StrEnum):
     COMMAND_BOOKS_DRIFT = "command_books_drift"
 
 
-OF_ENTRIES = {
-    Kind.MISSING_ENTRY,
-    Kind.UNEXPECTED_ENTRY,
-    Kind.AMOUNT_MISMATCH,
-    Kind.BALANCE_MISMATCH,
-}
+OF_ENTRIES = frozenset(
+    {Kind.MISSING_ENTRY, Kind.UNEXPECTED_ENTRY, Kind.AMOUNT_MISMATCH, Kind.BALANCE_MISMATCH}
+)
 SENTENCES = {
     Kind.MISSING_ENTRY: "The log says there is an {row}; it is missing.",
     Kind.UNEXPECTED_ENTRY: "No event of the log made the {row}.",
@@ -70,7 +67,7 @@ SENTENCES = {
 
 
 class Discrepancy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`position` is the first event of the log that shows the difference."""
+    """A named difference; `position` is the first event of the log that shows it."""
 
     kind: Kind
     position: int
@@ -84,45 +81,26 @@ class Discrepancy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Findings:
-    """All discrepancies (of one ledger, if it is named) are counted; the first 1,000 are kept.
+    """All discrepancies are counted, and the first 1,000 are kept."""
 
-    A gap is everybody's: the event that is missing may be of any ledger, and it tells of none.
-    """
-
-    def __init__(self, ledger: str | None = None) -> None:
-        self.ledger = ledger
+    def __init__(self) -> None:
         self.kinds: dict[str, int] = {}
         self.kept: list[Discrepancy] = []
-        self._first_entries: dict[tuple[str | None, str | None], int] = {}
 
     @property
     def count(self) -> int:
-        """How many there are, those that are not kept included."""
+        """Return how many were found, including those that are not kept."""
         return sum(self.kinds.values())
 
     def add(self, discrepancy: Discrepancy) -> None:
-        """Count it, and keep it if there is room."""
-        kind = discrepancy.kind
-        if self.ledger not in {None, discrepancy.ledger} and kind is not Kind.POSITION_GAP:
-            return
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        """Count a discrepancy, and keep it if there is room."""
+        self.kinds[discrepancy.kind] = self.kinds.get(discrepancy.kind, 0) + 1
         if len(self.kept) < KEPT_MAX:
-            self.keep(discrepancy)
-
-    def keep(self, discrepancy: Discrepancy) -> None:
-        """Keep it, as one that was counted."""
-        self.kept.append(discrepancy)
-        if discrepancy.kind in OF_ENTRIES:
-            key = (discrepancy.ledger, discrepancy.account_id)
-            self._first_entries.setdefault(key, discrepancy.position)
-
-    def first_entry(self, ledger: str, account_id: str) -> int | None:
-        """Return the position of the first entry of this account that differs, if any is kept."""
-        return self._first_entries.get((ledger, account_id))
+            self.kept.append(discrepancy)
 
 
 def gap(after: int, found: int) -> Discrepancy:
-    """Name the first position that is missing: they must be 1, 2, 3 and so on."""
+    """Name the first position that is missing: positions must be 1, 2, 3 and so on."""
     return Discrepancy(
         kind=Kind.POSITION_GAP,
         position=after + 1,
@@ -133,7 +111,7 @@ def gap(after: int, found: int) -> Discrepancy:
 
 
 def behind(kind: Kind, checkpoint: int, head: int, since: datetime) -> Discrepancy:
-    """Name a reader of the log that is too late: what it should have done is recorded `since`."""
+    """Name a late reader of the log; the first event that it has not read was recorded `since`."""
     done = "applied to the read models" if kind is Kind.PROJECTION_LAG else "published"
     return Discrepancy(
         kind=kind,
@@ -145,7 +123,7 @@ def behind(kind: Kind, checkpoint: int, head: int, since: datetime) -> Discrepan
 
 
 def ahead(checkpoint: int, head: int) -> Discrepancy:
-    """Name what was published and is not in the log any more."""
+    """Name published events that are no longer in the log."""
     return Discrepancy(
         kind=Kind.PUBLISHED_GAP,
         position=head + 1,
@@ -157,15 +135,17 @@ def ahead(checkpoint: int, head: int) -> Discrepancy:
 
 def of_row(
     kind: Kind,
+    *,
     view: str,
-    row: str,
+    title: str,
     position: int,
+    ledger: str | None,
     expected: Mapping[str, object] | None,
     actual: Mapping[str, object] | None,
 ) -> Discrepancy:
     """Name a row that differs, and show the columns in which it does.
 
-    `row` says which one it is, with its own columns in braces. None is a row that is not there.
+    `title` describes the row, with its columns in braces. None is a row that is not there.
     """
     columns = expected or actual
     assert columns is not None
@@ -175,9 +155,9 @@ def of_row(
         position=position,
         expected=_shown(expected, actual),
         actual=_shown(actual, expected),
-        explanation=SENTENCES[kind].format(row=row.format_map(columns)),
+        explanation=SENTENCES[kind].format(row=title.format_map(columns)),
         view=view,
-        **identity,  # type: ignore[arg-type]  # Each is of its column's type.
+        **identity | {"ledger": ledger},  # type: ignore[arg-type]  # Each is of its column's type.
     )
 
 
@@ -187,7 +167,7 @@ def differing(expected: Mapping[str, object], actual: Mapping[str, object]) -> l
 
 
 def _shown(row: Mapping[str, object] | None, other: Mapping[str, object] | None) -> str:
-    """Return what differs from `other`; all there is to say, if there is no other."""
+    """Return the columns that differ from `other`, or all of them if there is no other row."""
     if row is None:
         return "nothing"
     if other is not None:

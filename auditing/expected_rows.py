@@ -1,7 +1,8 @@
-"""What the auditor expects the views to hold: rows made once, and accounts that rows tell of. Pure.
+"""What the log says the views must hold: one Struct for each kind of row. Pure.
 
 The first four have the columns of their tables, in order, so that a row is compared as a whole.
-Amounts are in minor units; metadata, rate and postings are JSON, as the views keep them.
+Their rows never change once they are made. The last three are as of the last event folded.
+Amounts are in minor units. Metadata, rates and postings are JSON text, as the views store them.
 """
 
 from datetime import datetime
@@ -12,8 +13,8 @@ import msgspec
 from events.types import Kind, Stage
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One entry that must exist, and its account's four counters after it."""
+class ExpectedEntry(msgspec.Struct, frozen=True, gc=False):
+    """One entry, and the four counters of its account after it."""
 
     ledger: str
     account_id: str
@@ -32,11 +33,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     effective_at: datetime | None
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """One transaction that must exist, as its first event said it.
+class ExpectedTransaction(msgspec.Struct, frozen=True, gc=False):
+    """One transaction, as its first event describes it.
 
-    Source and destination are those that all its postings share; the amount is the sum in the
-    first posting's currency; `postings` are only shown if that does not say it all.
+    Source and destination are those that all its postings share. The amount is the sum in the
+    currency of the first posting. `postings` is None if these columns already say everything.
     """
 
     transaction_id: UUID
@@ -62,26 +63,26 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     recorded_at: datetime
 
 
-class Mention(msgspec.Struct, frozen=True, gc=False):
-    """An account of a transaction that made no entry at this position."""
+class ExpectedReference(msgspec.Struct, frozen=True, gc=False):
+    """An account that the event at this position names without making an entry in it."""
 
     ledger: str
     account_id: str
     position: int
 
 
-class Moment(msgspec.Struct, frozen=True, gc=False):
+class ExpectedTime(msgspec.Struct, frozen=True, gc=False):
     """A recorded time, and the last position recorded then."""
 
     recorded_at: datetime
     position: int
 
 
-class Tally(msgspec.Struct, gc=False):
-    """One account's books: what it is, the policy in force, and its counters in minor units.
+class ExpectedAccount(msgspec.Struct, gc=False):
+    """One account: what it is, the policy in force, and its counters in minor units.
 
-    `policy_position` is the last event that set the policy, `last_position` the last that opened
-    the account or made an entry.
+    `policy_position` is the last event that set the policy. `last_position` is the last event that
+    opened the account or made an entry in it.
     """
 
     currency: str
@@ -103,16 +104,16 @@ class Tally(msgspec.Struct, gc=False):
 
     @property
     def balance(self) -> int:
-        """What is posted, signed by the account's normal side."""
+        """Return the posted balance, signed by the account's normal side."""
         net = self.credits_posted - self.debits_posted
         return net if self.normal_side == "credit" else -net
 
 
-class Standing(msgspec.Struct, gc=False):
-    """How a transaction stands: `used` of each posting was refunded, or captured of a hold.
+class ExpectedTransactionState(msgspec.Struct, gc=False):
+    """The state of a transaction; `used` is what was refunded or captured of each posting.
 
-    `begun` is its first event, if that is known; `position` the last event that changed it, 0 as
-    long as it stands as its first event said.
+    `begun` is the position of its first event, or 0 if the log lacks it. `position` is the last
+    event that changed the state, or 0 while the first event still describes it.
     """
 
     ledger: str
@@ -126,8 +127,8 @@ class Standing(msgspec.Struct, gc=False):
     changed_at: datetime | None = None
 
 
-class Closing(msgspec.Struct, gc=False):
-    """A ledger's books: nothing may be dated before `closed_before`."""
+class ExpectedClosing(msgspec.Struct, gc=False):
+    """The closed books of a ledger: no event may take effect before `closed_before`."""
 
     closed_before: datetime
     version: int

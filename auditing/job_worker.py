@@ -1,6 +1,6 @@
-"""Works on what was asked for over HTTP, one after the other: reconciliations and four-way views.
+"""Works on what clients requested, one job after the other: reconciliations and four-way views.
 
-A reconciliation that was begun by a process that died is taken up where it was kept last.
+A reconciliation of a process that died is resumed from the progress that was kept last.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from auditing.four_way import jobs as four_ways
 from auditing.reconcile import jobs as reconciliations
-from auditing.reconcile.reconcile import ROLE, Means
+from auditing.reconcile.reconcile import RunContext
+from auditing.roles import AUDITOR
 from auditing.settings import AuditSettings
 from events import schema as schemas
 from runtime import database
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 LOOK_MAX = 10
 
 
-class Runner:
-    """A process's worker, with a connection for the views and one for the log.
+class JobWorker:
+    """Works on jobs with two connections, one for the views and one for the log.
 
     Raises SchemaError.
     """
@@ -33,7 +34,7 @@ class Runner:
         self._connections: tuple[Connection, Connection] | None = None
 
     async def run_once(self) -> int:
-        """Work on the oldest of each that nobody works on; return how many events were read.
+        """Work on the oldest job of each sort that is free; return how many events were read.
 
         Raises Unavailable.
         """
@@ -51,16 +52,16 @@ class Runner:
         await asyncio.sleep(self._settings.idle_poll_s)
 
     async def close(self) -> None:
-        """Close the connections; what is not finished is taken up by the next process."""
+        """Close the connections; the next process resumes what is not finished."""
         for connection in self._connections or ():
             connection.terminate()
         self._connections = None
 
     async def _reconcile(self, connection: Connection, log: Connection) -> int:
-        means = Means(connection, log, lag_max=timedelta(seconds=self._settings.lag_s_max))
+        context = RunContext(connection, log, lag_max=timedelta(seconds=self._settings.lag_s_max))
         for row in await connection.fetch(reconciliations.SQL["queued_reconciliations"], LOOK_MAX):
             try:
-                report = await reconciliations.work(means, row["reconciliation_id"])
+                report = await reconciliations.work(context, row["reconciliation_id"])
             except Conflict:
                 continue  # Another process was faster.
             except Invalid as problem:
@@ -80,6 +81,6 @@ class Runner:
         if self._connections is None or any(each.is_closed() for each in self._connections):
             await self.close()
             url = self._settings.database_url
-            one = await database.connect(url, ROLE)
-            self._connections = (one, await database.connect(url, ROLE))
+            one = await database.connect(url, AUDITOR)
+            self._connections = (one, await database.connect(url, AUDITOR))
         return self._connections

@@ -1,18 +1,18 @@
-"""The auditor: folds the log into what every view of it must show. Pure.
+"""The auditor's own replay of the log: what every view of the log must show. Pure.
 
-It shares no code with what it audits (the command side's accounts, the projections' folds), on
-purpose: a mistake would have to be made twice, in two ways, to go unnoticed. It goes on where an
-event is missing: whoever reads it has noticed the gap, and wants to know about the rest, too.
+It shares no code with what it audits (the accounts of the command side, the folds of the
+projections). A mistake goes unnoticed only if it is made twice, in two different ways. The replay
+continues after a missing event, because its caller reports the gap and compares the rest, too.
 
-    event                                        its lines    counters of each line's account
-    transfer.posted                              posted       posted +
-    transfer.posted, a capture                   posted       posted +, pending -
-    hold.placed                                  held         pending +
-    hold.voided, hold.expired                    released     pending -
-    transfer.rejected, .scheduled, .cancelled    none: the accounts are only mentioned
+    event                                        entries       counters of each entry's account
+    transfer.posted                              posted        posted +
+    transfer.posted, a capture                   posted        posted +, pending -
+    hold.placed                                  held          pending +
+    hold.voided, hold.expired                    released      pending -
+    transfer.rejected, .scheduled, .cancelled    none          unchanged: only references
 
-It remembers a tally per account, and a standing per transaction that changed or may still change:
-not the plain transfers, which are most of a log.
+Memory holds every account, and the state of each transaction that changed or may still change.
+Plain transfers, which are most of a log, are not among these.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,15 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.expected_rows import Closing, Line, Mention, Moment, Outcome, Standing, Tally
+from auditing.expected_rows import (
+    ExpectedAccount,
+    ExpectedClosing,
+    ExpectedEntry,
+    ExpectedReference,
+    ExpectedTime,
+    ExpectedTransaction,
+    ExpectedTransactionState,
+)
 from events.codec import written
 from events.types import (
     FIRST_VERSION,
@@ -48,7 +56,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Movement(NamedTuple):
-    """What a posting does to the counters of its two accounts: add (1), nothing, take off (-1)."""
+    """How a posting changes the counters of its two accounts: add (1), keep (0), subtract (-1)."""
 
     kind: str
     posted: int
@@ -59,26 +67,27 @@ _POSTED = Movement("posted", 1, 0)
 _CAPTURED = Movement("posted", 1, -1)
 _HELD = Movement("held", 0, 1)
 _RELEASED = Movement("released", 0, -1)
-_CAPTURE = Kind.CAPTURE  # A member of an enum is looked up slowly, and this one for every transfer.
+# Every transfer is compared with this; looking up a member of an enum is slow.
+_CAPTURE = Kind.CAPTURE
 
 
-class Books:
-    """Everything the log says, up to the last event taken; or what it says of one account."""
+class ReplayedState:
+    """What the log says up to the last event folded, of all accounts or of `only` one."""
 
     def __init__(self, only: AccountKey | None = None) -> None:
-        self.accounts: dict[AccountKey, Tally] = {}
-        self.standings: dict[UUID, Standing] = {}
-        self.closings: dict[str, Closing] = {}
+        self.accounts: dict[AccountKey, ExpectedAccount] = {}
+        self.transaction_states: dict[UUID, ExpectedTransactionState] = {}
+        self.closings: dict[str, ExpectedClosing] = {}
         self._only = only
 
-    def take(self, recorded: Recorded) -> tuple[list[Line], Outcome | None]:
-        """Book one event; return the entries and the transaction that it must have made."""
+    def fold(self, recorded: Recorded) -> tuple[list[ExpectedEntry], ExpectedTransaction | None]:
+        """Fold one event; return the entries and the transaction that it must have made."""
         event = recorded.event
-        lines: list[Line] = []
+        entries: list[ExpectedEntry] = []
         code = detail = due_at = None
         match event:
             case TransferPosted():
-                lines = self._post(recorded, event)
+                entries = self._post(recorded, event)
             case TransferRejected():
                 code, detail = event.code, event.detail
                 if recorded.version > FIRST_VERSION:
@@ -86,10 +95,10 @@ class Books:
             case HoldPlaced():
                 due_at = event.expires_at
                 self._begin(recorded, event, Stage.PENDING, due_at)
-                lines = self._move(recorded, event.postings, _HELD)
+                entries = self._move(recorded, event.postings, _HELD)
             case HoldVoided():
                 self._end(recorded, event.about, Stage.VOIDED)
-                lines = self._move(recorded, event.postings, _RELEASED)
+                entries = self._move(recorded, event.postings, _RELEASED)
             case HoldExpired():
                 self._end(recorded, recorded.originator_id, Stage.EXPIRED)
                 return self._move(recorded, event.postings, _RELEASED), None
@@ -102,39 +111,41 @@ class Books:
                 self._set_policy(recorded, event)
                 return [], None
             case BooksClosed():
-                self.closings[event.ledger] = Closing(
-                    event.closed_before, recorded.version, recorded.position
+                self.closings[event.ledger] = ExpectedClosing(
+                    closed_before=event.closed_before,
+                    version=recorded.version,
+                    position=recorded.position,
                 )
                 return [], None
             case _:
                 assert_never(event)
         if recorded.version > FIRST_VERSION:
-            return lines, None
-        return lines, _outcome(recorded, event, code, detail, due_at)
+            return entries, None
+        return entries, _transaction(recorded, event, code, detail, due_at)
 
     def _set_policy(self, recorded: Recorded, event: AccountOpened | AccountChanged) -> None:
         key = (event.ledger, event.account_id)
         if self._only is not None and self._only != key:
             return
         if isinstance(event, AccountOpened):
-            tally = self.accounts[key] = Tally(
-                event.currency,
-                event.account_class,
-                event.account_type,
-                event.normal_side,
+            account = self.accounts[key] = ExpectedAccount(
+                currency=event.currency,
+                account_class=event.account_class,
+                account_type=event.account_type,
+                normal_side=event.normal_side,
                 opened_at=event.recorded_at,
                 last_position=recorded.position,
                 last_at=event.recorded_at,
             )
         else:
-            tally = self.accounts.setdefault(key, Tally(""))
-            tally.status = event.status
+            account = self.accounts.setdefault(key, ExpectedAccount(""))
+            account.status = event.status
         limit = event.overdraft_limit
-        tally.overdraft_limit = None if limit is None else int(limit)
-        tally.metadata = _json(event.metadata)
-        tally.version, tally.policy_position = recorded.version, recorded.position
+        account.overdraft_limit = None if limit is None else int(limit)
+        account.metadata = _json(event.metadata)
+        account.version, account.policy_position = recorded.version, recorded.position
 
-    def _post(self, recorded: Recorded, event: TransferPosted) -> list[Line]:
+    def _post(self, recorded: Recorded, event: TransferPosted) -> list[ExpectedEntry]:
         if recorded.version > FIRST_VERSION:
             self._end(recorded, recorded.originator_id, Stage.COMPLETED)
         elif len(event.postings) > 1:
@@ -150,49 +161,49 @@ class Books:
         postings: Sequence[Posting],
         movement: Movement,
         effective_at: datetime | None = None,
-    ) -> list[Line]:
+    ) -> list[ExpectedEntry]:
         ledger, at, only = recorded.event.ledger, recorded.event.recorded_at, self._only
         position, transaction_id = recorded.position, recorded.originator_id
         kind, posts, pends = movement
         accounts = self.accounts
-        lines: list[Line] = []
+        entries: list[ExpectedEntry] = []
         number = 0
         for posting in postings:
             amount, currency = posting.amount_minor, posting.currency
             for side, account_id in (("debit", posting.debit), ("credit", posting.credit)):
                 key = (ledger, account_id)
                 if only is None or only == key:
-                    tally = accounts.get(key)
-                    if tally is None:
-                        tally = accounts[key] = Tally(currency)
+                    account = accounts.get(key)
+                    if account is None:
+                        account = accounts[key] = ExpectedAccount(currency)
                     if side == "debit":
-                        tally.debits_posted += posts * amount
-                        tally.debits_pending += pends * amount
+                        account.debits_posted += posts * amount
+                        account.debits_pending += pends * amount
                     else:
-                        tally.credits_posted += posts * amount
-                        tally.credits_pending += pends * amount
-                    tally.last_position, tally.last_at = position, at
-                    lines.append(
-                        Line(
-                            ledger,
-                            account_id,
-                            position,
-                            number,
-                            transaction_id,
-                            kind,
-                            side,
-                            amount,
-                            currency,
-                            tally.debits_posted,
-                            tally.credits_posted,
-                            tally.debits_pending,
-                            tally.credits_pending,
-                            at,
-                            effective_at,
+                        account.credits_posted += posts * amount
+                        account.credits_pending += pends * amount
+                    account.last_position, account.last_at = position, at
+                    entries.append(
+                        ExpectedEntry(
+                            ledger=ledger,
+                            account_id=account_id,
+                            position=position,
+                            line=number,
+                            transaction_id=transaction_id,
+                            kind=kind,
+                            side=side,
+                            amount=amount,
+                            currency=currency,
+                            debits_posted=account.debits_posted,
+                            credits_posted=account.credits_posted,
+                            debits_pending=account.debits_pending,
+                            credits_pending=account.credits_pending,
+                            recorded_at=at,
+                            effective_at=effective_at,
                         )
                     )
                 number += 1
-        return lines
+        return entries
 
     def _begin(
         self,
@@ -201,22 +212,24 @@ class Books:
         stage: Stage,
         due_at: datetime | None = None,
     ) -> None:
-        """Remember a transaction that may change in a way that its later events don't tell."""
-        self.standings[recorded.originator_id] = Standing(
+        """Remember a transaction whose later events do not repeat what its first event says."""
+        self.transaction_states[recorded.originator_id] = ExpectedTransactionState(
             event.ledger, stage, [0] * len(event.postings), recorded.position, due_at=due_at
         )
 
     def _use(self, recorded: Recorded, about: UUID, event: TransferPosted) -> None:
-        """Count what is refunded of a completed transaction, or captured of a hold."""
+        """Add what an event refunds of a completed transaction, or captures of a hold."""
         was = Stage.PENDING if event.kind is _CAPTURE else Stage.COMPLETED
-        standing = self.standings.setdefault(about, Standing(event.ledger, was, [0]))
+        state = self.transaction_states.setdefault(
+            about, ExpectedTransactionState(event.ledger, was, [0])
+        )
         for posting in event.postings:
-            missing = posting.line + 1 - len(standing.used)
-            standing.used += [0] * missing  # None, unless the first event is missing.
-            standing.used[posting.line] += posting.amount_minor
-        standing.position, standing.changed_at = recorded.position, event.recorded_at
+            missing = posting.line + 1 - len(state.used)
+            state.used += [0] * missing  # Negative or 0, unless the first event is missing.
+            state.used[posting.line] += posting.amount_minor
+        state.position, state.changed_at = recorded.position, event.recorded_at
         if event.completes:
-            standing.stage, standing.due_at = Stage.CAPTURED, None
+            state.stage, state.due_at = Stage.CAPTURED, None
 
     def _end(
         self,
@@ -226,38 +239,43 @@ class Books:
         code: str | None = None,
         detail: str | None = None,
     ) -> None:
-        """Say how a transaction ended; of one that is not named, there is nothing to say."""
+        """Note how a transaction ended; None names no transaction."""
         if transaction_id is None:
             return
         ledger = recorded.event.ledger
-        standing = self.standings.setdefault(transaction_id, Standing(ledger, stage, [0]))
-        standing.stage, standing.code, standing.detail = stage, code, detail
-        standing.due_at = None
-        standing.position, standing.changed_at = recorded.position, recorded.event.recorded_at
+        state = self.transaction_states.setdefault(
+            transaction_id, ExpectedTransactionState(ledger, stage, [0])
+        )
+        state.stage, state.code, state.detail = stage, code, detail
+        state.due_at = None
+        state.position, state.changed_at = recorded.position, recorded.event.recorded_at
 
 
-def mentions(recorded: Recorded) -> list[Mention]:
-    """Return the accounts of an event that made no entry."""
+def account_references(recorded: Recorded) -> list[ExpectedReference]:
+    """Return the accounts that an event names without making an entry."""
     event = recorded.event
     if not isinstance(event, TransferRejected | TransferScheduled | TransferCancelled):
         return []
     named = {account for posting in event.postings for account in (posting.debit, posting.credit)}
-    return [Mention(event.ledger, account_id, recorded.position) for account_id in sorted(named)]
+    return [
+        ExpectedReference(event.ledger, account_id, recorded.position)
+        for account_id in sorted(named)
+    ]
 
 
-def moments(events: Sequence[Recorded]) -> list[Moment]:
+def recorded_times(events: Sequence[Recorded]) -> list[ExpectedTime]:
     """Return the recorded times of consecutive events, each with its last position."""
     last = {recorded.event.recorded_at: recorded.position for recorded in events}
-    return [Moment(recorded_at, position) for recorded_at, position in last.items()]
+    return [ExpectedTime(recorded_at, position) for recorded_at, position in last.items()]
 
 
-def _outcome(
+def _transaction(
     recorded: Recorded,
     event: TransactionEvent,
     code: str | None,
     detail: str | None,
     due_at: datetime | None,
-) -> Outcome:
+) -> ExpectedTransaction:
     postings = event.postings
     source = destination = amount = currency = shown = None
     if postings:
@@ -274,31 +292,31 @@ def _outcome(
             )
         if first.line or len(postings) > 1:
             shown = _json(written(postings))
-    return Outcome(
-        recorded.originator_id,
-        event.ledger,
-        recorded.position,
-        event.key,
-        event.kind,
-        event.stage,
-        code,
-        detail,
-        source,
-        destination,
-        amount,
-        currency,
-        shown,
-        event.description,
-        event.reference,
-        None if event.metadata is None else _json(event.metadata),
-        None if event.rate is None else _json(event.rate),
-        event.about,
-        due_at,
-        event.effective_at,
-        event.recorded_at,
+    return ExpectedTransaction(
+        transaction_id=recorded.originator_id,
+        ledger=event.ledger,
+        position=recorded.position,
+        idempotency_key=event.key,
+        kind=event.kind,
+        stage=event.stage,
+        code=code,
+        detail=detail,
+        source_account_id=source,
+        destination_account_id=destination,
+        amount=amount,
+        currency=currency,
+        postings=shown,
+        description=event.description,
+        reference=event.reference,
+        metadata=None if event.metadata is None else _json(event.metadata),
+        rate=None if event.rate is None else _json(event.rate),
+        about=event.about,
+        due_at=due_at,
+        effective_at=event.effective_at,
+        recorded_at=event.recorded_at,
     )
 
 
 def _json(value: object) -> str | None:
-    """Return `value` as the views keep it."""
+    """Return `value` as the JSON text that the views store."""
     return None if value is None else _ENCODER.encode(value).decode()

@@ -1,9 +1,9 @@
-"""The auditor's rows as PostgreSQL writes a row as text, so that a page is compared at once. Pure.
+"""Expected rows in the text form that PostgreSQL gives a row, to compare a page at once. Pure.
 
-PostgreSQL puts a page of a view together with its own functions, and we do with ours: the texts are
-equal only if every column of every row is, and no row of the view has to become Python objects. A
-page whose texts differ, for whatever reason, is read row by row: a mistake here costs time and can
-neither hide a difference nor invent one.
+PostgreSQL writes a page of a view as text, and this module writes the page that must be there. The
+two texts are equal only if every column of every row is equal, and no row of the view has to become
+Python objects. A page whose texts differ, for any reason, is read row by row. So a mistake here
+costs time, but can neither hide a difference nor invent one.
 
 Source of the form: PostgreSQL 18, 8.16.6 Composite Type Input and Output Syntax.
 """
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from auditing.expected_rows import Line, Outcome
+from auditing.expected_rows import ExpectedEntry, ExpectedTransaction
 
 _SPECIAL = re.compile(r'["\\(), \t\n\r\v\f]')
 _REMEMBERED_MAX = 65_536
 
 
 def text_of(value: object) -> str:
-    """Return one column: nothing for null, quoted where it must be."""
+    """Return one column: the empty text for NULL, and quotes where PostgreSQL writes them."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -31,17 +31,17 @@ def text_of(value: object) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
 
 
-# Ids and words come again and again. Times do, too, one after the other: to look one up would take
-# longer than to see that it is the one before.
+# Ids and words are repeated all the time, so their texts are remembered. Equal times follow one
+# another: comparing a time with the one before is faster than looking it up.
 _remembered = lru_cache(_REMEMBERED_MAX)(text_of)
 
 
-def of_lines(lines: Sequence[Line]) -> str | None:
-    """Return lines as `entries_as_text` would; none, as the sum of no rows is null."""
+def of_entries(entries: Sequence[ExpectedEntry]) -> str | None:
+    """Return entries as the query `entries_as_text` does; None without any, as it returns NULL."""
     known = _remembered
     recorded_at, at = None, ""
     rows = []
-    for row in lines:
+    for row in entries:
         if row.recorded_at != recorded_at:
             recorded_at = row.recorded_at
             at = _time(recorded_at)
@@ -54,12 +54,12 @@ def of_lines(lines: Sequence[Line]) -> str | None:
     return "\n".join(rows) if rows else None
 
 
-def of_outcomes(outcomes: Sequence[Outcome]) -> str | None:
-    """Return transactions as `transactions_as_text` would."""
+def of_transactions(transactions: Sequence[ExpectedTransaction]) -> str | None:
+    """Return transactions as the query `transactions_as_text` does."""
     known = _remembered
     recorded_at, at = None, ""
     rows = []
-    for row in outcomes:
+    for row in transactions:
         if row.recorded_at != recorded_at:
             recorded_at = row.recorded_at
             at = _time(recorded_at)
@@ -81,7 +81,7 @@ def of_outcomes(outcomes: Sequence[Outcome]) -> str | None:
 
 
 def _time(at: datetime) -> str:
-    """Return a time in UTC, with no more digits than it needs."""
+    """Return a UTC time without trailing zeros."""
     text = at.isoformat(" ").removesuffix(":00")
     if at.microsecond:
         number, zone = text[:-3], text[-3:]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from auditing.expected_rows import Tally
+from auditing.expected_rows import ExpectedAccount
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class Counters(msgspec.Struct, frozen=True):
 NOTHING = Counters()
 
 
-def counters_of(tally: Tally | None) -> Counters:
+def counters_of(tally: ExpectedAccount | None) -> Counters:
     """Return what the auditor has booked; nothing of an account that there is not."""
     if tally is None:
         return NOTHING

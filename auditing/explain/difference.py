@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.expected_rows import Tally
+from auditing.expected_rows import ExpectedAccount
 from auditing.explain.counters import Counters, counters_of
-from auditing.replay import AccountKey, Books
+from auditing.replay import AccountKey, ReplayedState
 from events.types import (
     FIRST_VERSION,
     AccountChanged,
@@ -81,7 +81,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class _Touched(msgspec.Struct):
-    before: Tally | None
+    before: ExpectedAccount | None
     events: int
     first_position: int
 
@@ -90,7 +90,7 @@ class Comparing:
     """A difference under way: `pass_by` every event up to the first place, then `take` the rest."""
 
     def __init__(self) -> None:
-        self._books = Books()
+        self._state = ReplayedState()
         self._accounts: dict[AccountKey, _Touched] = {}
         self._standings: dict[UUID, tuple[Stage, int]] = {}
         self._began: Counter[str] = Counter()
@@ -100,7 +100,7 @@ class Comparing:
 
     def pass_by(self, recorded: Recorded) -> None:
         """Book an event up to the first place."""
-        self._books.take(recorded)
+        self._state.fold(recorded)
 
     def take(self, recorded: Recorded) -> None:
         """Book an event in between, and remember how what it touches was before."""
@@ -112,9 +112,9 @@ class Comparing:
         before = {key: self._copied(key) for key in keys}
         self._note_standings(recorded)
         if isinstance(event, BooksClosed):
-            was = self._books.closings.get(event.ledger)
+            was = self._state.closings.get(event.ledger)
             self._closings.setdefault(event.ledger, None if was is None else was.closed_before)
-        lines, outcome = self._books.take(recorded)
+        lines, outcome = self._state.fold(recorded)
         if outcome is not None:
             self._began[outcome.stage.value] += 1
         own = isinstance(event, AccountOpened | AccountChanged)
@@ -143,13 +143,13 @@ class Comparing:
             standings,
             dict(self._began),
             {
-                ledger: (was, self._books.closings[ledger].closed_before)
+                ledger: (was, self._state.closings[ledger].closed_before)
                 for ledger, was in self._closings.items()
             },
         )
 
-    def _copied(self, key: AccountKey) -> Tally | None:
-        tally = self._books.accounts.get(key)
+    def _copied(self, key: AccountKey) -> ExpectedAccount | None:
+        tally = self._state.accounts.get(key)
         return None if tally is None else msgspec.structs.replace(tally)
 
     def _note_standings(self, recorded: Recorded) -> None:
@@ -163,18 +163,18 @@ class Comparing:
 
     def _stands(self, id_: UUID) -> tuple[Stage, int]:
         """Return how a transaction stands; the auditor remembers no plain transfer: completed."""
-        standing = self._books.standings.get(id_)
+        standing = self._state.transaction_states.get(id_)
         return (Stage.COMPLETED, 0) if standing is None else (standing.stage, sum(standing.used))
 
     def _standing_change(self, id_: UUID) -> StandingChange | None:
         was, now = self._standings[id_], self._stands(id_)
         if was == now:
             return None
-        position = self._books.standings[id_].position
+        position = self._state.transaction_states[id_].position
         return StandingChange(id_, was[0], now[0], was[1], now[1], position)
 
     def _account_change(self, key: AccountKey) -> AccountChange:
-        touched, now = self._accounts[key], self._books.accounts[key]
+        touched, now = self._accounts[key], self._state.accounts[key]
         was = touched.before
         policy = {
             name: (None if was is None else getattr(was, name), getattr(now, name))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.expected_rows import Tally
+from auditing.expected_rows import ExpectedAccount
 from auditing.explain.counters import NOTHING, Counters
 from auditing.explain.story import Step
 from events.types import Kind, TransferPosted
@@ -93,7 +93,9 @@ class Explaining:
         else:
             self._left_out.add(made.amount)
 
-    def explanation(self, ledger: str, account_id: str, position: int, tally: Tally) -> Explanation:
+    def explanation(
+        self, ledger: str, account_id: str, position: int, tally: ExpectedAccount
+    ) -> Explanation:
         """Return what was counted, of an account as it stands at `position`."""
         return Explanation(
             ledger,

@@ -8,7 +8,8 @@ from auditing.explain.difference import Comparing, Difference
 from auditing.explain.explanation import Explaining, Explanation
 from auditing.explain.story import Step, Story
 from auditing.explain.trial_balance import TrialBalance, trial_balance
-from auditing.replay import Books
+from auditing.replay import ReplayedState
+from auditing.roles import AUDITOR
 from events import codec, ledger_log, log
 from events import schema as schemas
 from events.event_filter import Wanted
@@ -17,7 +18,6 @@ from events.types import AccountOpened, Recorded, account_stream_id
 from runtime import database
 from runtime.problems import Invalid, NotFound
 
-ROLE = "daybook_auditor"
 PAGE_EVENTS_MAX = 5_000
 CONTRIBUTIONS_MAX = 1_000
 
@@ -34,7 +34,7 @@ async def open_log(url: str, schema_file: str | None = None) -> AsyncIterator["R
     The accounting schema says how sentences write amounts. Raises SchemaError, Unavailable.
     """
     schema = schemas.load(schema_file)
-    connection = await database.connect(url, ROLE)
+    connection = await database.connect(url, AUDITOR)
     try:
         yield Replay(connection, schema)
     finally:
@@ -107,12 +107,12 @@ class Replay:
         progress: Progress | None = None,
     ) -> TrialBalance:
         """Return every account's counters at a place, and their sums. Raises Invalid."""
-        last, books = await self.position(at), Books()
+        last, state = await self.position(at), ReplayedState()
         async for recorded in self.events(ledger=ledger, until=last, progress=progress):
-            books.take(recorded)
+            state.fold(recorded)
             # How transactions stand is not asked, and would grow with the log.
-            books.standings.clear()
-        return trial_balance(last, books.accounts)
+            state.transaction_states.clear()
+        return trial_balance(last, state.accounts)
 
     async def story(
         self,

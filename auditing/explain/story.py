@@ -5,10 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.expected_rows import Tally
+from auditing.expected_rows import ExpectedAccount
 from auditing.explain.counters import Counters, counters_of
 from auditing.explain.sentences import Decimals, sentence
-from auditing.replay import Books
+from auditing.replay import ReplayedState
 from events.types import AccountChanged, AccountOpened, Recorded
 
 
@@ -36,15 +36,15 @@ class Story:
     def __init__(self, ledger: str, account_id: str, decimals: Decimals) -> None:
         self._key = (ledger, account_id)
         self._decimals = decimals
-        self._books = Books(only=self._key)
+        self._state = ReplayedState(only=self._key)
 
     def take(self, recorded: Recorded) -> Step:
         """Return the step of an event that is the account's."""
         event = recorded.event
         before = counters_of(self.tally)
-        lines, _ = self._books.take(recorded)
+        lines, _ = self._state.fold(recorded)
         # How transactions stand is no part of the story, and would grow with it.
-        self._books.standings.clear()
+        self._state.transaction_states.clear()
         tally = self.tally
         after = counters_of(tally)
         own = isinstance(event, AccountOpened | AccountChanged)
@@ -61,6 +61,6 @@ class Story:
         )
 
     @property
-    def tally(self) -> Tally | None:
+    def tally(self) -> ExpectedAccount | None:
         """The account as it stands after the last step; None, if nothing opened or moved it."""
-        return self._books.accounts.get(self._key)
+        return self._state.accounts.get(self._key)

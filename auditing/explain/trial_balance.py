@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from auditing.expected_rows import Tally
+from auditing.expected_rows import ExpectedAccount
 from auditing.explain.counters import Counters, counters_of
 from auditing.replay import AccountKey
 
@@ -48,7 +48,7 @@ class TrialBalance(msgspec.Struct, frozen=True):
         return all(totals.balanced for totals in self.totals.values())
 
 
-def trial_balance(position: int, accounts: Mapping[AccountKey, Tally]) -> TrialBalance:
+def trial_balance(position: int, accounts: Mapping[AccountKey, ExpectedAccount]) -> TrialBalance:
     """Return the trial balance of what the auditor has booked."""
     rows, totals = [], dict[str, Totals]()
     for (ledger, account_id), tally in sorted(accounts.items()):

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from auditing.four_way import sides, views
+from auditing.pages import Progress
 from auditing.reconcile.jobs import FAILURE_CHARACTERS_MAX
-from auditing.reconcile.reconcile import Progress
 from events.schema import Schema
 from runtime import database
 from runtime.database import Executor
@@ -27,7 +27,7 @@ SQL = queries("auditing")
 MOVE_S = 1.0
 
 
-async def ask(connection: Executor, ledger: str) -> Row:
+async def request(connection: Executor, ledger: str) -> Row:
     """Queue a ledger's view, unless it is under way, and return how it stands."""
     await connection.execute(SQL["ask_four_way"], ledger)
     return await row_of(connection, ledger)
@@ -58,7 +58,7 @@ async def work(
             return 0
         try:
             async with _told(beside, ledger) as progress:
-                found = await sides.view(connection, ledger, lag_s_max, progress)
+                found = await sides.compare(connection, ledger, lag_s_max, progress)
             report = views.shown(found, schema)
         except (*database.CONNECTION_ERRORS, Unavailable):
             raise

@@ -21,7 +21,7 @@ async def ask(request: HttpRequest) -> ASGIApp:
     """Queue the ledger's view; while it is under way, that one is the answer."""
     side, caller = await _caller(request, "reconcile")
     async with side.pool.acquire() as connection:
-        return await _answer(connection, await jobs.ask(connection, caller.ledger), 202)
+        return await _answer(connection, await jobs.request(connection, caller.ledger), 202)
 
 
 @get("/four-way")

@@ -1,12 +1,12 @@
 """One ledger seen from four sides: the log, the read models, what was published, and statements.
 
-    log, folded by the auditor ──┬── read models: balances and entries, at the same position
-                                 ├── published: how far the relay is
-                                 └── statements of others: matched or not, closing balances
+    log, replayed by the auditor ──┬── read models: balances and entries, at the same position
+                                   ├── published: how far the relay is
+                                   └── bank statements: matched or not, closing balances
 
-Most of the log is folded before the snapshot in which the sides are compared, as a reconciliation
-does it. Memory is bounded by the auditor's books of the ledger. It says how many accounts differ,
-and which are off the most; `daybook reconcile` names the rows.
+Most of the log is replayed before the snapshot in which the sides are compared, by the same walk as
+in a reconciliation. Memory is bounded by the ledger's replayed state. The view counts the accounts
+that differ, and shows those that differ most. `daybook reconcile` names the rows.
 """
 
 import heapq
@@ -15,10 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from auditing.expected_rows import Line, Tally
-from auditing.reconcile.reconcile import Progress
-from auditing.replay import Books
-from auditing.view_catalog import COUNTERS
+from auditing.difference_walker import DifferenceWalker
+from auditing.differences import Difference, Gap, Scope
+from auditing.expected_rows import ExpectedAccount, ExpectedEntry
+from auditing.pages import Progress
+from auditing.view_catalog import COUNTERS, counters
 from bank_statements import store, summary
 from bank_statements.store import Account
 from bank_statements.summary import Lines, Sums
@@ -29,15 +30,15 @@ from runtime.sql import Row, queries
 
 SQL = queries("auditing")
 PAGE_ACCOUNTS_MAX = 1_000
-# Of those that have something to say, the worst are listed, and all are counted.
+# All accounts that differ or have statements are counted; the worst of them are listed.
 ACCOUNTS_MAX = 100
 POSTED = "posted"
 
 Period = tuple[date, date]
 
 
-class Entries(msgspec.Struct):
-    """What was posted: how many entries, and their sums in minor units."""
+class EntrySums(msgspec.Struct):
+    """How many entries were posted, and their sums in minor units."""
 
     count: int = 0
     debits: int = 0
@@ -52,20 +53,21 @@ class Entries(msgspec.Struct):
             self.credits += amount
 
 
-class Side(msgspec.Struct):
-    """An account on one side: its four counters, and the entries that make what is posted."""
+class AccountSums(msgspec.Struct):
+    """An account on one side: its four counters, and the sums of its posted entries."""
 
     currency: str
     counters: dict[str, int]
-    entries: Entries
+    entries: EntrySums
 
 
-class External(msgspec.Struct, frozen=True):
+class StatementSide(msgspec.Struct, frozen=True):
     """An account's statements: what is matched, and how the last one closed.
 
-    `ledger_closing` is what the log says of the end of that day (UTC, by when entries took effect);
-    both are signed as money in the account. `days` are the periods (first, last) that statements
-    cover, without overlap; `entries` are those of these days that are in no match.
+    `ledger_closing` is the balance that the log has at the end of that day (UTC, by the effective
+    times of entries). Both balances are signed as money in the account. `days` are the periods
+    (first, last) that statements cover, without overlap. `entries` sums up the entries of these
+    days that are in no match.
     """
 
     lines: Lines
@@ -76,23 +78,23 @@ class External(msgspec.Struct, frozen=True):
 
     @property
     def starts_on(self) -> date:
-        """Return the first day that is covered."""
+        """Return the first covered day."""
         return self.days[0][0]
 
     @property
     def ends_on(self) -> date:
-        """Return the last one."""
+        """Return the last covered day."""
         return self.days[-1][1]
 
     @property
     def uncovered(self) -> int:
-        """Return how many days in between no statement covers: what happened then is not stated."""
+        """Return how many days in between no statement covers."""
         covered = sum((last - first).days + 1 for first, last in self.days)
         return (self.ends_on - self.starts_on).days + 1 - covered
 
     @property
     def agrees(self) -> bool:
-        """Return whether nothing is left to match or to decide, and the last balance is ours."""
+        """Return whether nothing is left to match or to review, and the last balances are equal."""
         left = self.lines.unmatched.count + self.lines.proposed.count + self.entries.count
         return not left and self.closing in (None, self.ledger_closing)
 
@@ -102,13 +104,13 @@ class External(msgspec.Struct, frozen=True):
         return 0 if self.closing is None else abs(self.closing - self.ledger_closing)
 
 
-class OfAccount(msgspec.Struct, frozen=True):
-    """An account that has statements, or that differs."""
+class ComparedAccount(msgspec.Struct, frozen=True):
+    """An account on all sides; None is a side that does not have it."""
 
     account_id: str
-    log: Side | None
-    read_models: Side | None
-    external: External | None
+    log: AccountSums | None
+    read_models: AccountSums | None
+    external: StatementSide | None
 
     @property
     def projected(self) -> bool:
@@ -117,7 +119,7 @@ class OfAccount(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> tuple[int, int, str]:
-        """Return the place in the list: wrong views first, then statements; the most off first.
+        """Return the sort key: wrong views first, then statements; the largest difference first.
 
         Minor units of different currencies are compared as they are: it is an order, not a sum.
         """
@@ -129,7 +131,7 @@ class OfAccount(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """How far the relay is; `waiting` events of the ledger are not published, `since` then."""
+    """The relay's position; `waiting` events of the ledger, from `since`, are not published."""
 
     position: int
     waiting: int
@@ -137,12 +139,12 @@ class Published(msgspec.Struct, frozen=True):
     late: bool
 
 
-class FourWay(msgspec.Struct, frozen=True):
-    """A ledger at `position`, which the log and the read models are both at; `head` ends the log.
+class FourWayReport(msgspec.Struct, frozen=True):
+    """A ledger as of `position`, in the log and in the read models; the log ends at `head`.
 
-    `missing` is the first position that the log has not. Totals are by currency. `differing` of all
-    accounts are not shown as the log has them; `stated` have statements, of which `unsettled` do
-    not agree. `accounts` are the worst of them, `left_out` the others.
+    `missing` is the first position that the log lacks. Totals are by currency. The read models of
+    `differing` accounts are not as the log says. `stated` accounts have statements, and `unsettled`
+    of these do not agree. `accounts` are the worst, and `left_out` counts the others.
     """
 
     ledger: str
@@ -154,128 +156,132 @@ class FourWay(msgspec.Struct, frozen=True):
     differing: int
     stated: int
     unsettled: int
-    log: dict[str, Entries]
-    read_models: dict[str, Entries]
+    log: dict[str, EntrySums]
+    read_models: dict[str, EntrySums]
     published: Published
-    accounts: list[OfAccount]
+    accounts: list[ComparedAccount]
     left_out: int
 
 
-class _Folded:
-    """The log of a ledger so far, and what the accounts with statements had on a day's end."""
+class _LogSide:
+    """The log of a ledger so far, and the balances of accounts at the end of their statements."""
 
     def __init__(self, ledger: str, statements: Mapping[str, Row]) -> None:
         self.ledger = ledger
-        self.books = Books()
-        self.position = 0
+        self.walker = DifferenceWalker(Scope(ledger=ledger), as_text=False)
         self.missing: int | None = None
-        self.entries: dict[str, Entries] = {}
+        self.entries: dict[str, EntrySums] = {}
         self.closings = dict.fromkeys(statements, 0)
         self._ends = {
             account_id: store.bounds(row["ends_on"], row["ends_on"])[1]
             for account_id, row in statements.items()
         }
 
-    async def to(self, connection: Executor, until: int, progress: Progress, target: int) -> None:
-        """Fold on, up to `until`."""
-        async for page in log.pages(connection, self.position, until):
-            for recorded in page:
-                if recorded.position != self.position + 1 and self.missing is None:
-                    self.missing = self.position + 1
-                self.position = recorded.position
-                if recorded.event.ledger == self.ledger:
-                    for line in self.books.take(recorded)[0]:
-                        self._add(line)
-            progress(self.position, target)
-        if self.position < until:
-            self.missing = self.missing or self.position + 1
-            self.position = until
+    async def fold(self, connection: Executor, until: int, progress: Progress) -> None:
+        """Replay the log from where this stands, up to `until`."""
+        walker = self.walker
+        async for page in log.pages(connection, walker.position, until):
+            made, gaps = walker.fold(page)
+            self._note(gaps)
+            for entry in made.entries:
+                self._add(entry)
+            progress(walker.position, until)
+        self._note(walker.end_log(until))
 
-    def _add(self, line: Line) -> None:
-        if line.kind != POSTED:
+    def _note(self, gaps: Sequence[Difference]) -> None:
+        for gap in gaps:
+            if self.missing is None and isinstance(gap, Gap):
+                self.missing = gap.after + 1
+
+    def _add(self, entry: ExpectedEntry) -> None:
+        if entry.kind != POSTED:
             return
-        self.entries.setdefault(line.account_id, Entries()).add(line.side, 1, line.amount)
-        end = self._ends.get(line.account_id)
-        if end is not None and (line.effective_at or line.recorded_at) < end:
-            amount = line.amount if line.side == "debit" else -line.amount
-            self.closings[line.account_id] += amount
+        self.entries.setdefault(entry.account_id, EntrySums()).add(entry.side, 1, entry.amount)
+        end = self._ends.get(entry.account_id)
+        if end is not None and (entry.effective_at or entry.recorded_at) < end:
+            amount = entry.amount if entry.side == "debit" else -entry.amount
+            self.closings[entry.account_id] += amount
 
-    def side(self, account_id: str) -> Side | None:
+    def sums(self, account_id: str) -> AccountSums | None:
         """Return an account as the log has it."""
-        tally = self.tally(account_id)
-        if tally is None:
+        account = self.account(account_id)
+        if account is None:
             return None
-        entries = self.entries.get(account_id, Entries())
-        return Side(tally.currency, {name: getattr(tally, name) for name in COUNTERS}, entries)
+        entries = self.entries.get(account_id, EntrySums())
+        return AccountSums(account.currency, counters(account), entries)
 
-    def tally(self, account_id: str) -> Tally | None:
-        """Return what the auditor knows of an account."""
-        return self.books.accounts.get((self.ledger, account_id))
+    def account(self, account_id: str) -> ExpectedAccount | None:
+        """Return what the log says of an account."""
+        return self.walker.state.accounts.get((self.ledger, account_id))
 
 
-async def view(connection: Executor, ledger: str, lag_s_max: float, progress: Progress) -> FourWay:
-    """Compare the four sides of a ledger, as of one snapshot. The role is the auditor's."""
-    # Of one moment: what is imported while the log is folded is for the next view.
+async def compare(
+    connection: Executor, ledger: str, lag_s_max: float, progress: Progress
+) -> FourWayReport:
+    """Compare the four sides of a ledger in one snapshot. The role is the auditor's."""
+    # All statements are read at once; what is imported during the replay is for the next view.
     statements, covered = await _statements(connection, ledger)
-    folded = _Folded(ledger, statements)
-    while True:
-        checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        if checkpoint - folded.position <= log.PAGE_EVENTS_MAX:
-            break
-        await folded.to(connection, checkpoint, progress, checkpoint)
+    log_side = _LogSide(ledger, statements)
+    while (until := await log_side.walker.stretch(connection)) is not None:
+        await log_side.fold(connection, until, progress)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         checkpoint = await checkpoints.read(connection, checkpoints.PROJECTOR)
         head = (await log.head(connection)).position
-        await folded.to(connection, checkpoint, progress, checkpoint)
-        shown = await _read_models(connection, ledger)
-        external = await _external(connection, folded, statements, covered)
+        await log_side.fold(connection, checkpoint, progress)
+        read_models = await _read_models(connection, ledger)
+        external = await _external(connection, log_side, statements, covered)
         published = await _published(connection, ledger, head, lag_s_max)
-    sides = _sides(folded, shown, external)
-    telling = [each for each in sides if each.external is not None or not each.projected]
-    worst = heapq.nsmallest(ACCOUNTS_MAX, telling, key=lambda each: each.order)
-    return FourWay(
+    accounts = _accounts(log_side, read_models, external)
+    listed = [each for each in accounts if each.external is not None or not each.projected]
+    worst = heapq.nsmallest(ACCOUNTS_MAX, listed, key=lambda each: each.order)
+    return FourWayReport(
         ledger=ledger,
         position=checkpoint,
         head=head,
         at=datetime.now(UTC),
-        missing=folded.missing,
-        account_count=len(sides),
-        differing=sum(not each.projected for each in telling),
+        missing=log_side.missing,
+        account_count=len(accounts),
+        differing=sum(not each.projected for each in listed),
         stated=len(external),
         unsettled=sum(not each.agrees for each in external.values()),
-        log=_totals([each.log for each in sides]),
-        read_models=_totals([each.read_models for each in sides]),
+        log=_totals([each.log for each in accounts]),
+        read_models=_totals([each.read_models for each in accounts]),
         published=published,
         accounts=worst,
-        left_out=len(telling) - len(worst),
+        left_out=len(listed) - len(worst),
     )
 
 
-def _sides(
-    folded: _Folded, shown: Mapping[str, Side], external: Mapping[str, External]
-) -> list[OfAccount]:
-    """Return every account of the log or the read models, with what each side has of it."""
-    of_log = {account_id for _, account_id in folded.books.accounts}
+def _accounts(
+    log_side: _LogSide,
+    read_models: Mapping[str, AccountSums],
+    external: Mapping[str, StatementSide],
+) -> list[ComparedAccount]:
+    """Return every account of the log, the read models or the statements."""
+    of_log = {account_id for _, account_id in log_side.walker.state.accounts}
     return [
-        OfAccount(
-            account_id, folded.side(account_id), shown.get(account_id), external.get(account_id)
+        ComparedAccount(
+            account_id,
+            log_side.sums(account_id),
+            read_models.get(account_id),
+            external.get(account_id),
         )
-        for account_id in sorted(of_log | shown.keys() | external.keys())
+        for account_id in sorted(of_log | read_models.keys() | external.keys())
     ]
 
 
-def _sums(side: Side | None) -> list[int]:
-    """Return an account's sums on one side; zeros if that side has no such account."""
+def _sums(side: AccountSums | None) -> list[int]:
+    """Return an account's sums on one side; zeros if that side does not have it."""
     if side is None:
         return [0] * (len(COUNTERS) + 2)
     return [*side.counters.values(), side.entries.debits, side.entries.credits]
 
 
-def _totals(sides: Sequence[Side | None]) -> dict[str, Entries]:
-    totals: dict[str, Entries] = {}
+def _totals(sides: Sequence[AccountSums | None]) -> dict[str, EntrySums]:
+    totals: dict[str, EntrySums] = {}
     for side in sides:
         if side is not None:
-            sums = totals.setdefault(side.currency, Entries())
+            sums = totals.setdefault(side.currency, EntrySums())
             sums.count += side.entries.count
             sums.debits += side.entries.debits
             sums.credits += side.entries.credits
@@ -294,19 +300,19 @@ async def _statements(
     return {row["account_id"]: row for row in last}, days
 
 
-async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
+async def _read_models(connection: Executor, ledger: str) -> dict[str, AccountSums]:
     """Return each account's balance row beside the sums of its entries."""
-    shown: dict[str, Side] = {}
+    shown: dict[str, AccountSums] = {}
     after: str | None = ""
     while after is not None:
         rows = await connection.fetch(SQL["balances_of_ledger"], ledger, after, PAGE_ACCOUNTS_MAX)
         for row in rows:
             own = {name: row[name] for name in COUNTERS}
-            shown[row["account_id"]] = Side(row["currency"] or "", own, Entries())
+            shown[row["account_id"]] = AccountSums(row["currency"] or "", own, EntrySums())
         # After the last page there may still be entries of accounts whose balance is missing.
         last = rows[-1]["account_id"] if len(rows) == PAGE_ACCOUNTS_MAX else None
         for row in await connection.fetch(SQL["entries_of_accounts_summed"], ledger, after, last):
-            none = Side(row["currency"], dict.fromkeys(COUNTERS, 0), Entries())
+            none = AccountSums(row["currency"], dict.fromkeys(COUNTERS, 0), EntrySums())
             side = shown.setdefault(row["account_id"], none)
             side.entries.add(row["side"], row["movements"], row["amount"])
         after = last
@@ -315,30 +321,30 @@ async def _read_models(connection: Executor, ledger: str) -> dict[str, Side]:
 
 async def _external(
     connection: Executor,
-    folded: _Folded,
+    log_side: _LogSide,
     statements: Mapping[str, Row],
     covered: Mapping[str, list[Period]],
-) -> dict[str, External]:
+) -> dict[str, StatementSide]:
     found = {}
-    lines = await summary.of_ledger(connection, folded.ledger)
+    lines = await summary.of_ledger(connection, log_side.ledger)
     for account_id, row in statements.items():
-        # Of a log that has lost the account, nothing of it is left to be signed.
-        tally = folded.tally(account_id) or Tally(row["currency"])
-        of = Account(folded.ledger, account_id, tally.currency, Normal(tally.normal_side))
+        # If the log lacks the account, there is no balance to be signed.
+        account = log_side.account(account_id) or ExpectedAccount(row["currency"])
+        of = Account(log_side.ledger, account_id, account.currency, Normal(account.normal_side))
         days = covered[account_id]
-        net = folded.closings[account_id]
-        found[account_id] = External(
+        net = log_side.closings[account_id]
+        found[account_id] = StatementSide(
             lines=lines.get(account_id, Lines(row["currency"])),
             entries=await summary.unmatched_entries(connection, of, days),
             days=days,
             closing=row["closing"],
-            ledger_closing=net if tally.normal_side == "debit" else -net,
+            ledger_closing=net if account.normal_side == "debit" else -net,
         )
     return found
 
 
 async def _published(connection: Executor, ledger: str, head: int, lag_s_max: float) -> Published:
-    """Count what the relay has still to publish of the ledger."""
+    """Count the events of the ledger that the relay has not published yet."""
     position = await checkpoints.read(connection, checkpoints.RELAY)
     waiting, since = 0, None
     async for page in log.pages(connection, position, head):

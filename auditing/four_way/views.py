@@ -8,7 +8,13 @@ from typing import Any
 
 import msgspec
 
-from auditing.four_way.sides import Entries, External, FourWay, OfAccount, Side
+from auditing.four_way.sides import (
+    AccountSums,
+    ComparedAccount,
+    EntrySums,
+    FourWayReport,
+    StatementSide,
+)
 from auditing.reconcile.job_views import progress
 from bank_statements.summary import Sums
 from bank_statements.views import amount
@@ -35,7 +41,7 @@ def asked(row: Row, now: datetime) -> Shown:
     }
 
 
-def shown(found: FourWay, schema: Schema) -> Shown:
+def shown(found: FourWayReport, schema: Schema) -> Shown:
     """Return a report with its verdicts. Raises Invalid for a currency that the schema lacks."""
     verdicts = {
         "log": _of_log(found),
@@ -68,7 +74,7 @@ def shown(found: FourWay, schema: Schema) -> Shown:
     }
 
 
-def _of_log(found: FourWay) -> tuple[bool, str]:
+def _of_log(found: FourWayReport) -> tuple[bool, str]:
     if found.missing is not None:
         return False, f"The log has no event at position {found.missing}: restore it."
     uneven = [currency for currency, sums in found.log.items() if sums.debits != sums.credits]
@@ -77,7 +83,7 @@ def _of_log(found: FourWay) -> tuple[bool, str]:
     return True, "No position is missing, and debits equal credits in every currency."
 
 
-def _of_read_models(found: FourWay) -> tuple[bool, str]:
+def _of_read_models(found: FourWayReport) -> tuple[bool, str]:
     if not found.differing:
         return True, f"All {found.account_count:,} accounts show what the log says."
     return False, (
@@ -86,7 +92,7 @@ def _of_read_models(found: FourWay) -> tuple[bool, str]:
     )
 
 
-def _of_published(found: FourWay) -> tuple[bool, str]:
+def _of_published(found: FourWayReport) -> tuple[bool, str]:
     published = found.published
     if published.position > found.head:
         return False, (
@@ -101,7 +107,7 @@ def _of_published(found: FourWay) -> tuple[bool, str]:
     )
 
 
-def _of_external(found: FourWay) -> tuple[bool, str]:
+def _of_external(found: FourWayReport) -> tuple[bool, str]:
     if not found.stated:
         return True, "No statement was imported."
     if not found.unsettled:
@@ -116,7 +122,7 @@ def _of_external(found: FourWay) -> tuple[bool, str]:
     return False, f"Statements do not agree yet: {'; '.join(named)}."
 
 
-def _left(external: External) -> str:
+def _left(external: StatementSide) -> str:
     """Return what keeps an account's statements from agreeing, in words."""
     counts = (
         (external.lines.unmatched.count, "lines that the ledger does not have"),
@@ -129,7 +135,7 @@ def _left(external: External) -> str:
     return ", ".join(said)
 
 
-def _account(account: OfAccount, schema: Schema) -> Shown:
+def _account(account: ComparedAccount, schema: Schema) -> Shown:
     external = account.external
     return {
         "account_id": account.account_id,
@@ -140,7 +146,7 @@ def _account(account: OfAccount, schema: Schema) -> Shown:
     }
 
 
-def _side(side: Side | None, schema: Schema) -> Shown | None:
+def _side(side: AccountSums | None, schema: Schema) -> Shown | None:
     """Return an account on one side; None if that side has no such account."""
     if side is None:
         return None
@@ -151,7 +157,7 @@ def _side(side: Side | None, schema: Schema) -> Shown | None:
     return told | {"entries": _entries(side.entries, decimals)}
 
 
-def _external(external: External, schema: Schema) -> Shown:
+def _external(external: StatementSide, schema: Schema) -> Shown:
     decimals = schema.decimals(external.lines.currency)
     return {
         "currency": external.lines.currency,
@@ -174,7 +180,7 @@ def _sums(sums: Sums, decimals: int) -> Shown:
     }
 
 
-def _entries(entries: Entries, decimals: int) -> Shown:
+def _entries(entries: EntrySums, decimals: int) -> Shown:
     return {
         "count": entries.count,
         **amount("debits", entries.debits, decimals),
@@ -182,7 +188,7 @@ def _entries(entries: Entries, decimals: int) -> Shown:
     }
 
 
-def _totals(totals: dict[str, Entries], schema: Schema) -> Shown:
+def _totals(totals: dict[str, EntrySums], schema: Schema) -> Shown:
     return {
         currency: _entries(sums, _decimals(currency, schema))
         for currency, sums in sorted(totals.items())

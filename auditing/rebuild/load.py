@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from auditing.pages import read_ahead
 from auditing.rebuild import tables
 from auditing.rebuild.rows import lines
 from auditing.rebuild.tables import JOURNALS, REBUILT, REGISTERS
@@ -22,7 +23,7 @@ from projections.folds import projected_rows
 from projections.folds.projected_rows import ChangedKeys, ProjectedRows
 from runtime.database import Connection
 from runtime.problems import Rejected
-from runtime.sql import Row, as_rows, queries
+from runtime.sql import as_rows, queries
 from sealing.check_event import Seal
 
 SQL = queries("auditing")
@@ -115,7 +116,7 @@ async def load(
             name: await stack.enter_async_context(_copying(connection, name))
             for name, connection in zip(JOURNALS, writers, strict=True)
         }
-        async for rows in _ahead(log.stored_pages(reader, 0, until)):
+        async for rows in read_ahead(log.stored_pages(reader, 0, until)):
             if (position := await seal.broken(rows)) is not None:
                 raise Rejected("log_unsound", plan.unsealed(position).explanation)
             events = [codec.recorded(row) for row in rows]
@@ -185,18 +186,6 @@ async def _copying(connection: Connection, name: str) -> AsyncIterator[asyncio.Q
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-async def _ahead(pages: AsyncIterator[Sequence[Row]]) -> AsyncIterator[Sequence[Row]]:
-    """Ask for the next page while this one is folded."""
-    asked = asyncio.ensure_future(anext(pages, None))
-    try:
-        while (page := await asked) is not None:
-            asked = asyncio.ensure_future(anext(pages, None))
-            yield page
-    finally:
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
 
 
 async def _once(piece: bytes) -> AsyncIterator[bytes]:

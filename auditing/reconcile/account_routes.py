@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from auditing import view_catalog
 from auditing.app import AuditSide
-from auditing.reconcile.compare import Scope
+from auditing.differences import Scope
 from auditing.reconcile.job_routes import newest_first, page_of, parameters, scope_of
 from auditing.reconcile.jobs import SQL, record
 from auditing.reconcile.reconcile import Report, reconcile_account

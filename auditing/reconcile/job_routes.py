@@ -10,9 +10,9 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from auditing.app import AuditSide
+from auditing.differences import Scope
 from auditing.discrepancies import Kind
 from auditing.reconcile import job_views, jobs
-from auditing.reconcile.compare import Scope
 from auditing.reconcile.continuous import CONTINUOUS
 from events import checkpoints
 from runtime.database import Executor
@@ -50,8 +50,8 @@ async def ask(request: HttpRequest) -> ASGIApp:
         detail = "A period needs an `account_id`: a whole ledger is compared whole."
         raise Invalid("period_invalid", detail, field="startDate")
     async with side.pool.acquire() as connection:
-        asked = await jobs.ask(connection, scope, jobs.WORKER)
-        shown = await _shown(connection, caller, asked)
+        requested = await jobs.request(connection, scope, jobs.WORKER)
+        shown = await _shown(connection, caller, requested)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
     return _answer(shown, position, 202)
 

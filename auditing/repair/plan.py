@@ -1,7 +1,7 @@
-"""What a repair would do: which rows, what stands there, what the log says; and why it must not.
+"""The plan of a repair: which rows change, and what forbids to change any. Pure.
 
-Pure. A plan is shown before anything is done, and must still fit when it is done: the rows that are
-found then must differ from the log in the same way.
+A plan is shown before it is applied, and must still fit when it is applied: the rows that are found
+then must differ from the log in the same way.
 
     obstacle             what it means                             what helps
     position_gap         an event is missing from the log          restore the log from a backup
@@ -30,22 +30,22 @@ COUNTERS = {"debits_posted", "credits_posted", "debits_pending", "credits_pendin
 # Columns of money travel as text: integers of minor units, exact for every client.
 AMOUNTS = COUNTERS | {"amount", "overdraft_limit", "used"}
 COMMAND_ACCOUNTS = "command.accounts"
-# What both sides tell of an account.
-WITNESSES = {COMMAND_ACCOUNTS, "read.balances", "read.accounts"}
+# What the two sides say of an account.
+ACCOUNT_ROWS = {COMMAND_ACCOUNTS, "read.balances", "read.accounts"}
 
 Row = Mapping[str, Any]
 
 
 class Action(StrEnum):
-    """What becomes of a row."""
+    """How a row changes."""
 
     INSERT = "insert"
     UPDATE = "update"
     DELETE = "delete"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to repair: all, a ledger's, or an account's; of those, what one difference names.
+class RowSelection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows to repair: all, a ledger's or an account's; of those, the rows of one difference.
 
     `position` is that of the first event that shows the difference.
     """
@@ -57,7 +57,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     transaction_id: UUID | None = None
 
     def includes(self, change: "Change") -> bool:
-        """Return whether `change` is one of what is named."""
+        """Return whether `change` is selected."""
         return (
             (self.kind is None or change.kind is self.kind)
             and (self.position is None or change.position == self.position)
@@ -69,9 +69,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `table`, whole, before and after; None is a row that is not there.
+    """One whole row of `table`, before and after; None is a row that is not there.
 
-    `exact` rows never change once they are right: they must be found just as they were planned.
+    A row of a journal is `exact`: it must still be there just as it was planned.
     """
 
     table: str
@@ -84,42 +84,42 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def action(self) -> Action:
-        """What becomes of the row."""
+        """Return how the row changes."""
         if self.before is None:
             return Action.INSERT
         return Action.DELETE if self.after is None else Action.UPDATE
 
     @property
     def row(self) -> Row:
-        """The row as it will be, or as it was."""
+        """Return the row as it will be, or as it was."""
         row = self.after or self.before
         assert row is not None
         return row
 
     @property
     def columns(self) -> list[str]:
-        """The columns that change; all of a row that comes or goes."""
+        """Return the columns that change; all of them if the row is inserted or deleted."""
         if self.before is None or self.after is None:
             return list(self.row)
         return [name for name in self.after if self.after[name] != self.before[name]]
 
     def same_as(self, other: "Change") -> bool:
-        """Return whether both mend the same row in the same way.
+        """Return whether both repair the same row in the same way.
 
-        An account's counters go on moving while a plan is read; that the same columns of it are
-        wrong is what counts, and what is written is what the log says by then.
+        An account's counters move on while a plan is read. So the same columns must be wrong, and
+        their values may be others: what is written is what the log says by then.
         """
         return self.form == other.form
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What makes a change this one."""
+        """Return what two equal changes have in common."""
         form = (self.table, self.key, self.action, self.columns)
         return (*form, self.before, self.after) if self.exact else form
 
 
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something is wrong with the log itself, or seems to be: no view is changed until it isn't."""
+    """The log itself is wrong, or seems to be; no view may be changed until it is right."""
 
     code: str
     explanation: str
@@ -131,11 +131,11 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What differs from the log, in one snapshot.
 
-    The read side is as of `checkpoint`, the command side as of `head`. Of more than ROWS_MAX rows
-    only the first are kept, and such a plan cannot be applied.
+    The read side is as of `checkpoint`, the command side as of `head`. If more than ROWS_MAX rows
+    differ, only the first are kept, and the plan cannot be applied.
     """
 
-    wanted: Wanted
+    selection: RowSelection
     checkpoint: int
     head: int
     row_count: int
@@ -144,22 +144,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Names the plan: another one that mends the same rows in the same way has the same."""
+        """Return the plan's name; plans that repair the same rows in the same way share it."""
         forms = [change.form for change in self.changes]
         text = msgspec.json.encode((self.row_count, forms), enc_hook=str, order="deterministic")
         return hashlib.sha256(text).hexdigest()[:16]
 
 
 def contradictions(changes: Sequence[Change]) -> list[Obstacle]:
-    """Return the accounts of which both sides tell the same, and the log something else.
+    """Return the accounts of which both sides say the same, and the log something else.
 
     The read side and the command side are written by different code, in different transactions, as
-    different roles. If a counter of both is off by the same amount, or both allow the same that the
-    log does not, it is not them that changed.
+    different roles. If a counter of both is off by the same amount, or both have the same policy
+    and the log another one, it is the log that was changed.
     """
     off: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
     for change in changes:
-        if change.table in WITNESSES:
+        if change.table in ACCOUNT_ROWS:
             sides = off.setdefault((change.key["ledger"], change.key["account_id"]), ({}, {}))
             sides[change.table == COMMAND_ACCOUNTS].update(_off(change))
     return [
@@ -177,7 +177,7 @@ def contradictions(changes: Sequence[Change]) -> list[Obstacle]:
 
 
 def gap(after: int, found: int) -> Obstacle:
-    """Say that events are missing."""
+    """Return the obstacle that events are missing."""
     return Obstacle(
         code="position_gap",
         position=after + 1,
@@ -187,7 +187,7 @@ def gap(after: int, found: int) -> Obstacle:
 
 
 def unreadable(problem: str) -> Obstacle:
-    """Say that an event cannot be read."""
+    """Return the obstacle that an event cannot be read."""
     return Obstacle(
         code="event_unreadable",
         explanation=f"The log cannot be read: {problem}. Restore it from a backup, or upgrade"
@@ -196,7 +196,7 @@ def unreadable(problem: str) -> Obstacle:
 
 
 def misplaced(position: int, ledger: str) -> Obstacle:
-    """Say that an event's stream is not the one that its own words give it."""
+    """Return the obstacle that an event is not in the stream that its ledger and key name."""
     return Obstacle(
         code="event_misplaced",
         position=position,
@@ -207,7 +207,7 @@ def misplaced(position: int, ledger: str) -> Obstacle:
 
 
 def time_reversed(position: int, ledger: str) -> Obstacle:
-    """Say that an event was recorded before the one in front of it."""
+    """Return the obstacle that an event was recorded before the preceding one."""
     return Obstacle(
         code="time_reversed",
         position=position,
@@ -218,7 +218,7 @@ def time_reversed(position: int, ledger: str) -> Obstacle:
 
 
 def unsealed(position: int) -> Obstacle:
-    """Say that an event is not the one that was sealed at its position, or is gone."""
+    """Return the obstacle that an event is not the one sealed at its position, or is gone."""
     return Obstacle(
         code="seal_broken",
         position=position,
@@ -228,7 +228,7 @@ def unsealed(position: int) -> Obstacle:
 
 
 def unprovable(problem: str) -> Obstacle:
-    """Say that the seal cannot be asked."""
+    """Return the obstacle that the log cannot be compared with its seal."""
     return Obstacle(
         code="seal_broken",
         explanation=f"The log cannot be compared with its seal: {problem}. `daybook verify` says"
@@ -250,7 +250,7 @@ def _text(value: Any) -> Any:  # noqa: ANN401 - an amount, several, or none
 
 
 def _off(change: Change) -> dict[str, Any]:
-    """Return by how much each counter is off, of those that are; and what else is not right."""
+    """Return by how much each wrong counter is off, and the other wrong columns."""
     before, after = change.before or {}, change.after or {}
     off: dict[str, Any] = {}
     if change.before is not None and change.after is not None:

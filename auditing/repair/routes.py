@@ -15,9 +15,10 @@ from auditing.app import AuditSide
 from auditing.discrepancies import Kind
 from auditing.repair import repair as repairs
 from auditing.repair import survey as surveys
-from auditing.repair.plan import ROWS_MAX, Plan, Wanted
+from auditing.repair.plan import ROWS_MAX, Plan, RowSelection
 from auditing.repair.repair import Repair, described
 from auditing.repair.survey import Survey
+from auditing.roles import REPAIRER
 from events import checkpoints, log
 from runtime import database
 from runtime.database import Executor
@@ -109,12 +110,12 @@ async def _may(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
     return side, caller
 
 
-async def _wanted(connection: Executor, body: RepairBody, caller: Caller) -> Wanted:
+async def _wanted(connection: Executor, body: RepairBody, caller: Caller) -> RowSelection:
     if (body.account_id is None) == (body.reconciliationId is None):
         detail = "Name either `account_id` or `reconciliationId`: the rows to repair."
         raise Invalid("repair_ambiguous", detail)
     if body.reconciliationId is None:
-        wanted = Wanted(ledger=caller.ledger, account_id=body.account_id)
+        wanted = RowSelection(ledger=caller.ledger, account_id=body.account_id)
     else:
         wanted = await repairs.scope_of(connection, body.reconciliationId, caller.ledger)
         if wanted.account_id is None and (await log.head(connection)).position > EVENTS_MAX:
@@ -129,9 +130,9 @@ async def _wanted(connection: Executor, body: RepairBody, caller: Caller) -> Wan
 
 
 async def _applied(
-    side: AuditSide, wanted: Wanted, body: RepairBody, caller: Caller, reason: str
+    side: AuditSide, wanted: RowSelection, body: RepairBody, caller: Caller, reason: str
 ) -> Answer:
-    connection = await database.connect(side.settings.database_url, repairs.ROLE)
+    connection = await database.connect(side.settings.database_url, REPAIRER)
     try:
         done = await repairs.apply(
             connection,
@@ -153,8 +154,14 @@ async def _applied(
 
 def _known(found: Survey) -> None:
     """Refuse an account that neither the log nor any view knows."""
-    if found.only is not None and not found.books.accounts and not found.row_count:
-        raise NotFound("account_not_found", f"The log has no account {found.only[1]!r}.")
+    if (
+        found.selection.account_id is not None
+        and not found.walker.state.accounts
+        and not found.row_count
+    ):
+        raise NotFound(
+            "account_not_found", f"The log has no account {found.selection.account_id!r}."
+        )
 
 
 def _planned(plan: Plan) -> dict[str, Any]:
@@ -166,7 +173,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         status = "PLANNED" if plan.changes else "CLEAN"
     return {
         "status": status,
-        "account_id": plan.wanted.account_id,
+        "account_id": plan.selection.account_id,
         "plan": plan.fingerprint,
         "rowCount": plan.row_count,
         "changes": [described(change) for change in plan.changes],

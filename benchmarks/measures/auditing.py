@@ -27,8 +27,8 @@ import uvloop
 
 from auditing.rebuild.rebuild import rebuild
 from auditing.reconcile.continuous import Auditor
-from auditing.reconcile.reconcile import ROLE as AUDITOR
-from auditing.replay import Books
+from auditing.replay import ReplayedState
+from auditing.roles import AUDITOR
 from benchmarks.loads import long_log
 from benchmarks.service import SQL
 from command_side.domain.commands import Transfer
@@ -157,11 +157,11 @@ async def _reconcile(url: str, _events: int, _folder: Path) -> Did:
 async def _fold(url: str, _events: int, _folder: Path) -> Did:
     """Decode and fold the log as the auditor does; the part is the folding alone, of CPU."""
     connection = await database.connect(url, AUDITOR)
-    books, folded, cpu_s = Books(), 0, 0.0
+    state, folded, cpu_s = ReplayedState(), 0, 0.0
     async for page in log.pages(connection, 0, log.NO_END):
         began_s = time.process_time()
         for recorded in page:
-            books.take(recorded)
+            state.fold(recorded)
         cpu_s += time.process_time() - began_s
         folded += len(page)
     await connection.close()

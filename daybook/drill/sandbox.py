@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from auditing.differences import Scope
 from auditing.rebuild.rebuild import rebuild
-from auditing.reconcile.compare import Run, Scope
-from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
-from auditing.reconcile.reconcile import Means, Report, reconcile_whole
+from auditing.reconcile.reconcile import Report, RunContext, reconcile_whole
+from auditing.reconcile.run import Run
 from auditing.repair import repair as repairs
-from auditing.repair.plan import Wanted
-from auditing.replay import Books
+from auditing.repair.plan import RowSelection
+from auditing.roles import AUDITOR as AUDITOR_ROLE
+from auditing.roles import REPAIRER
 from command_side.relay import ROLE as RELAY_ROLE
 from daybook.drill.load import DrillError
 from daybook.embedded.servers import DUMMY_AWS
@@ -92,8 +93,8 @@ class Sandbox:
 
     async def reconciled(self) -> Report:
         """Compare every view with the log."""
-        means = Means(self.auditor, lag_max=timedelta(seconds=LAG_S_MAX))
-        return await reconcile_whole(means, uuid4(), Run(Scope(), Books()))
+        context = RunContext(self.auditor, lag_max=timedelta(seconds=LAG_S_MAX))
+        return await reconcile_whole(context, uuid4(), Run(Scope()))
 
     async def verified(self) -> Verdict:
         """Compare the log with its seal, in the database and off the box."""
@@ -101,14 +102,18 @@ class Sandbox:
 
     async def repaired(self) -> bool:
         """Repair what differs; return whether something differed and nothing differs any more."""
-        done = await repairs.apply(self.repairer, Wanted(), applied_by=WHO, reason="tamper drill")
+        done = await repairs.apply(
+            self.repairer, RowSelection(), applied_by=WHO, reason="tamper drill"
+        )
         return done is not None and done.check is not None and done.check.remaining == 0
 
     async def refuses_repair(self) -> bool:
         """Return whether a repair changes nothing: the log is unsound, or no view differs."""
         before = await self.views()
         try:
-            done = await repairs.apply(self.repairer, Wanted(), applied_by=WHO, reason="refused?")
+            done = await repairs.apply(
+                self.repairer, RowSelection(), applied_by=WHO, reason="refused?"
+            )
         except Rejected:
             done = None
         return done is None and await self.views() == before
@@ -225,7 +230,7 @@ async def opened(service: Service, sent: Path) -> AsyncIterator[Sandbox]:
     """Open a sandbox; `sent` is the folder that checkpoints are sent to."""
     async with AsyncExitStack() as stack:
         opened = []
-        for role in (None, AUDITOR_ROLE, repairs.ROLE):
+        for role in (None, AUDITOR_ROLE, REPAIRER):
             connection = await database.connect(service.database_url, role)
             stack.push_async_callback(connection.close)
             opened.append(connection)

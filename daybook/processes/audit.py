@@ -2,9 +2,9 @@
 
 import asyncio
 
-from auditing.job_worker import Runner
+from auditing.job_worker import JobWorker
 from auditing.reconcile.continuous import Auditor
-from auditing.reconcile.reconcile import ROLE
+from auditing.roles import AUDITOR
 from daybook import __version__
 from daybook.settings import Settings
 from runtime import database, loop
@@ -15,9 +15,9 @@ from web.server import served
 async def run(settings: Settings) -> None:
     """Verify behind the projector, and do requested jobs, until SIGINT or SIGTERM."""
     stop = loop.stop_on_signals()
-    async with database.pool(settings.database_url, ROLE, 1) as pool:
+    async with database.pool(settings.database_url, AUDITOR, 1) as pool:
         app = health.application(__version__, {"database": lambda: pool.fetchval("SELECT 1")})
-        auditor, runner = Auditor(settings), Runner(settings)
+        auditor, runner = Auditor(settings), JobWorker(settings)
         async with served(app, settings.host, settings.health_port):
             jobs = asyncio.create_task(
                 loop.run_forever("the requested jobs", runner.run_once, runner.rest, stop)

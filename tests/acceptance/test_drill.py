@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from auditing.differences import Scope
 from auditing.discrepancies import Discrepancy, Kind
-from auditing.reconcile.compare import Scope
 from auditing.reconcile.reconcile import Report
 from daybook.drill import drill
 from daybook.drill.corruption import Location

@@ -33,7 +33,7 @@ from eventsourcing.utils import register_topic
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from auditing.replay import Books
+from auditing.replay import ReplayedState
 from command_side.api.values import check_metadata
 from command_side.domain.commands import (
     ChangeAccount,
@@ -253,12 +253,12 @@ async def test_stock_projection_rebuilds_the_same_balances(
     ) as runner:
         runner.wait(last, timeout=patient_s(WAIT_S))
         rebuilt = runner.view.balances()
-    books = await replayed(connection)
+    state = await replayed(connection)
     projected = await projected_balances(connection, database_url)
     await connection.close()
     assert len(rebuilt) > len(CUSTOMERS)
     assert sum(debits - credits_ for debits, credits_ in rebuilt.values()) == 0
-    assert rebuilt == books == projected
+    assert rebuilt == state == projected
 
 
 async def test_stock_projection_over_our_recorder_follows_the_writer(
@@ -456,13 +456,13 @@ def _any_command(random_: random.Random, key: str) -> Command:
 
 async def replayed(connection: database.Connection) -> Counters:
     """Return what our auditor makes of the log."""
-    books = Books()
+    state = ReplayedState()
     head = await log.head(connection)
     async for page in log.pages(connection, 0, head.position):
         for recorded in page:
-            books.take(recorded)
+            state.fold(recorded)
     return {
-        key: (tally.debits_posted, tally.credits_posted) for key, tally in books.accounts.items()
+        key: (tally.debits_posted, tally.credits_posted) for key, tally in state.accounts.items()
     }
 
 

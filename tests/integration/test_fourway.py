@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from auditing.four_way import jobs, sides, views
-from auditing.four_way.sides import FourWay
-from auditing.job_worker import Runner
-from auditing.reconcile.reconcile import ROLE
+from auditing.four_way.sides import FourWayReport
+from auditing.job_worker import JobWorker
+from auditing.roles import AUDITOR
 from bank_statements import importer
 from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
@@ -34,10 +34,12 @@ LATE_S = 1e9
 PUBLISHED = "UPDATE events.checkpoints SET position = {position} WHERE reader = 'relay'"
 
 
-async def seen(database_url: str, lag_s_max: float = LATE_S) -> tuple[FourWay, dict[str, Any]]:
+async def seen(
+    database_url: str, lag_s_max: float = LATE_S
+) -> tuple[FourWayReport, dict[str, Any]]:
     """Return the ledger `demo` as it is, and as it is shown."""
-    async with fixtures.connected(database_url, ROLE) as connection:
-        found = await sides.view(connection, "demo", lag_s_max, lambda _done, _total: None)
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        found = await sides.compare(connection, "demo", lag_s_max, lambda _done, _total: None)
     report = views.shown(found, fixtures.SCHEMA)
     assert four_way.as_text(report)
     return found, report
@@ -68,7 +70,7 @@ async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
     assert report["accounts"] == []
     mine = [r for r in await fixtures.whole_log(database_url) if r.event.ledger == "demo"]
     assert (found.published.position, found.published.waiting) == (0, len(mine))
-    async with fixtures.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         row = await connection.fetchrow(
             "SELECT count(*) AS count, sum(amount) FILTER (WHERE side = 'debit') AS debits "
             "FROM read.entries WHERE ledger = 'demo' AND kind = 'posted' AND currency = 'USD'"
@@ -260,12 +262,12 @@ async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: 
     await fixtures.rich_log(database_url, count=5)
     await fixtures.project(database_url)
     settings = fixtures.settings(database_url)
-    runner = Runner(settings)
-    async with fixtures.connected(database_url, ROLE) as connection:
+    runner = JobWorker(settings)
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         with pytest.raises(NotFound):
             await jobs.row_of(connection, "demo")
-        first = await jobs.ask(connection, "demo")
-        again = await jobs.ask(connection, "demo")
+        first = await jobs.request(connection, "demo")
+        again = await jobs.request(connection, "demo")
         assert (first["status"], again["asked_at"]) == ("queued", first["asked_at"])
         assert await runner.run_once() > 0
         row = await jobs.row_of(connection, "demo")
@@ -273,7 +275,7 @@ async def test_a_view_that_is_asked_for_is_made_behind_the_scenes(database_url: 
         report = json.loads(row["report"])
         told = json.loads(ENCODER.encode(await four_way.report(settings, "demo")))
         assert report | {"timestamp": None} == told | {"timestamp": None}
-        assert (await jobs.ask(connection, "demo"))["report"] == row["report"]
+        assert (await jobs.request(connection, "demo"))["report"] == row["report"]
         assert await runner.run_once() > 0
         assert await runner.run_once() == 0
     await runner.close()
@@ -283,9 +285,9 @@ async def test_a_view_that_cannot_be_made_fails_and_says_why(database_url: str) 
     """The last report is still there; after a process that died over it, the next begins again."""
     await fixtures.rich_log(database_url, count=5)
     await fixtures.project(database_url)
-    runner = Runner(fixtures.settings(database_url))
-    async with fixtures.connected(database_url, ROLE) as connection:
-        await jobs.ask(connection, "demo")
+    runner = JobWorker(fixtures.settings(database_url))
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        await jobs.request(connection, "demo")
         await connection.execute("UPDATE read.four_ways SET status = 'running'")
         await runner.run_once()
         kept = (await jobs.row_of(connection, "demo"))["report"]
@@ -294,7 +296,7 @@ async def test_a_view_that_cannot_be_made_fails_and_says_why(database_url: str) 
             "ALTER TABLE events.daybook_events DISABLE TRIGGER ALL",
             "UPDATE events.daybook_events SET state = '\\x7b' WHERE notification_id = 9",
         )
-        await jobs.ask(connection, "demo")
+        await jobs.request(connection, "demo")
         await runner.run_once()
         row = await jobs.row_of(connection, "demo")
     await runner.close()
@@ -306,15 +308,15 @@ async def test_a_view_that_stumbles_keeps_no_other_waiting(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stopped it, it has failed, and the next one has its turn."""
-    runner = Runner(fixtures.settings(database_url))
+    runner = JobWorker(fixtures.settings(database_url))
 
     async def stumble(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(sides, "view", stumble)
-    async with fixtures.connected(database_url, ROLE) as connection:
-        await jobs.ask(connection, "demo")
-        await jobs.ask(connection, "other")
+    monkeypatch.setattr(sides, "compare", stumble)
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        await jobs.request(connection, "demo")
+        await jobs.request(connection, "other")
         assert await runner.run_once() + await runner.run_once() == 2
         rows = [await jobs.row_of(connection, ledger) for ledger in ("demo", "other")]
     await runner.close()

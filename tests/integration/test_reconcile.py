@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from auditing import difference_walker
+from auditing.differences import Scope
 from auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
-from auditing.reconcile import compare
-from auditing.reconcile.compare import Scope
 from auditing.reconcile.jobs import SQL, record
-from auditing.reconcile.reconcile import ROLE, Report, reconcile_account, reconcile_all
+from auditing.reconcile.reconcile import Report, reconcile_account, reconcile_all
+from auditing.roles import AUDITOR
 from command_side.domain.commands import Refund
 from events import log
 from events.types import transaction_id
@@ -203,7 +204,7 @@ async def test_a_rich_log_is_clean(
     length = await fixtures.rich_log(database_url, count=60 if page > 1 else 10)
     await fixtures.project(database_url)
     monkeypatch.setattr(log, "PAGE_EVENTS_MAX", page)
-    monkeypatch.setattr(compare, "PAGE_ROWS_MAX", page)
+    monkeypatch.setattr(difference_walker, "REGISTER_ROWS_MAX", page)
     report = await _everything(database_url)
     assert report.discrepancies == []
     assert report.clean
@@ -515,7 +516,7 @@ async def test_reports_are_recorded_and_read_back(database_url: str) -> None:
     broken = await _account(database_url, scope)
     assert clean is not None
     assert broken is not None
-    async with fixtures.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         for report in (clean, broken, await reconcile_all(connection, uuid4())):
             await record(connection, report)
         rows = await connection.fetch(SQL["history"], "demo", "alice", BIGGEST, 10, 100)
@@ -532,12 +533,12 @@ async def test_reports_are_recorded_and_read_back(database_url: str) -> None:
 
 
 async def _everything(database_url: str) -> Report:
-    async with fixtures.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         return await reconcile_all(connection, uuid4())
 
 
 async def _account(database_url: str, scope: Scope) -> Report | None:
-    async with fixtures.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         return await reconcile_account(connection, uuid4(), scope)
 
 

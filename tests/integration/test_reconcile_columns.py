@@ -8,7 +8,8 @@ import pytest
 
 from auditing import view_catalog
 from auditing.discrepancies import Discrepancy
-from auditing.reconcile.reconcile import ROLE, reconcile_all
+from auditing.reconcile.reconcile import reconcile_all
+from auditing.roles import AUDITOR
 from auditing.view_catalog import Journal, Register
 from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
@@ -31,7 +32,7 @@ async def test_every_column_of_every_view_is_compared(database_url: str, table: 
     await fixtures.project(database_url)
     async with (
         fixtures.connected(database_url) as owner,
-        fixtures.connected(database_url, ROLE) as auditor,
+        fixtures.connected(database_url, AUDITOR) as auditor,
     ):
         assert await _found(auditor) == []
         for column in await columns_of(owner, table):
@@ -55,7 +56,7 @@ async def test_every_table_of_both_sides_is_a_view_that_is_compared(database_url
 
 async def test_queries_of_journals_have_the_columns_of_their_rows(database_url: str) -> None:
     """A row is compared as a whole, so the order of its columns must be the auditor's."""
-    async with fixtures.connected(database_url, ROLE) as auditor:
+    async with fixtures.connected(database_url, AUDITOR) as auditor:
         for view in view_catalog.JOURNALS:
             for query in filter(None, (view.query, view.account_query)):
                 prepared = await auditor.prepare(query)
@@ -72,7 +73,7 @@ async def test_a_rich_log_is_clean_at_every_stop_of_the_projector(
     stops = 0
     async with (
         fixtures.connected(database_url, PROJECTOR_ROLE) as projector,
-        fixtures.connected(database_url, ROLE) as auditor,
+        fixtures.connected(database_url, AUDITOR) as auditor,
     ):
         assert await _found(auditor) == []
         while await catch_up(projector, page):

@@ -13,13 +13,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from auditing.differences import Scope
 from auditing.discrepancies import Kind
-from auditing.job_worker import Runner
+from auditing.job_worker import JobWorker
 from auditing.reconcile import continuous, jobs, progress_snapshot, recheck
-from auditing.reconcile.compare import Run, Scope
 from auditing.reconcile.continuous import CONTINUOUS, DISCREPANCIES, Auditor
-from auditing.reconcile.reconcile import ROLE, Means, Report, reconcile_whole
-from auditing.replay import Books
+from auditing.reconcile.reconcile import Report, RunContext, reconcile_whole
+from auditing.reconcile.run import Run
+from auditing.roles import AUDITOR
 from events import checkpoints, log
 from events.types import transaction_id
 from runtime.problems import Conflict, NotFound, Unavailable
@@ -51,24 +52,25 @@ SLOW = """
 import asyncio, sys
 from uuid import UUID
 from events import log
-from auditing.reconcile.reconcile import ROLE, Means
+from auditing.roles import AUDITOR
+from auditing.reconcile.reconcile import RunContext
 from auditing.reconcile import jobs
 from runtime import database
 log.PAGE_EVENTS_MAX = 3
 jobs.KEEP_S = jobs.KEEP_SHARE = 0
 
-class Slow(jobs.Keeper):
+class Slow(jobs.ProgressKeeper):
     async def keep(self, run, target):
         await super().keep(run, target)
-        print(run.position, flush=True)
+        print(run.walker.position, flush=True)
         await asyncio.sleep(0.02)
 
-jobs.Keeper = Slow
+jobs.ProgressKeeper = Slow
 
 async def main():
-    one = await database.connect(sys.argv[1], ROLE)
-    two = await database.connect(sys.argv[1], ROLE)
-    await jobs.work(Means(one, two), UUID(sys.argv[2]))
+    one = await database.connect(sys.argv[1], AUDITOR)
+    two = await database.connect(sys.argv[1], AUDITOR)
+    await jobs.work(RunContext(one, two), UUID(sys.argv[2]))
 
 asyncio.run(main())
 """
@@ -88,16 +90,16 @@ async def _broken(database_url: str) -> None:
 
 
 async def _asked(database_url: str, scope: Scope | None = None) -> UUID:
-    async with fixtures.connected(database_url, ROLE) as connection:
-        return await jobs.ask(connection, scope or Scope(), jobs.CALLER)
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        return await jobs.request(connection, scope or Scope(), jobs.CALLER)
 
 
 async def _worked(database_url: str, run_id: UUID) -> Report:
     async with (
-        fixtures.connected(database_url, ROLE) as connection,
-        fixtures.connected(database_url, ROLE) as beside,
+        fixtures.connected(database_url, AUDITOR) as connection,
+        fixtures.connected(database_url, AUDITOR) as beside,
     ):
-        return await jobs.work(Means(connection, beside), run_id)
+        return await jobs.work(RunContext(connection, beside), run_id)
 
 
 async def _rows(database_url: str, query: str, *arguments: object) -> list[Any]:
@@ -121,9 +123,9 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
     async with asyncio.timeout(patient_s(60)):
         while int(await process.stdout.readline()) < 40:
             pass
-        async with fixtures.connected(database_url, ROLE) as connection:
+        async with fixtures.connected(database_url, AUDITOR) as connection:
             with pytest.raises(Conflict, match="reconciliation_busy"):
-                await jobs.work(Means(connection), run_id)
+                await jobs.work(RunContext(connection), run_id)
         process.send_signal(signal.SIGKILL)
         await process.wait()
     ((status, position, known),) = await _rows(
@@ -160,7 +162,10 @@ async def test_a_run_that_is_killed_goes_on_and_reports_the_same(database_url: s
 
 async def _lock_is_free(database_url: str, run_id: UUID) -> None:
     """PostgreSQL notices within moments that a client is dead."""
-    async with fixtures.connected(database_url, ROLE) as connection, asyncio.timeout(patient_s(10)):
+    async with (
+        fixtures.connected(database_url, AUDITOR) as connection,
+        asyncio.timeout(patient_s(10)),
+    ):
         while not await connection.fetchval(  # noqa: ASYNC110 - it is another process's
             jobs.SQL["try_take_reconciliation"], str(run_id)
         ):
@@ -171,35 +176,35 @@ async def test_a_clean_log_is_compared_as_text_alone(database_url: str) -> None:
     """Quotes, umlauts, NULLs, big amounts and metadata are written as PostgreSQL writes them."""
     await fixtures.rich_log(database_url, count=60)
     await fixtures.project(database_url)
-    run = Run(Scope(), Books())
-    async with fixtures.connected(database_url, ROLE) as connection:
+    run = Run(Scope())
+    async with fixtures.connected(database_url, AUDITOR) as connection:
         await connection.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'")
-        report = await reconcile_whole(Means(connection), uuid4(), run)
+        report = await reconcile_whole(RunContext(connection), uuid4(), run)
     assert report.clean
-    assert run.pages_explained == 0
+    assert run.walker.pages_read_by_row == 0
     assert report.entries_compared > 100
 
 
-async def test_a_place_is_put_back_as_it_was(database_url: str) -> None:
-    """The books, whatever their size and currency, and what is still open."""
+async def test_stored_progress_is_restored_as_it_was(database_url: str) -> None:
+    """The replayed state, whatever the size of its amounts, and the times that are still open."""
     await fixtures.rich_log(database_url, count=30)
     await fixtures.project(database_url)
-    run = Run(Scope(), Books())
-    async with fixtures.connected(database_url, ROLE) as connection:
-        await reconcile_whole(Means(connection), uuid4(), run)
-    again = Run(Scope(), Books())
-    progress_snapshot.unpacked(again, progress_snapshot.packed(run))
-    assert (again.books.accounts, again.books.standings) == (
-        run.books.accounts,
-        run.books.standings,
+    run = Run(Scope())
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        await reconcile_whole(RunContext(connection), uuid4(), run)
+    again = Run(Scope())
+    progress_snapshot.restore(again, progress_snapshot.packed(run))
+    assert (again.walker.state.accounts, again.walker.state.transaction_states) == (
+        run.walker.state.accounts,
+        run.walker.state.transaction_states,
     )
-    assert again.books.closings == run.books.closings
-    assert (again.position, again.settled, again.open_times) == (
-        run.position,
-        run.settled,
-        run.open_times,
+    assert again.walker.state.closings == run.walker.state.closings
+    assert (again.walker.position, again.walker.settled, again.walker.open_times) == (
+        run.walker.position,
+        run.walker.settled,
+        run.walker.open_times,
     )
-    assert max(tally.credits_posted for tally in again.books.accounts.values()) > 2**64
+    assert max(tally.credits_posted for tally in again.walker.state.accounts.values()) > 2**64
 
 
 async def test_a_ledgers_run_counts_and_tells_of_that_ledger_only(database_url: str) -> None:
@@ -237,9 +242,9 @@ async def test_what_is_late_and_what_was_published_too_far_is_named(database_url
     await fixtures.written(database_url, [fixtures.transfer("one")], now=[old].__getitem__)
 
     async def kinds(lag_s_max: int) -> dict[str, int]:
-        async with fixtures.connected(database_url, ROLE) as connection:
-            means = Means(connection, lag_max=timedelta(seconds=lag_s_max))
-            return (await reconcile_whole(means, uuid4(), Run(Scope(), Books()))).kinds
+        async with fixtures.connected(database_url, AUDITOR) as connection:
+            context = RunContext(connection, lag_max=timedelta(seconds=lag_s_max))
+            return (await reconcile_whole(context, uuid4(), Run(Scope()))).kinds
 
     assert await kinds(3600) == {}
     assert await kinds(60) == {Kind.PROJECTION_LAG: 1, Kind.PUBLISHED_GAP: 1}
@@ -256,12 +261,12 @@ async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
     """Asked again, the first is the answer; the worker does both ledgers', one after the other."""
     await fixtures.rich_log(database_url, count=5)
     await fixtures.project(database_url)
-    async with fixtures.connected(database_url, ROLE) as connection:
-        demo = await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER)
-        assert await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER) == demo
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        demo = await jobs.request(connection, Scope(ledger="demo"), jobs.WORKER)
+        assert await jobs.request(connection, Scope(ledger="demo"), jobs.WORKER) == demo
         unknown = Scope(ledger="other", account_id="nobody")
-        other = await jobs.ask(connection, unknown, jobs.WORKER)
-    runner = Runner(fixtures.settings(database_url))
+        other = await jobs.request(connection, unknown, jobs.WORKER)
+    runner = JobWorker(fixtures.settings(database_url))
     while await runner.run_once():
         pass
     await runner.close()
@@ -271,8 +276,8 @@ async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
         " WHERE done_by = 'worker' ORDER BY number",
     )
     assert states == [(demo, "finished", True), (other, "failed", False)]
-    async with fixtures.connected(database_url, ROLE) as connection:
-        assert await jobs.ask(connection, Scope(ledger="demo"), jobs.WORKER) != demo
+    async with fixtures.connected(database_url, AUDITOR) as connection:
+        assert await jobs.request(connection, Scope(ledger="demo"), jobs.WORKER) != demo
         # What is finished stays as it was reported.
         changed = await connection.execute(
             "UPDATE read.reconciliations SET discrepancy_count = 5 WHERE status <> 'queued'"
@@ -389,11 +394,11 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
             monkeypatch.setattr(log, "read_after", counted)
             for _ in range(3):
                 await second.run_once()
-            # The new one, those that the relay and the bound ask about, and the patrol's pages.
+            # The new one, those that the relay and the bound ask about, and the recheck's pages.
             assert sum(read) <= 5 + 3 * 3
-            walked = second._run.patrol  # noqa: SLF001 - the patrol goes on where it was, too
-            assert walked is not None
-            assert walked.position == 4 * 3
+            rechecked = second._run.recheck  # noqa: SLF001 - the recheck goes on where it was, too
+            assert rechecked is not None
+            assert rechecked.position == 4 * 3
     assert [row[:3] for row in await _rows(database_url, FOUND)] == [
         (Kind.BALANCE_DRIFT, "demo", "alice")
     ]
@@ -438,7 +443,7 @@ async def test_a_crashed_auditor_tells_nothing_twice(
     monkeypatch.setattr(jobs, "KEEP_S", 0)
     monkeypatch.setattr(jobs, "KEEP_SHARE", 0)
     await _broken(database_url)
-    tell = Auditor._tell  # noqa: SLF001 - where it dies is the point
+    tell = Auditor._store  # noqa: SLF001 - where it dies is the point
     rounds = 0
 
     async def dying(self: Auditor, *arguments: Any) -> None:  # noqa: ANN401
@@ -448,7 +453,7 @@ async def test_a_crashed_auditor_tells_nothing_twice(
             raise ConnectionResetError
         await tell(self, *arguments)
 
-    monkeypatch.setattr(Auditor, "_tell", dying)
+    monkeypatch.setattr(Auditor, "_store", dying)
     async with _auditor(database_url) as auditor, asyncio.timeout(patient_s(30)):
         length = await fixtures.checkpoint(database_url, checkpoints.PROJECTOR)
         while await fixtures.checkpoint(database_url, checkpoints.AUDITOR) < length:
@@ -473,8 +478,8 @@ async def test_the_auditors_memory_is_bounded_by_its_books(database_url: str) ->
             await fixtures.project(database_url)
             await auditor.run_once()
         run = auditor._run  # noqa: SLF001 - what it holds is the point
-        assert len(run.books.accounts) == 2
-        assert run.books.standings == {}
+        assert len(run.walker.state.accounts) == 2
+        assert run.walker.state.transaction_states == {}
         assert run.findings.kept == []
-        assert len(run.open_times) == 1
-        assert run.position == 1_802
+        assert len(run.walker.open_times) == 1
+        assert run.walker.position == 1_802

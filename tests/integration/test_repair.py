@@ -12,9 +12,10 @@ from auditing.discrepancies import Kind
 from auditing.repair import plan as plans
 from auditing.repair import repair as repairs
 from auditing.repair import survey as surveys
-from auditing.repair.plan import Action, Change, Plan, Wanted
-from auditing.repair.repair import ROLE, Repair
+from auditing.repair.plan import Action, Change, Plan, RowSelection
+from auditing.repair.repair import Repair
 from auditing.repair.survey import Survey
+from auditing.roles import REPAIRER
 from events import checkpoints
 from events.types import transaction_id
 from projections.catch_up import catch_up
@@ -27,11 +28,11 @@ from tests.integration import fixtures
 from tests.integration.columns import STILL_DUE, VIEWS, changed_row, columns_of
 
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
-EVERYTHING = Wanted()
+EVERYTHING = RowSelection()
 OPEN_LOG = "ALTER TABLE events.daybook_events DISABLE TRIGGER daybook_events_immutable"
 
 
-async def _applied(connection: database.Connection, wanted: Wanted = EVERYTHING) -> Repair:
+async def _applied(connection: database.Connection, wanted: RowSelection = EVERYTHING) -> Repair:
     done = await repairs.apply(connection, wanted, applied_by="a test", reason="to see it mended")
     assert done is not None
     assert done.check is not None
@@ -55,7 +56,7 @@ async def test_every_column_of_every_view_is_put_back(database_url: str, table: 
     await fixtures.project(database_url)
     async with (
         fixtures.connected(database_url) as owner,
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
     ):
         # A mended account is as of the head: so are all of them, to begin with.
         await owner.execute(
@@ -78,21 +79,29 @@ async def test_every_column_of_every_view_is_put_back(database_url: str, table: 
 @pytest.mark.parametrize(
     "wanted, kinds",
     [
-        pytest.param(Wanted(ledger="demo", account_id="alice"), {Kind.BALANCE_DRIFT}, id="account"),
-        pytest.param(Wanted(ledger="demo"), {Kind.BALANCE_DRIFT, Kind.BOOKS_MISMATCH}, id="ledger"),
-        pytest.param(Wanted(ledger="other", account_id="alice"), {Kind.MISSING_ENTRY}, id="other"),
         pytest.param(
-            Wanted(ledger="demo", kind=Kind.BOOKS_MISMATCH), {Kind.BOOKS_MISMATCH}, id="one kind"
+            RowSelection(ledger="demo", account_id="alice"), {Kind.BALANCE_DRIFT}, id="account"
         ),
         pytest.param(
-            Wanted(transaction_id=transaction_id("other", "fund-alice")),
+            RowSelection(ledger="demo"), {Kind.BALANCE_DRIFT, Kind.BOOKS_MISMATCH}, id="ledger"
+        ),
+        pytest.param(
+            RowSelection(ledger="other", account_id="alice"), {Kind.MISSING_ENTRY}, id="other"
+        ),
+        pytest.param(
+            RowSelection(ledger="demo", kind=Kind.BOOKS_MISMATCH),
+            {Kind.BOOKS_MISMATCH},
+            id="one kind",
+        ),
+        pytest.param(
+            RowSelection(transaction_id=transaction_id("other", "fund-alice")),
             {Kind.MISSING_ENTRY},
             id="one transaction",
         ),
     ],
 )
 async def test_only_what_is_wanted_is_planned_and_mended(
-    database_url: str, wanted: Wanted, kinds: set[Kind]
+    database_url: str, wanted: RowSelection, kinds: set[Kind]
 ) -> None:
     """Rows of another ledger, another account or another difference stay as they are."""
     await fixtures.rich_log(database_url, count=10)
@@ -104,7 +113,7 @@ async def test_only_what_is_wanted_is_planned_and_mended(
         "DELETE FROM read.entries WHERE ledger = 'other' AND account_id = 'alice'"
         f" AND transaction_id = '{transaction_id('other', 'fund-alice')}'",
     )
-    async with fixtures.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, REPAIRER) as repairer:
         whole = await repairs.plan(repairer, EVERYTHING)
         assert whole.row_count == 3
         plan = await repairs.plan(repairer, wanted)
@@ -127,9 +136,9 @@ async def test_what_was_done_is_kept_row_by_row(database_url: str) -> None:
         database_url,
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
     )
-    wanted = Wanted(ledger="demo", account_id="alice")
+    wanted = RowSelection(ledger="demo", account_id="alice")
     async with (
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.connected(database_url) as owner,
     ):
         done = await _applied(repairer, wanted)
@@ -155,7 +164,7 @@ async def test_a_plan_that_was_looked_at_is_not_applied_when_it_does_not_fit(
     spoilt = f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}"
     await fixtures.execute(database_url, spoilt)
     async with (
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.connected(database_url) as owner,
     ):
         plan = await repairs.plan(repairer, EVERYTHING)
@@ -209,7 +218,7 @@ async def test_a_row_that_changes_between_plan_and_lock_undoes_everything(
 
     monkeypatch.setattr(repairs, "_mend", interrupted)
     async with (
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.connected(database_url) as owner,
     ):
         with pytest.raises(Conflict, match="plan_stale"):
@@ -242,7 +251,7 @@ async def test_an_account_in_use_is_mended_to_what_the_log_says_by_then(
         return await original(found, planned)
 
     monkeypatch.setattr(repairs, "_mend", interrupted)
-    async with fixtures.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, REPAIRER) as repairer:
         done = await _applied(repairer)
         assert (done.checkpoint, done.head) == (planned_at + 3, planned_at + 4)
         await fixtures.project(database_url)
@@ -256,7 +265,7 @@ async def test_writers_and_projectors_that_remember_read_the_mended_rows_again(
     settings = fixtures.settings(database_url)
     await fixtures.rich_log(database_url, count=10)
     async with (
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.writing(settings) as writer,
     ):
         projector = Memory[BalanceRow]()
@@ -290,7 +299,7 @@ async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) ->
             number += 1
 
     busy = asyncio.create_task(work())
-    async with fixtures.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, REPAIRER) as repairer:
         for _ in range(5):
             # A projector that remembers the right row would write it back: it is made to forget.
             async with fixtures.connected(database_url) as owner, owner.transaction():
@@ -300,7 +309,7 @@ async def test_repairs_go_on_beside_writers_and_projectors(database_url: str) ->
                     "UPDATE read.balances SET debits_pending = debits_pending + 1"
                     f" WHERE {ALICE}; DELETE FROM read.entries WHERE {ALICE} AND position < 40"
                 )
-            await _applied(repairer, Wanted(ledger="demo", account_id="alice"))
+            await _applied(repairer, RowSelection(ledger="demo", account_id="alice"))
         ended.set()
         await busy
         assert (await repairs.plan(repairer, EVERYTHING)).row_count == 0
@@ -356,13 +365,13 @@ async def test_what_is_wrong_with_the_log_is_never_written_into_a_view(
     await fixtures.project(database_url)
     await fixtures.execute(database_url, OPEN_LOG, damage)
     async with (
-        fixtures.connected(database_url, ROLE) as repairer,
+        fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.connected(database_url) as owner,
     ):
         before = await _rows(owner)
         plan = await repairs.plan(repairer, EVERYTHING)
         assert code in {obstacle.code for obstacle in plan.obstacles}
-        for wanted in (EVERYTHING, Wanted(ledger="demo")):
+        for wanted in (EVERYTHING, RowSelection(ledger="demo")):
             with pytest.raises(Rejected, match="log_unsound"):
                 await _applied(repairer, wanted)
         assert await _rows(owner) == before
@@ -378,7 +387,7 @@ async def test_too_many_rows_are_for_a_rebuild(
     await fixtures.rich_log(database_url, count=10)
     await fixtures.project(database_url)
     await fixtures.execute(database_url, "DELETE FROM read.entries")
-    async with fixtures.connected(database_url, ROLE) as repairer:
+    async with fixtures.connected(database_url, REPAIRER) as repairer:
         plan = await repairs.plan(repairer, EVERYTHING)
         assert (len(plan.changes), plan.row_count > 100) == (10, True)
         with pytest.raises(Rejected, match="repair_too_large"):
@@ -399,11 +408,11 @@ async def test_a_repair_that_is_killed_in_the_middle_changes_nothing(
             await owner.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
 
         monkeypatch.setattr(repairs, "_record", killed)
-        repairer = await database.connect(database_url, ROLE)
+        repairer = await database.connect(database_url, REPAIRER)
         with pytest.raises((*database.CONNECTION_ERRORS, asyncpg.PostgresError)):
             await _applied(repairer)
         assert await _rows(owner) == before
         assert await owner.fetchval("SELECT count(*) FROM read.repairs") == 0
         monkeypatch.undo()
-        async with fixtures.connected(database_url, ROLE) as again:
+        async with fixtures.connected(database_url, REPAIRER) as again:
             await _applied(again)

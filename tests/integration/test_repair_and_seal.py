@@ -8,8 +8,8 @@ import pytest
 
 from auditing.rebuild.rebuild import rebuild
 from auditing.repair import repair as repairs
-from auditing.repair.plan import Plan, Wanted
-from auditing.repair.repair import ROLE
+from auditing.repair.plan import Plan, RowSelection
+from auditing.roles import REPAIRER
 from events.types import transaction_id
 from runtime import database
 from runtime.problems import Rejected
@@ -19,8 +19,8 @@ from tests.integration.test_sealing import sealed
 LOG = "events.daybook_events"
 SPLIT = transaction_id("demo", "split")
 FUNDED = transaction_id("demo", "fund-alice")
-ALICE = Wanted(ledger="demo", account_id="alice")
-SCOPES = (Wanted(), Wanted(ledger="demo"), Wanted(ledger="other"), ALICE)
+ALICE = RowSelection(ledger="demo", account_id="alice")
+SCOPES = (RowSelection(), RowSelection(ledger="demo"), RowSelection(ledger="other"), ALICE)
 SPOIL = "UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE account_id = 'alice'"
 OPEN_LOG = f"ALTER TABLE {LOG} DISABLE TRIGGER ALL"
 
@@ -42,7 +42,7 @@ async def repairer(database_url: str) -> AsyncIterator[database.Connection]:
     """Write a log of two ledgers, project it, and open a repairer's connection."""
     await fixtures.rich_log(database_url, count=10)
     await fixtures.project(database_url)
-    async with fixtures.connected(database_url, ROLE) as connection:
+    async with fixtures.connected(database_url, REPAIRER) as connection:
         yield connection
 
 
@@ -61,7 +61,7 @@ def _broken(plan: Plan) -> list[int | None]:
 
 @pytest.mark.parametrize("wanted", SCOPES, ids=("all", "ledger", "other ledger", "account"))
 async def test_an_edited_event_is_never_written_into_a_view(
-    database_url: str, repairer: database.Connection, wanted: Wanted
+    database_url: str, repairer: database.Connection, wanted: RowSelection
 ) -> None:
     """Also one that no counter shows; its position is named, and no row is touched."""
     await sealed(database_url)

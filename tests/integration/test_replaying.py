@@ -9,7 +9,7 @@ import pytest
 
 from auditing.explain import Replay, open_log
 from auditing.explain.counters import counters_of
-from auditing.replay import Books
+from auditing.replay import ReplayedState
 from daybook.cli.actions import replay
 from daybook.cli.output_options import Output
 from daybook.cli.replay_views import View
@@ -20,13 +20,13 @@ from runtime.sql import ROOT
 from tests.integration import fixtures
 
 
-def booked(log: list[Recorded], until: int, ledger: str | None = None) -> Books:
-    """Return the auditor's books of a log, of one ledger if it is named."""
-    books = Books()
+def booked(log: list[Recorded], until: int, ledger: str | None = None) -> ReplayedState:
+    """Return the auditor's state of a log, of one ledger if it is named."""
+    state = ReplayedState()
     for recorded in log[:until]:
         if ledger in (None, recorded.event.ledger):
-            books.take(recorded)
-    return books
+            state.fold(recorded)
+    return state
 
 
 async def test_a_replayed_log_is_what_the_books_say(

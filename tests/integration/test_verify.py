@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from auditing.reconcile.reconcile import ROLE
+from auditing.roles import AUDITOR
 from daybook.cli.actions import seals as sealing
 from events import log
 from runtime import database
@@ -241,9 +241,9 @@ def outside(sealed_log: tuple[str, Path], tmp_path: Path) -> str:
 
 async def verified(owner: database.Connection, *places: str) -> Verdict:
     """Verify as the auditor what the transaction sees, trusting the key of the tests."""
-    await owner.execute(f"SET LOCAL ROLE {ROLE}")
+    await owner.execute(f"SET LOCAL AUDITOR {AUDITOR}")
     verdict = await verify.verify_snapshot(owner, [KEY.verifier], places)
-    await owner.execute("RESET ROLE")
+    await owner.execute("RESET AUDITOR")
     return verdict
 
 
@@ -451,7 +451,7 @@ async def test_verifying_changes_nothing(sealed_log: tuple[str, Path], outside: 
     """It is one read-only snapshot, with the auditor's rights, and tells how far it is."""
     seen: list[tuple[int, int]] = []
     inside: list[bool] = []
-    async with fixtures.connected(sealed_log[0], ROLE) as connection:
+    async with fixtures.connected(sealed_log[0], AUDITOR) as connection:
 
         def told(done: int, total: int) -> None:
             seen.append((done, total))

@@ -11,12 +11,12 @@ import asyncpg
 import pytest
 
 from auditing.discrepancies import Kind
-from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
 from auditing.reconcile.reconcile import reconcile_all
 from auditing.repair import repair as repairs
-from auditing.repair.plan import Wanted
-from auditing.repair.repair import ROLE as REPAIRER_ROLE
-from auditing.replay import Books
+from auditing.repair.plan import RowSelection
+from auditing.replay import ReplayedState
+from auditing.roles import AUDITOR as AUDITOR_ROLE
+from auditing.roles import REPAIRER as REPAIRER_ROLE
 from auditing.unflushed_accounts import command_accounts
 from auditing.view_catalog import COUNTERS
 from command_side.domain.commands import ChangeAccount, Command, Rehearsal
@@ -168,7 +168,7 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
             " WHERE account_id = 'alice'",
         )
         assert (await reconcile_all(auditor, uuid4())).kinds == {Kind.COMMAND_DRIFT: 1}
-        wanted = Wanted(ledger="demo", account_id="alice")
+        wanted = RowSelection(ledger="demo", account_id="alice")
         done = await repairs.apply(repairer, wanted, applied_by="x", reason="y")
         assert done is not None
         assert [change.table for change in done.changes] == ["command.accounts"]
@@ -288,10 +288,10 @@ async def _check_rows(connection: database.Connection, events_max: int, accounts
     assert head.position - head.accounts_stored <= events_max
     rows = {(row["ledger"], row["account_id"]): row for row in await connection.fetch(ROWS)}
     behind = dict.fromkeys(rows, False)
-    books = Books()
+    state = ReplayedState()
     counters = {key: dict.fromkeys(COUNTERS, 0) for key in rows}
     for recorded in await log.read_after(connection, 0, 10**6):
-        for line in books.take(recorded)[0]:
+        for line in state.fold(recorded)[0]:
             key = line.ledger, line.account_id
             if line.position <= max(rows[key]["position"], head.accounts_stored):
                 counters[key] = {name: getattr(line, name) for name in COUNTERS}

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditing.expected_rows import Line, Mention, Moment, Standing
-from auditing.replay import AccountKey, Books, mentions, moments
+from auditing.expected_rows import (
+    ExpectedEntry,
+    ExpectedReference,
+    ExpectedTime,
+    ExpectedTransactionState,
+)
+from auditing.replay import AccountKey, ReplayedState, account_references, recorded_times
 from events.types import (
     AccountChanged,
     BooksClosed,
@@ -68,18 +73,20 @@ def posting(debit: str, credit: str, amount: int, line: int = 0, currency: str =
     return Posting(debit, credit, amount, currency, line)
 
 
-def played(log: Sequence[Recorded], only: AccountKey | None = None) -> tuple[Books, list[Line]]:
-    """Return the books of a whole log, and the entries that it makes."""
-    books, lines = Books(only), list[Line]()
+def played(
+    log: Sequence[Recorded], only: AccountKey | None = None
+) -> tuple[ReplayedState, list[ExpectedEntry]]:
+    """Return the state of a whole log, and the entries that it makes."""
+    state, lines = ReplayedState(only), list[ExpectedEntry]()
     for recorded in log:
-        lines += books.take(recorded)[0]
-    return books, lines
+        lines += state.fold(recorded)[0]
+    return state, lines
 
 
-def net(books: Books) -> dict[tuple[str, str, str], int]:
+def net(state: ReplayedState) -> dict[tuple[str, str, str], int]:
     """Return debits less credits of each ledger and currency, posted and pending."""
     sums: dict[tuple[str, str, str], int] = defaultdict(int)
-    for (ledger, _), tally in books.accounts.items():
+    for (ledger, _), tally in state.accounts.items():
         sums[ledger, tally.currency, "posted"] += tally.debits_posted - tally.credits_posted
         sums[ledger, tally.currency, "pending"] += tally.debits_pending - tally.credits_pending
     return sums
@@ -150,11 +157,11 @@ def _taken(draw: st.DrawFn, original: Sequence[Posting], left: list[int]) -> lis
 @given(ledgers())
 def test_debits_equal_credits_at_every_position(log: list[Recorded]) -> None:
     """Of each currency, posted and pending; and no counter falls below nothing."""
-    books = Books()
+    state = ReplayedState()
     for recorded in log:
-        books.take(recorded)
-        assert not any(net(books).values()), recorded
-        for tally in books.accounts.values():
+        state.fold(recorded)
+        assert not any(net(state).values()), recorded
+        for tally in state.accounts.values():
             assert min(tally.debits_pending, tally.credits_pending) >= 0
             assert min(tally.debits_posted, tally.credits_posted) >= 0
 
@@ -177,15 +184,15 @@ def test_released_and_captured_never_exceed_held(log: list[Recorded]) -> None:
         for each in event.postings:
             left[about, each.line] -= each.amount_minor
             assert left[about, each.line] >= 0
-    books, _ = played(log)
-    pending = sum(tally.debits_pending for tally in books.accounts.values())
+    state, _ = played(log)
+    pending = sum(tally.debits_pending for tally in state.accounts.values())
     assert pending == sum(left.values())
 
 
 @given(ledgers())
 def test_lines_count_what_their_account_has(log: list[Recorded]) -> None:
     """Each line's counters are the sum of the lines up to it; the last ones are the tally's."""
-    books, lines = played(log)
+    state, lines = played(log)
     captures = {r.position for r in log if getattr(r.event, "kind", None) is Kind.CAPTURE}
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for line in lines:
@@ -198,7 +205,7 @@ def test_lines_count_what_their_account_has(log: list[Recorded]) -> None:
             sign = -1 if line.position in captures else SIGNS[line.kind]
             counters[2 + side] += sign * line.amount
         assert counters_of(line) == counters
-    for key, tally in books.accounts.items():
+    for key, tally in state.accounts.items():
         assert counters_of(tally) == sums[key]
 
 
@@ -210,8 +217,8 @@ def test_nothing_is_used_beyond_its_posting(log: list[Recorded]) -> None:
         for r in log
         if r.version == 1 and isinstance(r.event, TransferPosted | HoldPlaced)
     }
-    books, _ = played(log)
-    for identity, standing in books.standings.items():
+    state, _ = played(log)
+    for identity, standing in state.transaction_states.items():
         assert len(standing.used) == len(amounts[identity])
         pairs = zip(standing.used, amounts[identity], strict=True)
         assert all(0 <= used <= amount for used, amount in pairs)
@@ -222,10 +229,10 @@ def test_nothing_is_used_beyond_its_posting(log: list[Recorded]) -> None:
 @given(ledgers())
 def test_one_account_alone_has_the_lines_that_it_has_among_all(log: list[Recorded]) -> None:
     """What is said of one does not depend on the others."""
-    books, lines = played(log)
-    for key in books.accounts:
+    state, lines = played(log)
+    for key in state.accounts:
         alone, its_lines = played(log, key)
-        assert alone.accounts == {key: books.accounts[key]}
+        assert alone.accounts == {key: state.accounts[key]}
         assert its_lines == [line for line in lines if (line.ledger, line.account_id) == key]
 
 
@@ -235,19 +242,19 @@ def test_the_auditor_goes_on_where_events_are_missing(
 ) -> None:
     """Any events may be missing; what is left still balances."""
     kept = [recorded for recorded in log if data.draw(st.booleans())]
-    books, _ = played(kept)
-    assert not any(net(books).values())
+    state, _ = played(kept)
+    assert not any(net(state).values())
 
 
 @given(runs())
 def test_the_auditor_takes_events_of_any_kind_in_any_order(log: list[Recorded]) -> None:
     """Nothing that the codec can read stops him; a transaction's first event makes its row."""
-    books = Books()
+    state = ReplayedState()
     for recorded in log:
-        _, outcome = books.take(recorded)
+        _, outcome = state.fold(recorded)
         first = recorded.version == 1 and hasattr(recorded.event, "fingerprint")
         assert (outcome is not None) == first
-        mentions(recorded)
+        account_references(recorded)
 
 
 def test_a_hold_is_captured_in_parts_and_the_rest_voided() -> None:
@@ -257,15 +264,17 @@ def test_a_hold_is_captured_in_parts_and_the_rest_voided() -> None:
         HoldPlaced, "h", posting("a", "b", 70), posting("a", "c", 5),
         kind=Kind.HOLD, expires_at=LATER,
     )  # fmt: skip
-    begun = Books()
-    begun.take(log.events[0])
-    assert begun.standings == {hold: Standing("main", Stage.PENDING, [0, 0], 1, due_at=LATER)}
+    begun = ReplayedState()
+    begun.fold(log.events[0])
+    assert begun.transaction_states == {
+        hold: ExpectedTransactionState("main", Stage.PENDING, [0, 0], 1, due_at=LATER)
+    }
     capture = posting("a", "b", 30)
     log.add(TransferPosted, "p", capture, kind=Kind.CAPTURE, about=hold, effective_at=NOON)
     log.add(
         HoldVoided, "v", posting("a", "b", 40), posting("a", "c", 5, 1), kind=Kind.VOID, about=hold
     )
-    books, lines = played(log.events)
+    state, lines = played(log.events)
     assert [
         (line.position, line.line, line.account_id, line.kind, line.amount, counters_of(line))
         for line in lines
@@ -283,7 +292,7 @@ def test_a_hold_is_captured_in_parts_and_the_rest_voided() -> None:
     ]
     assert [line.effective_at for line in lines] == [None] * 4 + [NOON] * 2 + [None] * 4
     at = log.events[2].event.recorded_at
-    assert books.standings[hold] == Standing(
+    assert state.transaction_states[hold] == ExpectedTransactionState(
         "main", Stage.VOIDED, [30, 0], 1, position=3, changed_at=at
     )
 
@@ -298,20 +307,23 @@ def test_a_schedule_ends_in_its_own_stream() -> None:
     log.add(TransferRejected, "refused", part, code="insufficient_funds", detail="No money.")
     about = transaction_id("main", "cancelled")
     log.add(TransferCancelled, "c", part, kind=Kind.CANCELLATION, about=about)
-    books = Books()
-    outcomes = [books.take(recorded)[1] for recorded in log.events]
+    state = ReplayedState()
+    outcomes = [state.fold(recorded)[1] for recorded in log.events]
     shown = [outcome and (outcome.stage, outcome.due_at) for outcome in outcomes]
     scheduled = (Stage.SCHEDULED, LATER)
     assert shown == [scheduled] * 3 + [None, None, (Stage.COMPLETED, None)]
-    stands = books.standings.values()
+    stands = state.transaction_states.values()
     assert [(s.stage, s.code, s.detail, s.due_at, s.position) for s in stands] == [
         (Stage.COMPLETED, None, None, None, 4),
         (Stage.FAILED, "insufficient_funds", "No money.", None, 5),
         (Stage.CANCELLED, None, None, None, 6),
     ]
-    assert [len(mentions(recorded)) for recorded in log.events] == [2, 2, 2, 0, 2, 2]
-    assert mentions(log.events[0]) == [Mention("main", "a", 1), Mention("main", "b", 1)]
-    assert counters_of(books.accounts["main", "a"]) == [4, 0, 0, 0]
+    assert [len(account_references(recorded)) for recorded in log.events] == [2, 2, 2, 0, 2, 2]
+    assert account_references(log.events[0]) == [
+        ExpectedReference("main", "a", 1),
+        ExpectedReference("main", "b", 1),
+    ]
+    assert counters_of(state.accounts["main", "a"]) == [4, 0, 0, 0]
 
 
 SHARED = [
@@ -331,7 +343,7 @@ def test_a_transaction_shows_what_its_postings_share(
     """Source and destination of all; the sum in the first one's currency; all, if several."""
     log = Log()
     log.add(TransferRejected, "k", *postings, code="account_closed", detail="It is closed.")
-    _, outcome = Books().take(log.events[0])
+    _, outcome = ReplayedState().fold(log.events[0])
     assert outcome is not None
     assert summary == (
         outcome.source_account_id,
@@ -355,12 +367,12 @@ def test_policy_and_closings_are_the_last_ones_said() -> None:
     log.put(stream, change)
     for day in (NOON, LATER):
         log.put(books_stream, BooksClosed(ledger="main", closed_before=day, recorded_at=LATER))
-    books, _ = played(log.events)
-    tally = books.accounts["main", "customer:1"]
+    state, _ = played(log.events)
+    tally = state.accounts["main", "customer:1"]
     assert (tally.status, tally.overdraft_limit, tally.version) == (Status.CLOSED, 7, 2)
     assert (tally.metadata, tally.opened_at, tally.policy_position) == ('{"b":true}', NOON, 2)
     assert (tally.last_position, tally.last_at) == (1, NOON)
-    closing = books.closings["main"]
+    closing = state.closings["main"]
     assert (closing.closed_before, closing.version, closing.position) == (LATER, 2, 4)
 
 
@@ -369,8 +381,8 @@ def test_a_moment_is_the_last_position_of_its_time() -> None:
     log = Log()
     for at in (NOON, NOON, LATER):
         log.put(UUID(int=3), BooksClosed(ledger="main", closed_before=NOON, recorded_at=at))
-    assert moments(log.events) == [Moment(NOON, 2), Moment(LATER, 3)]
-    assert moments([]) == []
+    assert recorded_times(log.events) == [ExpectedTime(NOON, 2), ExpectedTime(LATER, 3)]
+    assert recorded_times([]) == []
 
 
 def test_plain_transfers_are_not_remembered() -> None:
@@ -381,8 +393,8 @@ def test_plain_transfers_are_not_remembered() -> None:
     log.add(TransferRejected, "no", posting("a", "b", 1), code="x", detail="y")
     about = transaction_id("main", "k2")
     log.add(TransferPosted, "r", posting("b", "a", 1), kind=Kind.REFUND, about=about)
-    books, _ = played(log.events)
-    assert books.standings.keys() == {about}
+    state, _ = played(log.events)
+    assert state.transaction_states.keys() == {about}
 
 
 def counters_of(row: Any) -> list[int]:  # noqa: ANN401 - a line or a tally

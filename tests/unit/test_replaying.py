@@ -12,7 +12,7 @@ from auditing.explain.explanation import Explaining, Explanation
 from auditing.explain.sentences import sentence
 from auditing.explain.story import Step, Story
 from auditing.explain.trial_balance import trial_balance
-from auditing.replay import Books
+from auditing.replay import ReplayedState
 from events.types import (
     AccountChanged,
     BooksClosed,
@@ -76,14 +76,14 @@ def test_a_story_ends_where_the_books_end(log: list[Recorded], person: str) -> N
     """Step by step: each change leads from one balance to the next, the last is the auditor's."""
     steps = told(log, person)
     assert [step.position for step in steps] == [r.position for r in concerning(log, person)]
-    books, left, balance = Books(), list(steps), 0
+    state, left, balance = ReplayedState(), list(steps), 0
     for recorded in log:
-        books.take(recorded)
+        state.fold(recorded)
         if left and left[0].position == recorded.position:
             step = left.pop(0)
             balance += step.change
             assert step.counters.balance == balance
-            assert step.counters == counters_of(books.accounts.get(("main", person)))
+            assert step.counters == counters_of(state.accounts.get(("main", person)))
 
 
 def test_a_story_tells_what_names_the_account_and_moved_nothing() -> None:
@@ -173,11 +173,11 @@ def test_explained_amounts_add_up_to_the_balance(
 ) -> None:
     """Those shown and those left out; and by kind, all of them."""
     newest_first = first == "newest"
-    books = played(log)[0]
-    if ("main", person) not in books.accounts:
+    state = played(log)[0]
+    if ("main", person) not in state.accounts:
         return
     found = explained(log, person, kept_max, newest_first=newest_first)
-    balance = books.accounts["main", person].balance
+    balance = state.accounts["main", person].balance
     assert found.counters.balance == balance
     assert len(found.contributions) <= kept_max
     assert sum(made.amount for made in found.contributions) + found.left_out.amount == balance
@@ -261,7 +261,7 @@ def test_a_difference_shows_policies_standings_and_books() -> None:
 
 @given(ledgers())
 def test_a_trial_balance_balances(log: list[Recorded]) -> None:
-    """Per currency, posted and pending; account by account it is the auditor's books."""
+    """Per currency, posted and pending; account by account it is the auditor's state."""
     accounts = played(log)[0].accounts
     found = trial_balance(len(log), accounts)
     assert found.balanced

@@ -4,7 +4,7 @@ from typing import Any
 
 from auditing.four_way import sides, views
 from auditing.four_way.views import Shown
-from auditing.reconcile.reconcile import ROLE
+from auditing.roles import AUDITOR
 from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from events import schema as schemas
@@ -15,10 +15,10 @@ from runtime.problems import NotFound
 async def report(settings: Settings, ledger: str) -> Shown:
     """Return the four-way report of a ledger. Raises NotFound, Invalid, Unavailable."""
     schema = schemas.load(settings.schema_file)
-    connection = await database.connect(settings.database_url, ROLE)
+    connection = await database.connect(settings.database_url, AUDITOR)
     try:
         with progress("folding") as bar:
-            found = await sides.view(connection, ledger, settings.lag_s_max, bar)
+            found = await sides.compare(connection, ledger, settings.lag_s_max, bar)
     except database.CONNECTION_ERRORS as error:
         raise database.unavailable(error) from error
     finally:

@@ -7,9 +7,10 @@ from uuid import UUID
 import msgspec
 from rich.console import Console
 
+from auditing.differences import Scope
 from auditing.reconcile import job_views, jobs
-from auditing.reconcile.compare import Scope
-from auditing.reconcile.reconcile import ROLE, Means, Report
+from auditing.reconcile.reconcile import Report, RunContext
+from auditing.roles import AUDITOR
 from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
@@ -32,21 +33,21 @@ class ReconcileOptions(msgspec.Struct, frozen=True):
 async def reconcile(settings: Settings, options: ReconcileOptions) -> Report:
     """Reconcile, and keep the discrepancies. Raises Invalid, NotFound, Conflict, Unavailable."""
     scope = _scope(options)
-    connection = await database.connect(settings.database_url, ROLE)
+    connection = await database.connect(settings.database_url, AUDITOR)
     # One connection reads the log while the other reads the views.
-    beside = await database.connect(settings.database_url, ROLE)
+    beside = await database.connect(settings.database_url, AUDITOR)
     console = Console(stderr=True)
     try:
-        run_id = options.resume or await jobs.ask(connection, scope, jobs.CALLER)
+        run_id = options.resume or await jobs.request(connection, scope, jobs.CALLER)
         with progress("reconciling") as shown:
-            means = Means(
+            context = RunContext(
                 connection,
                 beside,
                 shown,
                 lag_max=timedelta(seconds=settings.lag_s_max),
             )
             try:
-                return await jobs.work(means, run_id)
+                return await jobs.work(context, run_id)
             except (KeyboardInterrupt, asyncio.CancelledError, Unavailable):
                 console.print(f"Continue it with: daybook reconcile --resume {run_id}")
                 raise

@@ -8,8 +8,9 @@ import msgspec
 
 from auditing.discrepancies import Kind
 from auditing.repair import repair as repairs
-from auditing.repair.plan import ROWS_MAX, Change, Plan, Wanted, shown
+from auditing.repair.plan import ROWS_MAX, Change, Plan, RowSelection, shown
 from auditing.repair.repair import Repair, described
+from auditing.roles import REPAIRER
 from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
@@ -40,9 +41,9 @@ async def repair(settings: Settings, options: RepairOptions) -> Plan | Repair:
     Raises Invalid, NotFound, Rejected, Conflict, Unavailable.
     """
     _check(options)
-    connection = await database.connect(settings.database_url, repairs.ROLE)
+    connection = await database.connect(settings.database_url, REPAIRER)
     try:
-        wanted = Wanted(ledger=options.ledger, account_id=options.account)
+        wanted = RowSelection(ledger=options.ledger, account_id=options.account)
         if options.reconciliation is not None:
             wanted = await repairs.scope_of(connection, options.reconciliation, options.ledger)
         wanted = msgspec.structs.replace(

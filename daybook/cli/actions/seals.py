@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from auditing.reconcile.reconcile import ROLE as AUDITOR_ROLE
+from auditing.roles import AUDITOR as AUDITOR_ROLE
 from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
