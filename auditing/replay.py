@@ -13,6 +13,9 @@ continues after a missing event, because its caller reports the gap and compares
 
 Memory holds every account, and the state of each transaction that changed or may still change.
 Plain transfers, which are most of a log, are not among these.
+
+Entries and transactions are made with positional arguments, in the order of their tables' columns:
+keywords make a whole reconciliation take a sixth longer.
 """
 
 from collections.abc import Sequence
@@ -185,21 +188,21 @@ class ReplayedState:
                     account.last_position, account.last_at = position, at
                     entries.append(
                         ExpectedEntry(
-                            ledger=ledger,
-                            account_id=account_id,
-                            position=position,
-                            line=number,
-                            transaction_id=transaction_id,
-                            kind=kind,
-                            side=side,
-                            amount=amount,
-                            currency=currency,
-                            debits_posted=account.debits_posted,
-                            credits_posted=account.credits_posted,
-                            debits_pending=account.debits_pending,
-                            credits_pending=account.credits_pending,
-                            recorded_at=at,
-                            effective_at=effective_at,
+                            ledger,
+                            account_id,
+                            position,
+                            number,
+                            transaction_id,
+                            kind,
+                            side,
+                            amount,
+                            currency,
+                            account.debits_posted,
+                            account.credits_posted,
+                            account.debits_pending,
+                            account.credits_pending,
+                            at,
+                            effective_at,
                         )
                     )
                 number += 1
@@ -293,27 +296,27 @@ def _transaction(
         if first.line or len(postings) > 1:
             shown = _json(written(postings))
     return ExpectedTransaction(
-        transaction_id=recorded.originator_id,
-        ledger=event.ledger,
-        position=recorded.position,
-        idempotency_key=event.key,
-        kind=event.kind,
-        stage=event.stage,
-        code=code,
-        detail=detail,
-        source_account_id=source,
-        destination_account_id=destination,
-        amount=amount,
-        currency=currency,
-        postings=shown,
-        description=event.description,
-        reference=event.reference,
-        metadata=None if event.metadata is None else _json(event.metadata),
-        rate=None if event.rate is None else _json(event.rate),
-        about=event.about,
-        due_at=due_at,
-        effective_at=event.effective_at,
-        recorded_at=event.recorded_at,
+        recorded.originator_id,
+        event.ledger,
+        recorded.position,
+        event.key,
+        event.kind,
+        event.stage,
+        code,
+        detail,
+        source,
+        destination,
+        amount,
+        currency,
+        shown,
+        event.description,
+        event.reference,
+        None if event.metadata is None else _json(event.metadata),
+        None if event.rate is None else _json(event.rate),
+        event.about,
+        due_at,
+        event.effective_at,
+        event.recorded_at,
     )
 
 

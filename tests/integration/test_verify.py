@@ -241,9 +241,9 @@ def outside(sealed_log: tuple[str, Path], tmp_path: Path) -> str:
 
 async def verified(owner: database.Connection, *places: str) -> Verdict:
     """Verify as the auditor what the transaction sees, trusting the key of the tests."""
-    await owner.execute(f"SET LOCAL AUDITOR {AUDITOR}")
+    await owner.execute(f"SET LOCAL ROLE {AUDITOR}")
     verdict = await verify.verify_snapshot(owner, [KEY.verifier], places)
-    await owner.execute("RESET AUDITOR")
+    await owner.execute("RESET ROLE")
     return verdict
 
 
