@@ -10,7 +10,6 @@ from events import checkpoints
 from runtime import database
 from sealing.settings import SealSettings
 from web.operations import opened
-from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
 # Reading a seal never waits for a reconciliation, which has connections of its own.
@@ -22,7 +21,6 @@ class SealSide(msgspec.Struct, frozen=True):
 
     settings: SealSettings
     pool: database.Pool
-    tokens: Tokens
     sealed: checkpoints.Waiters
 
     async def reached(self, position: int, timeout_s: float) -> bool:
@@ -38,6 +36,5 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.SEALER).watching() as sealed,
     ):
-        app.state.seal_side = SealSide(settings, pool, app.state.tokens, sealed)
-        opened(app)[SealSide] = app.state.seal_side
+        opened(app)[SealSide] = SealSide(settings, pool, sealed)
         yield

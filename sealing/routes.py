@@ -5,12 +5,11 @@ ledger's event, because of its salt (sealing/leaves.py); how long the log is, po
 """
 
 import base64
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from litestar import get
-from litestar.params import FromPath
 from litestar.types import ASGIApp
+from msgspec import Meta, Struct, field
 
 from events import codec
 from events.codec import UnreadableEventError
@@ -24,17 +23,19 @@ from sealing.merkle import HASH_BYTES
 from sealing.receipts import FORMAT, Receipt
 from sealing.signed_notes import Checkpoint
 from sealing.tiles import TileError
-from web import caller as access
-from web import conditions
+from web.answers import POSITION, Answer, Reply
 from web.caller import Caller
-from web.http import ENCODER, Answer, HttpRequest, check_path
+from web.freshness import BIGGEST, WAIT_DEFAULT_S, Fresh
+from web.operations import merged, operation
 
 SQL = queries("sealing")
-POSITION = "Daybook-Position"
+TAG = "Proving"
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+NOT_SEALED = {503: ("not_sealed_yet",)}
+UUID_SCHEMA = {"type": "string", "format": "uuid"}
 # A hold's stream has its end in it, too; no transaction has more events of its own than a few.
 STREAM_EVENTS_MAX = 100
-SIZES = ("from", "to")
-SIZE_DIGITS_MAX = 19
 
 
 class Sealed(NamedTuple):
@@ -44,98 +45,166 @@ class Sealed(NamedTuple):
     checkpoint: Checkpoint
 
 
-@get("/seal/checkpoint")
-async def checkpoint(request: HttpRequest) -> ASGIApp:
+Size = Annotated[int, Meta(ge=0, le=BIGGEST, extra={"code": "position_invalid"})]
+
+
+class OfTransaction(Struct, frozen=True):
+    """A transaction that is in the log."""
+
+    transaction_id: Annotated[
+        str, Meta(description="The `messageId` of the submission.", extra_json_schema=UUID_SCHEMA)
+    ]
+
+
+class OfTile(Struct, frozen=True):
+    """A tile of hashes."""
+
+    level: Annotated[
+        str,
+        Meta(
+            pattern=f"^[0-{tiles.LEVEL_MAX}]$",
+            description="0 for the leaves; each level is 256 times narrower.",
+            extra={"code": "tile_invalid"},
+        ),
+    ]
+    tile: Annotated[
+        str,
+        Meta(description="Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
+    ]
+
+
+class Sizes(Struct, frozen=True, kw_only=True):
+    """Two sizes of the log."""
+
+    from_: Annotated[Size, Meta(description="The smaller size.")] = field(name="from")
+    to: Annotated[Size, Meta(description="The larger size.")]
+
+
+class SizedRoot(Struct):
+    """The root of the log's first `size` events, as base64."""
+
+    size: int
+    root: str
+
+
+class Consistency(Struct):
+    """Two roots, and the hashes that lead from the first to the second (RFC 9162), as base64."""
+
+    from_: SizedRoot = field(name="from")
+    to: SizedRoot
+    proof: list[str]
+
+
+@operation(
+    "GET",
+    "/seal/checkpoint",
+    name="sealCheckpoint",
+    tag=TAG,
+    scope="read",
+    answers={200: {TEXT: str}},
+    problems=NOT_SEALED,
+)
+async def checkpoint(side: SealSide, headers: Fresh) -> ASGIApp:
     """Return the latest signed checkpoint (C2SP tlog-checkpoint)."""
-    side, _ = await _may_read(request)
+    del headers
     async with side.pool.acquire() as connection:
         latest = await _latest(connection)
-    headers = {POSITION: str(latest.checkpoint.size)}
-    return Answer(latest.note.encode(), headers=headers, media_type="text/plain; charset=utf-8")
+    return Answer(
+        latest.note.encode(),
+        headers={POSITION: str(latest.checkpoint.size)},
+        media_type=f"{TEXT}; charset=utf-8",
+    )
 
 
-@get("/seal/tile/{level:str}/{tile:path}")
-async def tile(request: HttpRequest, level: FromPath[str], tile: FromPath[str]) -> ASGIApp:
+@operation(
+    "GET",
+    "/seal/tile/{level}/{tile:path}",
+    name="sealTile",
+    tag=TAG,
+    scope="read",
+    answers={200: {BYTES: bytes}},
+    problems=merged(NOT_SEALED, {400: ("tile_invalid",), 404: ("tile_not_found",)}),
+)
+async def tile(side: SealSide, path: OfTile, headers: Fresh) -> ASGIApp:
     """Return a tile of hashes (C2SP tlog-tiles), whole or its first ones."""
-    side, _ = await _may_read(request)
+    del headers
+    level = int(path.level)
     try:
-        index, width = tiles.parsed(tile.removeprefix("/"))
+        index, width = tiles.parsed(path.tile)
     except TileError as error:
-        raise Invalid("tile_invalid", f"{error}.") from error
-    if level not in {str(each) for each in range(tiles.LEVEL_MAX + 1)}:
-        detail = f"There are levels 0 to {tiles.LEVEL_MAX}; {tiles.BUNDLE!r} are not served."
-        raise Invalid("tile_invalid", detail)
+        raise Invalid("tile_invalid", f"{error}.", field="tile") from error
     async with side.pool.acquire() as connection:
         size = (await _latest(connection)).checkpoint.size
-        if width > tiles.width_at(int(level), index, size):
+        if width > tiles.width_at(level, index, size):
             raise NotFound("tile_not_found", f"A log of {size} events has no such tile yet.")
-        found = await _tiles(connection, [(int(level), index)])
-    hashes = found[int(level), index][: width * HASH_BYTES]
-    headers = {POSITION: str(size)}
-    return Answer(hashes, headers=headers, media_type="application/octet-stream")
+        found = await _tiles(connection, [(level, index)])
+    hashes = found[level, index][: width * HASH_BYTES]
+    return Answer(hashes, headers={POSITION: str(size)}, media_type=BYTES)
 
 
-@get("/seal/consistency")
-async def consistency(request: HttpRequest) -> ASGIApp:
-    """Show that the log of `to` events begins with the log of `from` events."""
-    side, _ = await _may_read(request)
-    given = request.query_params
-    for name in given:
-        if name not in SIZES:
-            raise Invalid("parameter_unknown", f"`{name}` is no parameter here.", field=name)
+@operation(
+    "GET",
+    "/seal/consistency",
+    name="sealConsistency",
+    tag=TAG,
+    scope="read",
+    answers={200: Consistency},
+    problems=NOT_SEALED,
+)
+async def consistency(side: SealSide, query: Sizes, headers: Fresh) -> Reply:
+    """Prove that the log of `to` events begins with the log of `from` events."""
+    del headers
     async with side.pool.acquire() as connection:
         size = (await _latest(connection)).checkpoint.size
-        old, new = _size(given.get("from"), "from", size), _size(given.get("to"), "to", size)
+        old, new = _within(query.from_, "from", size), _within(query.to, "to", size)
         if old > new:
             raise Invalid("position_invalid", "`from` must not be after `to`.", field="from")
         needed = _needed(lambda subtree: merkle.consistency_proof(old, new, subtree))
         needed |= set(tiles.tiles_of(0, old) if old else ()) | set(tiles.tiles_of(0, new))
         found = await _tiles(connection, sorted(needed))
     subtree = tiles.subtree(lambda level, index: found[level, index])
-    body = {
-        name: {"size": each, "root": _encoded(subtree(0, each) if each else merkle.EMPTY_ROOT)}
-        for name, each in zip(SIZES, (old, new), strict=True)
-    }
-    proof = merkle.consistency_proof(old, new, subtree)
-    return Answer(
-        ENCODER.encode(body | {"proof": [_encoded(node) for node in proof]}),
-        headers={POSITION: str(size)},
+    first, second = (
+        SizedRoot(each, _encoded(subtree(0, each) if each else merkle.EMPTY_ROOT))
+        for each in (old, new)
     )
+    proof = merkle.consistency_proof(old, new, subtree)
+    return Reply(Consistency(first, second, [_encoded(node) for node in proof]), position=size)
 
 
-@get("/transactions/{transaction_id:str}/receipt")
-async def receipt(request: HttpRequest, transaction_id: FromPath[str]) -> ASGIApp:
-    """Return a transaction's receipt; wait boundedly if its last event is not sealed yet."""
-    side, caller = await _may_read(request)
+@operation(
+    "GET",
+    "/transactions/{transaction_id}/receipt",
+    name="receipt",
+    tag=TAG,
+    scope="read",
+    answers={200: Receipt},
+    problems=merged(NOT_SEALED, {404: ("transaction_not_found",)}),
+)
+async def receipt(side: SealSide, caller: Caller, path: OfTransaction, headers: Fresh) -> Reply:
+    """Return a transaction's receipt: all that shows, offline, that it is in the signed log.
+
+    It waits, boundedly, if the transaction's last event is not sealed yet.
+    """
     try:
-        stream_id = UUID(transaction_id)
+        stream_id = UUID(path.transaction_id)
     except ValueError:
-        raise _no_transaction(transaction_id) from None
+        raise _no_transaction(path.transaction_id) from None
     async with side.pool.acquire() as connection:
         rows = await connection.fetch(SQL["stream"], stream_id, STREAM_EVENTS_MAX)
     if not rows or not _begins_in(rows[0], caller.ledger):
-        raise _no_transaction(transaction_id)
+        raise _no_transaction(path.transaction_id)
     last: int = rows[-1]["notification_id"]
-    wait_s = conditions.preferred_wait_s(request.headers, side.settings.wait_s_max)
-    timeout_s = conditions.WAIT_DEFAULT_S if wait_s is None else wait_s
-    if not await side.sealed.reached(last, timeout_s):
+    wait_s = WAIT_DEFAULT_S if headers.prefer is None else headers.prefer
+    if not await side.sealed.reached(last, min(wait_s, side.settings.wait_s_max)):
         detail = f"The event at position {last} is not sealed yet."
         raise Unavailable("not_sealed_yet", detail)
     async with side.pool.acquire() as connection:
         made = await _receipt(connection, stream_id, rows)
     size = signed_notes.checkpoint(signed_notes.unverified(made.checkpoint)).size
-    return Answer(ENCODER.encode(made), headers={POSITION: str(size)})
+    return Reply(made, position=size)
 
 
-ROUTES = [checkpoint, tile, consistency, receipt]
-
-
-async def _may_read(request: HttpRequest) -> tuple[SealSide, Caller]:
-    side: SealSide = request.app.state.seal_side
-    caller = await access.caller(request.headers, side.tokens, "read")
-    check_path(request)
-    await conditions.ensure(request.headers, side.sealed.reached, side.settings.wait_s_max)
-    return side, caller
+OPERATIONS = [receipt, checkpoint, tile, consistency]
 
 
 async def _receipt(connection: Executor, stream_id: UUID, rows: list[Any]) -> Receipt:
@@ -187,13 +256,12 @@ async def _latest(connection: Executor) -> Sealed:
     return Sealed(row["note"], signed_notes.checkpoint(signed_notes.unverified(row["note"])))
 
 
-def _size(text: str | None, name: str, size: int) -> int:
-    """Return a size up to the log's. Raises Invalid."""
-    digits = text is not None and text.isascii() and text.isdigit()
-    if text is None or not digits or len(text) > SIZE_DIGITS_MAX or int(text) > size:
-        detail = f"`{name}` is a number of events up to the {size} that are sealed."
+def _within(size: int, name: str, sealed: int) -> int:
+    """Return a size that is at most the sealed one. Raises Invalid."""
+    if size > sealed:
+        detail = f"`{name}` is a number of events up to the {sealed} that are sealed."
         raise Invalid("position_invalid", detail, field=name)
-    return int(text)
+    return size
 
 
 def _begins_in(row: Row, ledger: str) -> bool:

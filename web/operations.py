@@ -258,14 +258,18 @@ def merged(*groups: Problems) -> dict[int, tuple[str, ...]]:
 
 def _problems(made: Operation, own: Problems) -> Problems:
     codes = {code for reader in made.readers for code in reader.codes()}
-    required = any(each.required for reader in made.readers for each in reader.parameters)
+    required = any(
+        each.required and each.code == parameters.INVALID
+        for reader in made.readers
+        for each in reader.parameters
+    )
     groups: list[Problems] = [own, ALWAYS, BODY if made.reads else NO_BODY]
     if codes:
         groups.append({400: sorted(codes)})
     if made.query_reader is not None:
         groups.append({400: ("parameter_repeated", "control_character")})
     if required:
-        groups.append({400: ("parameter_missing",)})
+        groups.append({400: (parameters.MISSING,)})
     if made.scope is not None:
         groups.append(ACCESS)
     if made.headers_reader is not None and issubclass(made.headers_reader.struct, Fresh):

@@ -9,7 +9,8 @@
 A field's type says how its text is read: str, int, bool, UUID, an enum or a Literal. Anything else
 names its own parser. `msgspec.Meta` bounds and describes it, and `Meta(extra=…)` may hold
 
-    code        the problem's code if the text is refused; `parameter_invalid` without one
+    code        the problem's code if the text is refused or missing; without one it is
+                `parameter_invalid` or `parameter_missing`
     parse       a function (text, name) -> value that raises Invalid
 
 From the same Struct come the parsing (`Reader`) and the OpenAPI document (`web/openapi.py`).
@@ -33,6 +34,7 @@ Parse = Callable[[str, str], Any]
 PARAMETERS_MAX = 100
 MEMBERS_MAX = 20
 INVALID = "parameter_invalid"
+MISSING = "parameter_missing"
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MEMBER = re.compile(r"(?P<name>[^.\[\]]+)(?:\.(?P<dotted>.+)|\[(?P<bracketed>.+)\])", re.DOTALL)
 
@@ -123,7 +125,8 @@ class Reader:
         for each in self.parameters:
             if each.required and each.attribute not in values:
                 detail = f"The {self.place} parameter `{each.name}` is missing. {each.description}"
-                raise Invalid("parameter_missing", detail.rstrip(), field=each.name)
+                code = MISSING if each.code == INVALID else each.code
+                raise Invalid(code, detail.rstrip(), field=each.name)
         return self.struct(**values)
 
 

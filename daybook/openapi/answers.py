@@ -687,21 +687,6 @@ class Repairs(Struct):
 # --- the seal -----------------------------------------------------------------------------------
 
 
-class SealedSize(Struct):
-    """How many events, and the root of the tree above them (base64)."""
-
-    size: int
-    root: str
-
-
-class Consistency(Struct):
-    """What shows that one log begins with the other (RFC 9162, 2.1.4): hashes, base64."""
-
-    from_: SealedSize = msgspec.field(name="from")
-    to: SealedSize
-    proof: list[str]
-
-
 # --- statements of others -----------------------------------------------------------------------
 
 

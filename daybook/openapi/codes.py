@@ -248,9 +248,6 @@ REPAIR = (
     )
 )
 NO_REPAIR = _codes("repair_not_found")
-SEALED = READ | _codes("not_sealed_yet")
-TILE = SEALED | _codes("tile_invalid", "tile_not_found")
-CONSISTENCY = SEALED | _codes("parameter_unknown", "position_invalid")
 
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),

@@ -30,7 +30,6 @@ from daybook.openapi.answers import (
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     ACCOUNTS,
-    CONSISTENCY,
     CURSOR,
     DIFFERENCE,
     DIFFERENCE_KIND,
@@ -56,7 +55,6 @@ from daybook.openapi.parameters import (
     WAIT,
     Parameter,
 )
-from sealing.receipts import Receipt
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -503,48 +501,6 @@ READING = (
         problems=codes.READ | codes.NO_REPAIR,
     ),
 )
-PROVING = (
-    Operation(
-        name="receipt",
-        route="GET /transactions/{transaction_id}/receipt",
-        tag="Proving",
-        summary="All that shows, offline, that a transaction is in the signed log",
-        scope="read",
-        parameters=FRESH,
-        answers={200: _json(Receipt)},
-        problems=codes.SEALED | codes.NO_TRANSACTION,
-    ),
-    Operation(
-        name="sealCheckpoint",
-        route="GET /seal/checkpoint",
-        tag="Proving",
-        summary="The latest signed checkpoint (C2SP tlog-checkpoint)",
-        scope="read",
-        parameters=FRESH,
-        answers={200: {TEXT: str}},
-        problems=codes.SEALED,
-    ),
-    Operation(
-        name="sealTile",
-        route="GET /seal/tile/{level}/{tile}",
-        tag="Proving",
-        summary="A tile of hashes (C2SP tlog-tiles)",
-        scope="read",
-        parameters=FRESH,
-        answers={200: {BYTES: str}},
-        problems=codes.TILE,
-    ),
-    Operation(
-        name="sealConsistency",
-        route="GET /seal/consistency",
-        tag="Proving",
-        summary="Proof that the log of one size begins with the log of another",
-        scope="read",
-        parameters=(*CONSISTENCY, *FRESH),
-        answers={200: _json(answers.Consistency)},
-        problems=codes.CONSISTENCY,
-    ),
-)
 STATEMENTS_OF_OTHERS = (
     Operation(
         name="importStatement",
@@ -680,4 +636,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *READING, *PROVING, *STATEMENTS_OF_OTHERS, *SERVICE)
+OPERATIONS = (*WRITING, *READING, *STATEMENTS_OF_OTHERS, *SERVICE)

@@ -44,7 +44,7 @@ API_PATH = "/api/v1"
 CONNECTIONS_MAX = 2
 # Operations of rooms; every room adds its own here, and takes its raw handlers below away.
 COMMANDS: list[Operation] = []
-QUERIES: list[Operation] = []
+QUERIES: list[Operation] = [*sealing.routes.OPERATIONS]
 OPERATIONS = [*COMMANDS, *QUERIES, *health.OPERATIONS]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -75,7 +75,6 @@ RAW_QUERIES = [
     *auditing.reconcile.job_routes.ROUTES,
     *auditing.four_way.routes.ROUTES,
     *auditing.repair.routes.ROUTES,
-    *sealing.routes.ROUTES,
     *bank_statements.routes.ROUTES,
 ]
 

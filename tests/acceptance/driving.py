@@ -166,7 +166,10 @@ def exact(answer: httpx.Response) -> dict[str, Any]:
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Return the problem document (RFC 9457) of an answer that must be one."""
+    """Return the problem document (RFC 9457) of an answer that must be one.
+
+    The request's id is left out: it is the header's, and every request has another one.
+    """
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -174,6 +177,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert body["status"] == status
     assert body["title"]
     assert body["detail"]
+    assert body.pop("requestId", answer.headers["Request-Id"]) == answer.headers["Request-Id"]
     return body
 
 

@@ -159,6 +159,8 @@ async def ask(
         text = text and text.replace(f"{{{name}}}", value)
     named = {name.replace("_", "-"): value for name, value in headers.items()} | dict(needed)
     path = API + route.path.format_map(ids) + query
+    # The same id for every request, so that answers can be compared to the letter.
+    named |= {"Request-Id": "asked"}
     return await http.request(route.method, path, content=text, headers=named)
 
 

@@ -10,7 +10,7 @@ from daybook.processes.serve import OPERATIONS, document
 from runtime import problems
 from web.failures import OTHER_CODE, ROUTER_CODES
 from web.media import PROBLEM
-from web.parameters import INVALID
+from web.parameters import INVALID, MISSING
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = (
@@ -52,7 +52,7 @@ def _trees() -> Iterator[tuple[Path, ast.Module]]:
 
 def _raised() -> set[str]:
     """Return the codes of all problems that the sources make, whatever they are made of."""
-    found = {*map(str, Code), *ROUTER_CODES.values(), OTHER_CODE, INVALID}
+    found = {*map(str, Code), *ROUTER_CODES.values(), OTHER_CODE, INVALID, MISSING}
     for path, tree in _trees():
         constants = _constants(tree)
         for node in ast.walk(tree):
