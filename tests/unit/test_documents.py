@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RECORD_LINES_MAX = 40
+README_LINES_MAX = 150
 ROOMS = (
     *("daybook", "auditing", "command_side", "projections", "query_side", "sealing"),
     *("bank_statements", "events", "web", "runtime", "tests", "benchmarks", "docs"),
@@ -17,7 +19,10 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 # `room/module.py`, `room/folder/`, and `room/module.py: name`.
 PLACE = re.compile(rf"`((?:{'|'.join(ROOMS)})/[\w./-]*)(?:: ([\w.]+))?`")
-PROSE_FILE = re.compile(r"`(?:\w+/)*([\w-]+\.(?:py|sql|toml))")
+# A file by its name alone, such as `fair_queue.py`.
+FILE = re.compile(r"`(?:\w+/)*([\w-]+\.(?:py|sql|toml))")
+# Files of the reader's own, in examples.
+ELSEWHERE = {"my-schema.toml"}
 
 
 def _text(page: Path) -> str:
@@ -51,13 +56,9 @@ def _missing_places(page: Path) -> Iterator[str]:
         ):
             yield f"{path}: {name}"
     known = {path.name for room in ROOMS for path in (ROOT / room).rglob("*")}
-    for name in PROSE_FILE.findall(text):
+    for name in FILE.findall(text):
         if name not in known and not (ROOT / name).exists() and name not in ELSEWHERE:
             yield name
-
-
-# Files of the reader's own, in examples.
-ELSEWHERE = {"my-schema.toml"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -76,9 +77,16 @@ def test_decision_records_are_short() -> None:
     """At most forty lines each."""
     records = (ROOT / "docs/decisions").glob("*.md")
     lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in records}
-    assert {name: count for name, count in lines.items() if count > 40} == {}
+    assert {name: count for name, count in lines.items() if count > RECORD_LINES_MAX} == {}
 
 
 def test_the_readme_is_read_in_three_minutes() -> None:
     """At most 150 lines."""
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES_MAX
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_settings_that_exist(page: Path) -> None:
+    """Those of .env.example, which another test compares with the settings themselves."""
+    known = set(re.findall(r"DAYBOOK_[A-Z_]+[A-Z]", (ROOT / ".env.example").read_text()))
+    assert set(re.findall(r"DAYBOOK_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))) <= known
