@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from bank_statements import store, summary
-from bank_statements.matching.matching import Terms
+from bank_statements.matching.types import MatchingTerms
 from bank_statements.statement import Mismatch
 from bank_statements.store import SQL, Account, Candidate
 from bank_statements.summary import Lines, Sums
@@ -22,7 +22,7 @@ from runtime.database import Executor
 from runtime.sql import Row
 
 CANDIDATES = msgspec.json.Decoder(list[Candidate])
-TERMS = msgspec.json.Decoder(Terms)
+TERMS = msgspec.json.Decoder(MatchingTerms)
 _MISMATCHES = msgspec.json.Decoder(list[Mismatch], strict=False)
 
 
@@ -76,7 +76,7 @@ class Statement(NamedTuple):
     decimals: int
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> MatchingTerms:
         """What it was matched on last."""
         return TERMS.decode(self.row["terms"])
 

@@ -25,8 +25,8 @@ import msgspec
 from bank_statements import store
 from bank_statements.formats import reading
 from bank_statements.formats.reading import Reader
-from bank_statements.matching import matching
-from bank_statements.matching.matching import Terms
+from bank_statements.matching import rules
+from bank_statements.matching.types import Match, MatchingTerms
 from bank_statements.store import SQL, Account
 from events import checkpoints
 from events.schema import Schema
@@ -51,7 +51,7 @@ class Upload(msgspec.Struct, frozen=True):
 
     data: bytes
     how: Reader
-    terms: Terms
+    terms: MatchingTerms
     imported_by: str
 
 
@@ -83,7 +83,7 @@ async def import_file(
 
 
 async def match_again(
-    connection: Executor, ledger: str, statement_id: UUID, terms: Terms
+    connection: Executor, ledger: str, statement_id: UUID, terms: MatchingTerms
 ) -> Imported:
     """Propose matches for what is left, with the entries that there are now. Raises NotFound."""
     row = await store.statement(connection, ledger, statement_id)
@@ -97,7 +97,9 @@ async def match_again(
     return Imported(statement_id, new=False, position=position)
 
 
-async def _propose(connection: Executor, of: Account, statement_id: UUID, terms: Terms) -> None:
+async def _propose(
+    connection: Executor, of: Account, statement_id: UUID, terms: MatchingTerms
+) -> None:
     lines = await store.lines_left(connection, statement_id)
     if not lines:
         return
@@ -105,12 +107,12 @@ async def _propose(connection: Executor, of: Account, statement_id: UUID, terms:
     days = max(terms.days, terms.reference_days)
     entries = await store.entries_left(connection, of, min(booked), max(booked), days)
     refused = await store.rejected(connection, statement_id)
-    found = await asyncio.to_thread(matching.match, lines, entries, terms)
+    found = await asyncio.to_thread(rules.match, lines, entries, terms)
     proposed = [match for match in found.matches if _links(match) not in refused]
     await store.add_matches(connection, statement_id, proposed)
     await store.set_candidates(connection, statement_id, found.candidates)
 
 
-def _links(match: matching.Match) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _links(match: Match) -> tuple[tuple[int, ...], tuple[int, ...]]:
     lines = tuple(sorted(line.number for line in match.lines))
     return lines, tuple(entry.position for entry in sorted(match.entries))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from bank_statements.formats.reading import MEDIA_TYPES, Format, Reader, reader
-from bank_statements.matching.matching import Rule, Terms
+from bank_statements.matching.types import MatchingTerms, Rule
 from events.schema import ACCOUNT_ID
 from runtime.problems import Invalid
 
@@ -81,9 +81,9 @@ def how_to_read(given: Mapping[str, str], media_type: str) -> Reader:
     return reader(form, columns)
 
 
-def terms(given: Mapping[str, str]) -> Terms:
+def terms(given: Mapping[str, str]) -> MatchingTerms:
     """Return the terms to match on; those that are not given are the usual ones."""
-    made = Terms()
+    made = MatchingTerms()
     if (rules := given.get("rules")) is not None:
         try:
             chosen = {Rule(name.strip()) for name in rules.split(",") if name.strip()}

@@ -10,9 +10,9 @@ from typing import Literal
 from uuid import UUID
 
 from bank_statements import store
-from bank_statements.matching.matching import CERTAIN, OVERRIDE, Entry, Match
+from bank_statements.matching.types import CERTAIN, OVERRIDE, Entry, Match
 from bank_statements.parameters import LINKED_MAX, Linked, Override
-from bank_statements.statement import Line
+from bank_statements.statement import StatementLine
 from bank_statements.store import SQL, Account
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound, Outdated
@@ -82,10 +82,12 @@ def _checked(given: Override) -> tuple[list[int], list[UUID]]:
     return [number for number in given.lines if 0 < number <= LAST_NUMBER], transactions
 
 
-async def _lines(connection: Executor, statement_id: UUID, numbers: list[int]) -> list[Line]:
+async def _lines(
+    connection: Executor, statement_id: UUID, numbers: list[int]
+) -> list[StatementLine]:
     rows = await connection.fetch(SQL["lines_given"], statement_id, numbers)
     found = [
-        Line(number=row["line_number"], booked_on=row["booked_on"], amount=row["amount"])
+        StatementLine(number=row["line_number"], booked_on=row["booked_on"], amount=row["amount"])
         for row in rows
     ]
     if not found or {line.number for line in found} != set(numbers):
@@ -126,7 +128,7 @@ def _entry(row: Row, of: Account) -> Entry:
 async def _make_way(
     connection: Executor,
     statement_id: UUID,
-    lines: Sequence[Line],
+    lines: Sequence[StatementLine],
     entries: Sequence[Entry],
     who: str,
     reason: str,

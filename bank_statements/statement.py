@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _NO_REFERENCE = {"notprovided", "nonref", "noref", "none", "n/a", "-", "0"}
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     """One movement; `number` counts the file's lines from 1, `amount` is never zero."""
 
     number: int
@@ -38,10 +38,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
+class StatementPage(msgspec.Struct, frozen=True):
     """Lines between two balances, as far as these are given."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[StatementLine, ...]
     opening: int | None = None
     closing: int | None = None
 
@@ -51,12 +51,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     account: str | None
     currency: str
-    pages: tuple[Page, ...]
+    pages: tuple[StatementPage, ...]
     starts_on: date | None
     ends_on: date | None
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[StatementLine]:
         """All lines, in the order of the file."""
         return [line for page in self.pages for line in page.lines]
 
@@ -83,7 +83,7 @@ class Mismatch(msgspec.Struct, frozen=True):
 def put_together(
     account: str | None,
     currency: str,
-    pages: Iterable[Page],
+    pages: Iterable[StatementPage],
     first: date | None = None,
     last: date | None = None,
 ) -> Statement:
@@ -154,7 +154,7 @@ def words(*given: str | None) -> str | None:
     return " ".join(" ".join(text.split()) for text in given if text and text.strip()) or None
 
 
-def checked(line: Line) -> Line:
+def checked(line: StatementLine) -> StatementLine:
     """Return the line. Raises Invalid if its texts are too long to keep, or its day is odd."""
     if line.booked_on.year not in YEARS:
         raise at_line(line.number, "date", f"{line.booked_on} is no day of a statement")

@@ -11,8 +11,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from bank_statements.formats.reading import Reader
-from bank_statements.matching.matching import Entry, Match, Terms
-from bank_statements.statement import Line, Statement, mismatches
+from bank_statements.matching.types import Entry, Match, MatchingTerms
+from bank_statements.statement import Statement, StatementLine, mismatches
 from events.types import Side
 from runtime.database import Executor
 from runtime.problems import NotFound, TooLarge
@@ -118,7 +118,7 @@ async def add(  # noqa: PLR0913 - each is a column
     digest: bytes,
     found: Statement,
     *,
-    terms: Terms,
+    terms: MatchingTerms,
     position: int,
     imported_by: str,
 ) -> bool:
@@ -179,10 +179,10 @@ def day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
-async def lines_left(connection: Executor, of: UUID) -> list[Line]:
+async def lines_left(connection: Executor, of: UUID) -> list[StatementLine]:
     """Return a statement's lines that are in no match."""
     return [
-        Line(
+        StatementLine(
             number=row["line_number"],
             booked_on=row["booked_on"],
             value_on=row["value_on"],

@@ -16,7 +16,7 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from bank_statements import statement as statements
-from bank_statements.statement import Line, Page, Statement
+from bank_statements.statement import Statement, StatementLine, StatementPage
 from events.schema import Schema
 from runtime.problems import Invalid
 
@@ -77,8 +77,8 @@ class _Reading:
         self._schema = schema
         self._entries = 0
         self._lines = 0
-        self._page: list[tuple[str, Line]] = []
-        self._pages: list[Page] = []
+        self._page: list[tuple[str, StatementLine]] = []
+        self._pages: list[StatementPage] = []
         self._accounts: set[str | None] = set()
         self._currencies: set[str] = set()
         self._first: date | None = None
@@ -120,7 +120,7 @@ class _Reading:
         opening = next((balances[code] for code in _OPENING if code in balances), None)
         closing = next((balances[code] for code in _CLOSING if code in balances), None)
         self._pages.append(
-            Page(
+            StatementPage(
                 tuple(line for _, line in self._page), self._amount(opening), self._amount(closing)
             )
         )
@@ -149,7 +149,7 @@ def _check_version(tag: str) -> None:
         raise statements.unreadable(f"This is camt.053.001.{found[1]}; {known} can be read.")
 
 
-def _entry(entry: Element, number: int, before: int, schema: Schema) -> Iterator[Line]:
+def _entry(entry: Element, number: int, before: int, schema: Schema) -> Iterator[StatementLine]:
     """Yield the lines of an entry that was booked, numbered after the `before` that there are."""
     try:
         if _text(entry, "Sts", "Cd") != _BOOKED and _text(entry, "Sts") != _BOOKED:
@@ -169,7 +169,7 @@ def _entry(entry: Element, number: int, before: int, schema: Schema) -> Iterator
         raise statements.at_line(number, "Ntry", _said(error)) from error
     for place, (own, part) in enumerate(parts, 1):
         yield statements.checked(
-            Line(
+            StatementLine(
                 number=before + place,
                 booked_on=booked_on,
                 value_on=value_on,

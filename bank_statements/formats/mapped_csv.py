@@ -18,7 +18,7 @@ from datetime import date, datetime
 import msgspec
 
 from bank_statements import statement as statements
-from bank_statements.statement import Line, Page, Statement
+from bank_statements.statement import Statement, StatementLine, StatementPage
 from events.schema import Schema
 from runtime.problems import Invalid
 
@@ -111,7 +111,7 @@ class _Reading:
         self._decimals = schema.decimals(currency)
         self._skip = int(given.skip)
         self._columns: dict[str, int] | None = None if given.header == "yes" else {}
-        self._lines: list[Line] = []
+        self._lines: list[StatementLine] = []
         self._balances: list[int] = []
         self._format = _TOKEN.sub(lambda found: _TOKENS[found[0]], given.date_format)
         sep = re.escape(given.thousands)
@@ -143,7 +143,7 @@ class _Reading:
         opening = closing = None
         if self._balances and len(self._balances) == len(self._lines):
             opening, closing = self._ends()
-        page = Page(tuple(self._lines), opening, closing)
+        page = StatementPage(tuple(self._lines), opening, closing)
         return statements.put_together(None, self._currency, [page])
 
     def _ends(self) -> tuple[int, int]:
@@ -196,7 +196,7 @@ class _Reading:
         column, _, value = self._given.only.rpartition(":")
         return self._cell(row, column, number) == value.strip()
 
-    def _line(self, row: Sequence[str], number: int) -> Line | None:
+    def _line(self, row: Sequence[str], number: int) -> StatementLine | None:
         """Return a line; None if it moves nothing."""
         given = self._given
         currency = self._cell(row, given.currency, number)
@@ -211,7 +211,7 @@ class _Reading:
             return None
         value = self._cell(row, given.value_date, number)
         return statements.checked(
-            Line(
+            StatementLine(
                 number=number,
                 booked_on=self._day(self._cell(row, given.date, number), given.date, number),
                 value_on=self._day(value, str(given.value_date), number) if value else None,

@@ -10,10 +10,10 @@ from typing import Any
 
 from mt940.models import Balance, Transaction, Transactions
 from mt940.options import Options
-from mt940.tags import Statement as StatementLine
+from mt940.tags import Statement as Mt940Line
 
 from bank_statements import statement as statements
-from bank_statements.statement import Line, Page, Statement
+from bank_statements.statement import Statement, StatementLine, StatementPage
 from events.schema import Schema
 from runtime.problems import Invalid
 
@@ -37,7 +37,7 @@ def parse(text: str, schema: Schema) -> Statement:
         raise statements.unreadable("This is no MT940: it has no field :20:.")
     if len(_LINE.findall(text)) > statements.LINES_MAX:
         raise statements.too_long()
-    read: list[tuple[Transactions, Page]] = []
+    read: list[tuple[Transactions, StatementPage]] = []
     before = 0
     for block in blocks:
         found = _read(block, before)
@@ -71,10 +71,10 @@ def _read(block: str, before: int) -> Transactions:
         _, tag, value = error.args if len(error.args) == 3 else ("", "", "")  # noqa: PLR2004
         where = f"field {getattr(tag, 'name', '61 or 86')}"
         what = f"it cannot be read: {statements.shortened(str(value) or str(error))}"
-        if not begun and not isinstance(tag, StatementLine):
+        if not begun and not isinstance(tag, Mt940Line):
             raise statements.unreadable(f"Of the message's head, {where}: {what}.") from error
         # The library begins a line when its own field has been read.
-        number = before + begun + isinstance(tag, StatementLine)
+        number = before + begun + isinstance(tag, Mt940Line)
         raise statements.at_line(number, where, what) from error
     lost = len(_LINE.findall(block)) - len(found.transactions)
     if lost:
@@ -84,16 +84,20 @@ def _read(block: str, before: int) -> Transactions:
     return found
 
 
-def _page(found: Transactions, before: int, schema: Schema) -> Page:
+def _page(found: Transactions, before: int, schema: Schema) -> StatementPage:
     lines = []
     for number, transaction in enumerate(found.transactions, before + 1):
         line = _line(number, transaction, str(found.currency), schema)
         if line is not None:
             lines.append(line)
-    return Page(tuple(lines), _balance(found, _OPENING, schema), _balance(found, _CLOSING, schema))
+    return StatementPage(
+        tuple(lines), _balance(found, _OPENING, schema), _balance(found, _CLOSING, schema)
+    )
 
 
-def _line(number: int, transaction: Transaction, currency: str, schema: Schema) -> Line | None:
+def _line(
+    number: int, transaction: Transaction, currency: str, schema: Schema
+) -> StatementLine | None:
     """Return a line; None if it moves nothing."""
     given = transaction.data
     try:
@@ -105,7 +109,7 @@ def _line(number: int, transaction: Transaction, currency: str, schema: Schema) 
     details = given.get("transaction_details")
     slashed = _SLASHED.findall("".join((details or "").split("\n")))
     return statements.checked(
-        Line(
+        StatementLine(
             number=number,
             booked_on=_plain(given.get("entry_date") or given["date"]),
             value_on=_plain(given["date"]),

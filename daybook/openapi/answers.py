@@ -16,7 +16,7 @@ from auditing.discrepancies import Kind as DiscrepancyKind
 from auditing.repair.plan import Action, Obstacle
 from bank_statements.findings import Finding
 from bank_statements.formats.reading import Format as StatementFormat
-from bank_statements.matching.matching import Terms
+from bank_statements.matching.types import MatchingTerms
 from events.types import AccountType, Kind, Metadata, Rate, Side, Stage, Status
 
 # Not every answer has it: the key is left out.
@@ -720,7 +720,7 @@ class ExternalStatement(Struct):
     ends_on: date | None
     opening_balance: Money | None
     closing_balance: Money | None
-    terms: Terms
+    terms: MatchingTerms
     matched_position: Position
     imported_by: str
     imported_at: datetime

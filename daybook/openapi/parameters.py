@@ -9,7 +9,7 @@ import msgspec
 from auditing.discrepancies import Kind as DiscrepancyKind
 from bank_statements.findings import Kind as FindingKind
 from bank_statements.formats.reading import Format as StatementFormat
-from bank_statements.matching.matching import Rule
+from bank_statements.matching.types import Rule
 from events.types import AccountType, Kind, Side, Stage, Status
 from query_side.event_feed import parameters
 from query_side.filters import EntryKind

@@ -15,7 +15,7 @@ from bank_statements.findings import Kind, Place, Statement
 from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import Imported, Upload
-from bank_statements.matching.matching import Terms
+from bank_statements.matching.types import MatchingTerms
 from bank_statements.parameters import Linked, Override
 from bank_statements.store import SQL
 from command_side.domain.commands import Command
@@ -53,11 +53,11 @@ def csv_file(*rows: str) -> bytes:
 
 
 def upload(
-    data: bytes, terms: Terms | None = None, columns: dict[str, str] | None = None
+    data: bytes, terms: MatchingTerms | None = None, columns: dict[str, str] | None = None
 ) -> Upload:
     """Return a CSV file as it is uploaded."""
     how = Reader(Format.CSV, mapped_csv.mapping(SIMPLE if columns is None else columns))
-    return Upload(data, how, terms or Terms(), "alice")
+    return Upload(data, how, terms or MatchingTerms(), "alice")
 
 
 @pytest.fixture
@@ -213,9 +213,9 @@ async def test_an_entry_is_in_one_match_of_all_statements(
         Kind.UNMATCHED_STATEMENT_LINE: 1,
         Kind.UNMATCHED_ENTRY: 1,
     }
-    await importer.match_again(matcher, "demo", winner.statement_id, Terms())
+    await importer.match_again(matcher, "demo", winner.statement_id, MatchingTerms())
     assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, winner)
-    await importer.match_again(matcher, "demo", other.statement_id, Terms())
+    await importer.match_again(matcher, "demo", other.statement_id, MatchingTerms())
     assert await found(matcher, other) == {}
     with pytest.raises(asyncpg.UniqueViolationError, match="match_entries_once"):
         await matcher.execute(
@@ -269,7 +269,7 @@ async def test_what_is_late_in_the_ledger_is_matched_later(
     done = await imported(matcher, upload(csv_file(f"{DAY},5.00,R-1,x", f"{DAY},0.01,,")))
     assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, done)
     await posted(database_url, fixtures.transfer("late", BANK, "alice", 500, reference="r-1"))
-    await importer.match_again(matcher, "demo", done.statement_id, Terms())
+    await importer.match_again(matcher, "demo", done.statement_id, MatchingTerms())
     assert await found(matcher, done) == {}
 
 

@@ -15,7 +15,7 @@ from bank_statements import importer
 from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import Upload
-from bank_statements.matching.matching import Terms
+from bank_statements.matching.types import MatchingTerms
 from daybook.cli.actions import four_way
 from runtime.problems import NotFound
 from tests.integration import fixtures
@@ -54,7 +54,7 @@ async def imported(database_url: str, *rows: str) -> None:
     """Import a bank's CSV for the bank's account."""
     data = "\n".join(["date,amount,reference,text,balance", *rows, ""]).encode()
     how = Reader(Format.CSV, mapped_csv.mapping(COLUMNS))
-    upload = Upload(data, how, Terms(), "alice")
+    upload = Upload(data, how, MatchingTerms(), "alice")
     async with fixtures.connected(database_url, importer.ROLE) as connection:
         await importer.import_file(connection, "demo", BANK, upload, fixtures.SCHEMA)
 

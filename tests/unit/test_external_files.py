@@ -9,8 +9,8 @@ from bank_statements import parameters, statement
 from bank_statements.formats import reading
 from bank_statements.formats.mapped_csv import COLUMNS_MAX
 from bank_statements.formats.reading import Format
-from bank_statements.matching.matching import Rule, Terms
-from bank_statements.statement import Line, Mismatch, Statement
+from bank_statements.matching.types import MatchingTerms, Rule
+from bank_statements.statement import Mismatch, Statement, StatementLine
 from events import schema as schemas
 from runtime.problems import Invalid, TooLarge
 
@@ -141,7 +141,7 @@ def test_a_german_bank_s_file_in_latin_letters() -> None:
     for encoding in ("utf-8", "utf-8-sig", "cp1252"):
         found = reading.read(text.encode(encoding), how, "EUR", SCHEMA)
         assert found.lines == [
-            Line(
+            StatementLine(
                 number=5,
                 booked_on=DAY,
                 value_on=date(2026, 1, 3),
@@ -150,7 +150,7 @@ def test_a_german_bank_s_file_in_latin_letters() -> None:
                 counterparty="Müller & Söhne",
                 text="Rechnung Nr. 7 €",
             ),
-            Line(
+            StatementLine(
                 number=6,
                 booked_on=date(2026, 1, 5),
                 amount=-80000,
@@ -396,7 +396,7 @@ def test_every_version_of_camt_is_read_by_its_local_names(version: str) -> None:
     )
     found = read(text, Format.CAMT053)
     assert found.lines == [
-        Line(
+        StatementLine(
             number=1,
             booked_on=DAY,
             value_on=date(2026, 1, 3),
@@ -492,8 +492,8 @@ def test_a_camt_message_that_is_wrong_is_refused(text: str, code: str, line: int
 def test_terms_and_formats_are_taken_from_the_request() -> None:
     """What is not given is as usual."""
     given = {"rules": "text, reference", "days": "0", "tolerance_minor": "5", "similarity": "100"}
-    assert parameters.terms({}) == Terms()
-    assert parameters.terms(given) == Terms(
+    assert parameters.terms({}) == MatchingTerms()
+    assert parameters.terms(given) == MatchingTerms(
         rules=(Rule.REFERENCE, Rule.TEXT), days=0, tolerance_minor=5, similarity=100
     )
     for wrong in ({"rules": "guess"}, {"days": "32"}, {"days": "-1"}, {"similarity": "٣"}):

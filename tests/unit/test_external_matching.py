@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank_statements.matching import matching, subsets
-from bank_statements.matching.matching import Entry, Result, Rule, Terms
-from bank_statements.statement import Line
+from bank_statements.matching import rules, subsets
+from bank_statements.matching.types import Entry, MatchingTerms, Result, Rule
+from bank_statements.statement import StatementLine
 
 DAY = date(2026, 1, 15)
 
 
-def line(number: int, amount: int, day: int = 0, *references: str, text: str = "") -> Line:
+def line(number: int, amount: int, day: int = 0, *references: str, text: str = "") -> StatementLine:
     """Return a line, so many days after DAY."""
     booked = DAY + timedelta(days=day)
-    return Line(number=number, booked_on=booked, amount=amount, references=references, text=text)
+    return StatementLine(
+        number=number, booked_on=booked, amount=amount, references=references, text=text
+    )
 
 
 def entry(position: int, amount: int, day: int = 0, *references: str, text: str = "") -> Entry:
@@ -149,19 +151,19 @@ CASES = [
 @pytest.mark.parametrize("about, lines, entries, matched", CASES, ids=[case[0] for case in CASES])
 def test_a_rule_matches_what_it_says(
     about: str,
-    lines: list[Line],
+    lines: list[StatementLine],
     entries: list[Entry],
     matched: list[tuple[str, list[int], list[int]]],
 ) -> None:
     """The first rule that can tell; and the same whatever the order of what is given."""
     for ours, theirs in ((lines, entries), (lines[::-1], entries[::-1])):
-        assert links(matching.match(ours, theirs, Terms())) == matched
+        assert links(rules.match(ours, theirs, MatchingTerms())) == matched
 
 
 def test_what_is_not_sure_is_named() -> None:
     """A line that is left has its candidates, nearest first and bounded."""
     entries = [entry(n, 100, n % 3) for n in range(1, 30)]
-    found = matching.match([line(1, 100, 0, "X"), line(2, 55)], entries, Terms())
+    found = rules.match([line(1, 100, 0, "X"), line(2, 55)], entries, MatchingTerms())
     assert found.matches == []
     assert [each.position for each in found.candidates[1]] == [3, 6, 9, 12, 15, 18, 21, 24, 27, 1]
     assert set(found.candidates) == {1}
@@ -170,19 +172,19 @@ def test_what_is_not_sure_is_named() -> None:
 def test_terms_change_what_is_the_same() -> None:
     """A tolerance of amounts and days; rules that are left out match nothing."""
     lines, entries = [line(1, 100, 5)], [entry(1, 103)]
-    assert links(matching.match(lines, entries, Terms())) == []
-    loose = Terms(days=5, tolerance_minor=3)
-    (match,) = matching.match(lines, entries, loose).matches
+    assert links(rules.match(lines, entries, MatchingTerms())) == []
+    loose = MatchingTerms(days=5, tolerance_minor=3)
+    (match,) = rules.match(lines, entries, loose).matches
     assert (match.rule, match.amount_difference, match.days_apart) == ("amount_and_date", -3, 5)
-    only = Terms(rules=(Rule.REFERENCE,), days=5, tolerance_minor=3)
-    assert links(matching.match(lines, entries, only)) == []
+    only = MatchingTerms(rules=(Rule.REFERENCE,), days=5, tolerance_minor=3)
+    assert links(rules.match(lines, entries, only)) == []
 
 
 def test_surer_rules_are_surer() -> None:
     """Percent, whole: what shares a reference and an amount is certain."""
-    certain = matching.match([line(1, 100, 0, "A")], [entry(1, 100, 0, "A")], Terms())
+    certain = rules.match([line(1, 100, 0, "A")], [entry(1, 100, 0, "A")], MatchingTerms())
     near = [
-        matching.match([line(1, 100, day)], [entry(1, 100)], Terms()).matches[0].confidence
+        rules.match([line(1, 100, day)], [entry(1, 100)], MatchingTerms()).matches[0].confidence
         for day in range(4)
     ]
     assert certain.matches[0].confidence == 100
@@ -195,9 +197,9 @@ def test_many_alike_take_no_longer_than_they_may() -> None:
     count = 5_000
     lines = [line(n, 100 + n % 3, n % 28) for n in range(1, count)]
     entries = [entry(n, 100 + n % 3, n % 28) for n in range(1, count - 7)]
-    found = matching.match(lines, entries, Terms())
+    found = rules.match(lines, entries, MatchingTerms())
     assert len(found.matches) < count
-    assert all(len(few) <= matching.CANDIDATES_MAX for few in found.candidates.values())
+    assert all(len(few) <= rules.CANDIDATES_MAX for few in found.candidates.values())
 
 
 # --- sums of subsets ----------------------------------------------------------------------------
@@ -231,14 +233,16 @@ def test_a_search_ends() -> None:
 
 
 @st.composite
-def noisy(draw: st.DrawFn) -> tuple[list[Line], list[Entry], list[tuple[set[int], set[int]]]]:
+def noisy(
+    draw: st.DrawFn,
+) -> tuple[list[StatementLine], list[Entry], list[tuple[set[int], set[int]]]]:
     """Return entries, a statement that was made of them with noise, and which is which."""
     count = draw(st.integers(1, 25))
     amounts = draw(
         st.lists(st.integers(-(10**38), 10**38).filter(bool), min_size=count, max_size=count)
     )
     entries: list[Entry] = []
-    lines: list[Line] = []
+    lines: list[StatementLine] = []
     truth: list[tuple[set[int], set[int]]] = []
     for position, amount in enumerate(amounts, 1):
         day, late = draw(st.integers(0, 300)), draw(st.integers(0, 3))
@@ -272,18 +276,18 @@ def noisy(draw: st.DrawFn) -> tuple[list[Line], list[Entry], list[tuple[set[int]
 @settings(max_examples=200, deadline=None)
 @given(noisy())
 def test_what_was_made_of_entries_is_matched_whole_and_never_twice(
-    made: tuple[Sequence[Line], Sequence[Entry], list[tuple[set[int], set[int]]]],
+    made: tuple[Sequence[StatementLine], Sequence[Entry], list[tuple[set[int], set[int]]]],
 ) -> None:
     """Every line finds just what it was made of; what was made of nothing stays alone."""
     lines, entries, truth = made
-    found = matching.match(lines, entries, Terms(rules=(Rule.REFERENCE,)))
+    found = rules.match(lines, entries, MatchingTerms(rules=(Rule.REFERENCE,)))
     as_sets = [
         ({each.number for each in match.lines}, {each.position for each in match.entries})
         for match in found.matches
     ]
     assert sorted(as_sets, key=repr) == sorted(truth, key=repr)
     assert all(match.amount_difference == 0 for match in found.matches)
-    every = matching.match(lines, entries, Terms())
+    every = rules.match(lines, entries, MatchingTerms())
     numbers = [each.number for match in every.matches for each in match.lines]
     places = [each[:2] for match in every.matches for each in match.entries]
     assert len(set(numbers)) == len(numbers)
@@ -304,11 +308,11 @@ def test_of_many_alike_nothing_is_matched_twice(
     """However alike they are; all that is matched without a tolerance adds up."""
     lines = [line(number, *given_) for number, given_ in enumerate(ours, 1)]
     entries = [entry(number, *given_) for number, given_ in enumerate(theirs, 1)]
-    found = matching.match(lines, entries, Terms(tolerance_minor=tolerance))
+    found = rules.match(lines, entries, MatchingTerms(tolerance_minor=tolerance))
     numbers = [each.number for match in found.matches for each in match.lines]
     places = [each[:2] for match in found.matches for each in match.entries]
     assert len(set(numbers)) == len(numbers)
     assert len(set(places)) == len(places)
     assert all(abs(match.amount_difference) <= tolerance for match in found.matches)
-    again = matching.match(lines[::-1], entries[::-1], Terms(tolerance_minor=tolerance))
+    again = rules.match(lines[::-1], entries[::-1], MatchingTerms(tolerance_minor=tolerance))
     assert again == found

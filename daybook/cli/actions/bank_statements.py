@@ -13,7 +13,7 @@ from bank_statements.findings import Finding, Place, Statement
 from bank_statements.formats import reading
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import ROLE, Upload
-from bank_statements.matching.matching import Terms
+from bank_statements.matching.types import MatchingTerms
 from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
@@ -33,7 +33,7 @@ class StatementReport(msgspec.Struct):
 
 
 async def import_file(
-    settings: Settings, path: Path, ledger: str, account: str, how: Reader, terms: Terms
+    settings: Settings, path: Path, ledger: str, account: str, how: Reader, terms: MatchingTerms
 ) -> StatementReport:
     """Import a file and propose matches. Raises Invalid, NotFound, TooLarge, Unavailable."""
     account_id = parameters.account(account)
@@ -65,7 +65,7 @@ def reader(form: str, columns: Sequence[str]) -> Reader:
     return reading.reader(Format(form), _named_values("--map", columns))
 
 
-def terms(texts: Sequence[str]) -> Terms:
+def terms(texts: Sequence[str]) -> MatchingTerms:
     """Return the terms to match on, given as NAME=VALUE. Raises Invalid."""
     named = _named_values("--term", texts)
     if unknown := named.keys() - set(parameters.TERMS):

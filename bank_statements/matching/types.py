@@ -1,0 +1,110 @@
+"""What is matched, and on what terms. Pure.
+
+Amounts are signed minor units: positive is money in, on both sides. Confidence is whole percent.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+from bank_statements.statement import StatementLine
+
+CERTAIN, NEVER = 100, 0
+# The rule of a match that a person made.
+OVERRIDE = "override"
+
+
+class Rule(StrEnum):
+    """The rules, in the order in which they are tried."""
+
+    REFERENCE = "reference"
+    AMOUNT_AND_DATE = "amount_and_date"
+    TEXT = "text"
+    ALIKE = "alike"
+    ONE_TO_MANY = "one_to_many"
+    MANY_TO_ONE = "many_to_one"
+    REFERENCE_ONLY = "reference_only"
+
+
+class MatchingTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """How alike is the same. Days lie between booking dates; `reference_days` where more is shared.
+
+    `tolerance_minor` is how far amounts may be apart; `similarity` of texts is in percent.
+    """
+
+    rules: tuple[Rule, ...] = tuple(Rule)
+    days: int = 3
+    reference_days: int = 31
+    tolerance_minor: int = 0
+    similarity: int = 80
+
+
+class Entry(NamedTuple):
+    """An entry of our account; its key is its place in the log."""
+
+    position: int
+    line: int
+    transaction_id: UUID
+    booked_on: date
+    amount: int
+    references: tuple[str, ...]
+    text: str
+
+
+class Match(NamedTuple):
+    """Lines that are these entries, with the rule that says so."""
+
+    rule: str
+    confidence: int
+    explanation: str
+    lines: tuple[StatementLine, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def amount_difference(self) -> int:
+        """What the lines have more than the entries, in minor units."""
+        return total(self.lines) - total(self.entries)
+
+    @property
+    def days_apart(self) -> int:
+        """The most days between a line and an entry."""
+        return spread(self.lines, self.entries)
+
+
+class Result(NamedTuple):
+    """The matches in the order of their lines, and what a line that has none could be."""
+
+    matches: list[Match]
+    candidates: dict[int, list[Entry]]
+
+
+class Movement(Protocol):
+    """What a line and an entry have in common."""
+
+    @property
+    def booked_on(self) -> date:
+        """The day."""
+
+    @property
+    def amount(self) -> int:
+        """Signed minor units."""
+
+
+def total(movements: Iterable[Movement]) -> int:
+    """Return the sum of their amounts."""
+    return sum(movement.amount for movement in movements)
+
+
+def apart(one: Movement, other: Movement) -> int:
+    """Return the days between two movements."""
+    return abs((one.booked_on - other.booked_on).days)
+
+
+def spread(ours: Sequence[Movement], theirs: Sequence[Movement]) -> int:
+    """Return the most days between one of ours and one of theirs."""
+    one, other = ([each.booked_on for each in side] for side in (ours, theirs))
+    return max((max(one) - min(other)).days, (max(other) - min(one)).days)
