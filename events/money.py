@@ -6,7 +6,7 @@ digits, so the precision of a decimal context can never round an amount.
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -59,6 +59,15 @@ def to_minor(amount: Decimal, decimals: int, currency: str, field: str = "amount
 def to_json(minor: int, decimals: int) -> msgspec.Raw:
     """Return minor units as an exact JSON number with all its decimals: 150 with 2 is 1.50."""
     return msgspec.Raw(to_text(minor, decimals).encode())
+
+
+def fields(decimals: int, **minor: int | None) -> dict[str, Any]:
+    """Return the fields that show amounts: of `fee=150`, `fee` in units and `fee_minor` as text."""
+    made: dict[str, Any] = {}
+    for name, amount in minor.items():
+        made[name] = None if amount is None else to_json(amount, decimals)
+        made[f"{name}_minor"] = None if amount is None else str(amount)
+    return made
 
 
 def to_text(minor: int, decimals: int) -> str:

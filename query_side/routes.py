@@ -21,7 +21,6 @@ from query_side.app import QuerySide
 from query_side.filters import Asked
 from query_side.parameters import Parameters
 from query_side.queries import Read
-from query_side.views import View
 from runtime.problems import NotFound, Unavailable
 from runtime.sql import Row
 from web import caller as access
@@ -61,7 +60,8 @@ async def transaction(request: HttpRequest, transaction_id: FromPath[str]) -> AS
     )
     if found.row is None:
         raise _no_transaction(transaction_id)
-    return _answer(transaction_view.transaction(found.row, side.schema, related), found.position)
+    shown = transaction_view.answer(transaction_view.of_row(found.row), side.schema, related)
+    return _answer(shown, found.position)
 
 
 @get("/transactions")
@@ -69,7 +69,9 @@ async def transactions(request: HttpRequest) -> ASGIApp:
     """List transactions, newest first."""
     side, caller = await _may_read(request)
     asked = filters.transactions(_parameters(request), caller.ledger, side.schema)
-    return await _listed(side, asked, lambda row: transaction_view.transaction(row, side.schema))
+    return await _listed(
+        side, asked, lambda row: transaction_view.answer(transaction_view.of_row(row), side.schema)
+    )
 
 
 @post("/transactions/{transaction_id:str}/verify-double-entry", status_code=200)
@@ -224,7 +226,7 @@ def _parameters(request: HttpRequest) -> Parameters:
     return Parameters(request.query_params.multi_items())
 
 
-async def _listed(side: QuerySide, asked: Asked, view: Callable[[Row], View]) -> Answer:
+async def _listed(side: QuerySide, asked: Asked, view: Callable[[Row], object]) -> Answer:
     page = await lists.page(side.pool, *asked)
     body = {
         "items": [view(row) for row in page.rows],

@@ -20,7 +20,7 @@ def polled(row: Row, schema: Schema) -> View:
     return {
         "status": Stage.FAILED if failed else Stage.COMPLETED,
         "idempotencyKey": row["idempotency_key"],
-        "result": transaction_view.transaction(row, schema),
+        "result": transaction_view.answer(transaction_view.of_row(row), schema),
     }
 
 
@@ -45,14 +45,16 @@ def account(row: Row, schema: Schema) -> View:
 def balance(row: Row, schema: Schema) -> View:
     """Return the four counters, the balance they make, and what of it is available."""
     minor = _balances(row) | {name: row[name] for name in _COUNTERS}
+    decimals = schema.decimals(row["currency"])
     view: View = {"account_id": row["account_id"], "currency": row["currency"]}
     for name, value in minor.items():
-        view |= transaction_view.amount(name, value, row["currency"], schema)
+        view |= money.fields(decimals, **{name: value})
     return view | {"position": row["position"], "as_of": row["as_of"]}
 
 
 def entry(row: Row, schema: Schema) -> View:
     """Return one line of an account's ledger, with the account's balance after it."""
+    decimals = schema.decimals(row["currency"])
     view = {
         "account_id": row["account_id"],
         "position": row["position"],
@@ -60,11 +62,11 @@ def entry(row: Row, schema: Schema) -> View:
         "transaction_id": row["transaction_id"],
         "kind": row["kind"],
         "side": row["side"],
-        **transaction_view.amount("amount", row["amount"], row["currency"], schema),
+        **money.fields(decimals, amount=row["amount"]),
         "currency": row["currency"],
     }
     for name, value in _balances(row).items():
-        view |= transaction_view.amount(name, value, row["currency"], schema)
+        view |= money.fields(decimals, **{name: value})
     return view | {
         "effective_at": row["effective_at"] or row["recorded_at"],
         "recorded_at": row["recorded_at"],

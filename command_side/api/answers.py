@@ -23,7 +23,7 @@ from command_side.writer.outcomes import (
 )
 from events import money, transaction_view
 from events.schema import Schema
-from events.types import Recorded, TransactionEvent, due_at, summary_of
+from events.types import Recorded, TransactionEvent
 from runtime.problems import Invalid, Outdated, Problem, Rejected
 from web.http import ENCODER, Answer
 
@@ -51,7 +51,7 @@ def completed(outcome: Accepted, schema: Schema) -> Answer:
     body = {
         "status": "COMPLETED",
         "idempotencyKey": event.key,
-        "result": _result(outcome.recorded, schema),
+        "result": transaction_view.answer(transaction_view.of_event(outcome.recorded), schema),
     }
     return Answer(ENCODER.encode(body), 200, headers(outcome.position, replayed=outcome.replayed))
 
@@ -151,7 +151,8 @@ def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
         if outcome.replayed:
             made["replayed"] = True
         if isinstance(outcome.recorded.event, TransactionEvent):
-            made["transaction"] = _result(outcome.recorded, schema) | {"position": None}
+            shown = transaction_view.answer(transaction_view.of_event(outcome.recorded), schema)
+            made["transaction"] = msgspec.structs.replace(shown, position=None)
     return made
 
 
@@ -182,37 +183,3 @@ def _counters(account: AccountState, schema: Schema) -> dict[str, Any]:
         counters[name] = money.to_json(minor, decimals)
         counters[f"{name}_minor"] = str(minor)
     return counters
-
-
-def _result(recorded: Recorded, schema: Schema) -> dict[str, Any]:
-    """Return the transaction as the query side shows it, as long as nothing follows it."""
-    event = _transaction(recorded)
-    summary = summary_of(event.postings)
-    row: dict[str, Any] = {
-        "transaction_id": recorded.originator_id,
-        "kind": event.kind,
-        "status": event.stage,
-        "source_account_id": summary.source,
-        "destination_account_id": summary.destination,
-        "amount": summary.amount_minor,
-        "currency": summary.currency,
-        "postings": _text(event.postings),
-        "description": event.description,
-        "reference": event.reference,
-        "metadata": None if event.metadata is None else _text(event.metadata),
-        "rate": None if event.rate is None else _text(event.rate),
-        "about": event.about,
-        "due_at": due_at(event),
-        "effective_at": event.effective_at,
-        "recorded_at": event.recorded_at,
-        "position": recorded.position,
-        "used": None,
-        "code": None,
-        "detail": None,
-        "changed_at": None,
-    }
-    return transaction_view.transaction(row, schema)
-
-
-def _text(value: object) -> str:
-    return msgspec.json.encode(value).decode()

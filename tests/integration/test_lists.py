@@ -336,13 +336,13 @@ def _check_figures(list_: Asking, pages: list[Page], expected: list[reference_li
     for row, item in zip(rows, expected, strict=True):
         match list_.name:
             case "transactions":
-                view = transaction_view.transaction(row, SCHEMA)
-                assert (view["status"], view["kind"]) == (item.status, item.kind)
-                assert view["effective_at"] == item.effective_at
+                transaction = transaction_view.answer(transaction_view.of_row(row), SCHEMA)
+                assert (transaction.status, transaction.kind) == (item.status, item.kind)
+                assert transaction.effective_at == item.effective_at
                 amounts: dict[str, int] = {}
-                for posting in view["postings"]:
-                    amounts.setdefault(posting["currency"], 0)
-                    amounts[posting["currency"]] += int(posting["amount_minor"])
+                for posting in transaction.postings:
+                    amounts.setdefault(posting.currency, 0)
+                    amounts[posting.currency] += int(posting.amount_minor)
                 assert amounts == item.amounts
             case "entries" | "ledger":
                 view = views.entry(row, SCHEMA)
