@@ -8,14 +8,14 @@ Every amount goes out twice: in units, as an exact JSON number, and in minor uni
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from events import money
-from events.money import Minor, Units
+from events.answers import CurrencyTotal, PostingView, Related, Transaction
 from events.schema import Schema
 from events.types import (
     Kind,
@@ -31,87 +31,9 @@ from events.types import (
 )
 from runtime.sql import Row
 
-Position = Annotated[int, Meta(ge=0, description="A place in the log.")]
-
 # Only these refer to the lines of an earlier transaction.
 _OF_LINES = (Kind.REFUND, Kind.CAPTURE, Kind.VOID)
 _POSTINGS = msgspec.json.Decoder(tuple[Posting, ...], strict=False)
-
-
-class PostingView(Struct, kw_only=True):
-    """One posting. In a refund, capture or void, `line` is that of the earlier transaction."""
-
-    source_account_id: str
-    destination_account_id: str
-    amount: Units
-    amount_minor: Minor
-    currency: str
-    line: int | UnsetType = UNSET
-    refunded: Units | UnsetType = UNSET
-    refunded_minor: Minor | UnsetType = UNSET
-    captured: Units | UnsetType = UNSET
-    captured_minor: Minor | UnsetType = UNSET
-
-
-class CurrencyTotal(Struct, kw_only=True):
-    """The total of a transaction of several currencies in one of them."""
-
-    currency: str
-    amount: Units
-    amount_minor: Minor
-    refunded: Units | UnsetType = UNSET
-    refunded_minor: Minor | UnsetType = UNSET
-    captured: Units | UnsetType = UNSET
-    captured_minor: Minor | UnsetType = UNSET
-
-
-class Related(Struct):
-    """A transaction that refers to this one."""
-
-    id: UUID
-    kind: Kind
-    status: Stage
-
-
-class Transaction(Struct, kw_only=True):
-    """A transaction as it stands. A refused one has `code` and `detail`.
-
-    The summary (`source_account_id`, `destination_account_id`, `amount`) is null where postings
-    differ; `postings` list all of them. `refund_of`, `hold_id` and `scheduled_id` name the earlier
-    transaction that this one refers to.
-    """
-
-    id: UUID
-    kind: Kind
-    status: Stage
-    source_account_id: str | None
-    destination_account_id: str | None
-    amount: Units | None
-    amount_minor: Minor | None
-    currency: str | None
-    postings: list[PostingView]
-    description: str | None
-    reference: str | None
-    metadata: Metadata | None
-    rate: Rate | None
-    refund_of: UUID | None
-    effective_at: datetime
-    position: Position | None
-    created_at: datetime
-    hold_id: UUID | UnsetType = UNSET
-    scheduled_id: UUID | UnsetType = UNSET
-    expires_at: datetime | UnsetType = UNSET
-    due_at: datetime | UnsetType = UNSET
-    refunded: Units | UnsetType = UNSET
-    refunded_minor: Minor | UnsetType = UNSET
-    captured: Units | UnsetType = UNSET
-    captured_minor: Minor | UnsetType = UNSET
-    totals: list[CurrencyTotal] | UnsetType = UNSET
-    code: str | UnsetType = UNSET
-    detail: str | UnsetType = UNSET
-    changed_at: datetime | UnsetType = UNSET
-    changed_position: Position | UnsetType = UNSET
-    related: list[Related] | UnsetType = UNSET
 
 
 class TransactionFacts(Struct, frozen=True, kw_only=True):

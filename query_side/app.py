@@ -21,7 +21,7 @@ ROLE = "daybook_reader"
 
 
 class QuerySide(msgspec.Struct, frozen=True):
-    """The read models, the log, and what the two stats routes look at."""
+    """The read models, the log, and the queue and the cache, whose figures two routes show."""
 
     settings: QuerySettings
     schema: Schema
@@ -32,7 +32,7 @@ class QuerySide(msgspec.Struct, frozen=True):
     queue: Queue
 
     async def reached(self, position: int, timeout_s: float) -> bool:
-        """Return whether what is read here came to `position` within `timeout_s`."""
+        """Return whether the read models came to `position` within `timeout_s`."""
         return await self.projected.reached(position, timeout_s)
 
 
@@ -50,7 +50,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         projected = await stack.enter_async_context(
             checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching()
         )
-        app.state.query_side = QuerySide(
+        opened(app)[QuerySide] = QuerySide(
             settings,
             schemas.load(settings.schema_file),
             pool,
@@ -59,5 +59,4 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             cache,
             queue,
         )
-        opened(app)[QuerySide] = app.state.query_side
         yield

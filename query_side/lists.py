@@ -1,15 +1,15 @@
-"""One page of any list, in bounded work: look at the next keys by an index, pick what matches.
+"""One page of any list, in bounded work: find the next keys by an index, read the matching rows.
 
-    from the cursor's cut ──look──▶ keys, in order ──pick──▶ rows that every filter lets through
-                            ▲                                │
-                            └───── more keys, if too few ────┘   at most LOOK_MAX keys a page
+    from the cursor's cut ──key query──▶ keys, in order ──row query──▶ rows that match all filters
+                                ▲                                       │
+                                └─────── more keys, if too few ─────────┘  at most KEYS_MAX a page
 
-Looking needs one index and no filter; picking goes to the rows by their keys. So every query is
-static, its plan does not hang on which filters are given, and a filter that matches almost nothing
-makes a short page (even an empty one, with a `next`), never a long request.
+A key query needs one index and has no filter; a row query reads the rows of given keys. Therefore
+every query is static, and its plan does not depend on the filters that are given. A filter that
+matches almost nothing makes a short page (even an empty one, with a `next`), never a long request.
 
 A page covers all keys between two cuts: the near one, where it began, and the far one, where it
-stopped looking. The neighbouring pages begin at just these, so a walk along `next` and back along
+stopped. The neighbouring pages begin at exactly these cuts, so a walk along `next` and back along
 `previous` shows every row once, whatever is added meanwhile.
 """
 
@@ -17,23 +17,22 @@ from typing import NamedTuple
 
 from events import checkpoints
 from query_side import queries
-from query_side.filters import Listing
-from query_side.parameters import Paging
+from query_side.list_query import ListQuery, PageRequest
 from query_side.queries import SQL, Rows
 from runtime import database
 from runtime.database import Executor
 from web import cursors
 from web.cursors import Cursor, Cut
 
-LOOK_MAX = 20_000
-# The first look is for one page; each one after it is for this many times more.
-LOOK_GROWTH = 8
+KEYS_MAX = 20_000
+# The first key query is for one page, and each later one for this many times more keys.
+KEYS_GROWTH = 8
 
 
-class Page(NamedTuple):
-    """Rows in the list's order, the position they are true of, and the pages on both sides.
+class ListPage(NamedTuple):
+    """Rows in the list's order, the position of the snapshot, and cursors of the pages beside it.
 
-    `next` is None where the list ends; what was added since is always before `previous`.
+    `next` is None where the list ends. Rows that were added since are on the page `previous`.
     """
 
     rows: Rows
@@ -43,24 +42,24 @@ class Page(NamedTuple):
 
 
 async def page(
-    pool: database.Pool, listing: Listing, paging: Paging, look_max: int = LOOK_MAX
-) -> Page:
-    """Return the page that `paging` asks for, in one snapshot."""
+    pool: database.Pool, query: ListQuery, request: PageRequest, keys_max: int = KEYS_MAX
+) -> ListPage:
+    """Return the page that is asked for, read in one snapshot."""
     async with queries.snapshot(pool) as connection:
         await connection.execute(SQL["plan_for_any"])
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        window = await _window(connection, listing, paging)
-        found = await _found(connection, listing, window, paging.limit, look_max)
-    near, far = _cuts(window, paging.cursor, found)
-    back = cursors.encode(listing.name, Cursor(not window.up, near))
-    onward = cursors.encode(listing.name, Cursor(window.up, far))
-    if window.up is paging.ascending:
-        return Page(found.rows, position, onward if found.more else None, back)
-    return Page(found.rows[::-1], position, back, onward)
+        window = await _window(connection, query, request)
+        found = await _found(connection, query, window, request.limit, keys_max)
+    near, far = _cuts(window, request.cursor, found)
+    back = cursors.encode(query.name, Cursor(not window.up, near))
+    onward = cursors.encode(query.name, Cursor(window.up, far))
+    if window.up is request.ascending:
+        return ListPage(found.rows, position, onward if found.more else None, back)
+    return ListPage(found.rows[::-1], position, back, onward)
 
 
 class _Window(NamedTuple):
-    """All keys that a page may come to, and the direction in which they are looked at."""
+    """The keys that a page may come to, and the direction in which it goes."""
 
     low: Cut
     high: Cut
@@ -68,7 +67,7 @@ class _Window(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Rows in the order of looking, the page's first and last key, and if there is more."""
+    """Rows in the window's direction, the page's first and last key, and whether more follow."""
 
     rows: Rows
     first: Cut | None
@@ -76,53 +75,55 @@ class _Found(NamedTuple):
     more: bool
 
 
-async def _window(connection: Executor, listing: Listing, paging: Paging) -> _Window:
-    """Return the keys that the list's range, its period and the cursor leave."""
-    low, high = listing.low, listing.high
+async def _window(connection: Executor, query: ListQuery, request: PageRequest) -> _Window:
+    """Return the keys within the list's range and its period, from the cursor on."""
+    low, high = query.low, query.high
     rest = (0,) * (len(low) - 1)
-    if listing.period.start is not None:
-        before = await queries.position_before(connection, listing.period.start)
+    if query.period.start is not None:
+        before = await queries.position_before(connection, query.period.start)
         low = max(low, (before + 1, *rest))
-    if listing.period.end is not None:
-        before = await queries.position_before(connection, listing.period.end)
+    if query.period.end is not None:
+        before = await queries.position_before(connection, query.period.end)
         high = min(high, (before + 1, *rest))
-    if paging.cursor is None:
-        return _Window(low, high, paging.ascending)
-    if paging.cursor.up:
-        return _Window(max(low, paging.cursor.cut), high, up=True)
-    return _Window(low, min(high, paging.cursor.cut), up=False)
+    if request.cursor is None:
+        return _Window(low, high, request.ascending)
+    if request.cursor.up:
+        return _Window(max(low, request.cursor.cut), high, up=True)
+    return _Window(low, min(high, request.cursor.cut), up=False)
 
 
 async def _found(
-    connection: Executor, listing: Listing, window: _Window, limit: int, look_max: int
+    connection: Executor, query: ListQuery, window: _Window, limit: int, keys_max: int
 ) -> _Found:
-    """Look at more and more keys, until there is a row beyond `limit` or enough was looked at."""
+    """Find more and more keys, until there is a row beyond `limit` or `keys_max` is reached."""
     keys: list[Cut] = []
     rows: Rows = []
     more = True
-    while more and len(rows) <= limit and len(keys) < look_max:
-        count = min(max(limit + 1, LOOK_GROWTH * len(keys)), look_max - len(keys))
-        looked = await _look(connection, listing, window, count)
-        more = len(looked) == count
-        if looked:
+    while more and len(rows) <= limit and len(keys) < keys_max:
+        count = min(max(limit + 1, KEYS_GROWTH * len(keys)), keys_max - len(keys))
+        found_keys = await _next_keys(connection, query, window, count)
+        more = len(found_keys) == count
+        if found_keys:
             rows += await connection.fetch(
-                SQL[listing.pick],
+                SQL[query.row_query],
                 limit + 1 - len(rows),
-                *zip(*looked, strict=True),
-                *listing.pick_arguments,
+                *zip(*found_keys, strict=True),
+                *query.row_arguments,
             )
-            keys += looked
+            keys += found_keys
             window = _rest(window, keys[-1])
     if len(rows) <= limit:
         return _Found(rows, keys[0] if keys else None, keys[-1] if keys else None, more)
-    last = tuple(rows[limit - 1][column] for column in listing.key)
+    last = tuple(rows[limit - 1][column] for column in query.key)
     return _Found(rows[:limit], keys[0], last, more=True)
 
 
-async def _look(connection: Executor, listing: Listing, window: _Window, count: int) -> list[Cut]:
-    """Return the next `count` keys, in order; several branches of a query may find more."""
+async def _next_keys(
+    connection: Executor, query: ListQuery, window: _Window, count: int
+) -> list[Cut]:
+    """Return the next `count` keys, in order; the branches of a query may find more of them."""
     found = await connection.fetch(
-        SQL[listing.look], *window.low, *window.high, window.up, count, *listing.look_arguments
+        SQL[query.key_query], *window.low, *window.high, window.up, count, *query.key_arguments
     )
     return sorted(map(tuple, found), reverse=not window.up)[:count]
 
@@ -135,10 +136,10 @@ def _rest(window: _Window, last: Cut) -> _Window:
 
 
 def _cuts(window: _Window, cursor: Cursor | None, found: _Found) -> tuple[Cut, Cut]:
-    """Return where the page begins and where it ends.
+    """Return the cuts where the page begins and where it ends.
 
-    Without a cursor it begins at the first key that there is, because others may be added before.
-    Where there was nothing to look at, it ends where it begins.
+    Without a cursor it begins at the first key, because rows may be added before that. A page that
+    found no key ends where it begins.
     """
     if cursor is not None:
         near = cursor.cut

@@ -1,14 +1,12 @@
 """Reads, each with the position that it is true of.
 
-Rows and checkpoint are read in one snapshot, so `Daybook-Position` is never newer or older than the
-rows beside it.
+Rows and checkpoint are read in one snapshot, so `Daybook-Position` is exactly that of the rows.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import asyncpg
 
@@ -18,7 +16,6 @@ from runtime.database import Executor
 from runtime.sql import queries
 
 SQL = queries("query_side")
-RELATED_MAX = 100
 Rows = list[asyncpg.Record]
 
 
@@ -55,27 +52,3 @@ async def read(pool: database.Pool, name: str, *arguments: Any) -> Read:  # noqa
     async with snapshot(pool) as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         return Read(await connection.fetch(SQL[name], *arguments), position)
-
-
-async def transaction(pool: database.Pool, transaction_id: UUID, ledger: str) -> tuple[Read, Rows]:
-    """Return a transaction, and the latest of those that refer to it."""
-    async with snapshot(pool) as connection:
-        position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        found = await connection.fetch(SQL["transaction"], transaction_id, ledger)
-        related = await connection.fetch(SQL["related"], transaction_id, ledger, RELATED_MAX)
-        return Read(found, position), related
-
-
-async def transaction_entries(
-    pool: database.Pool, transaction_id: UUID, ledger: str
-) -> tuple[Read, Rows]:
-    """Return a transaction, and the entries that its own events made."""
-    async with snapshot(pool) as connection:
-        position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        found = Read(await connection.fetch(SQL["transaction"], transaction_id, ledger), position)
-        return found, await connection.fetch(SQL["transaction_entries"], transaction_id, ledger)
-
-
-async def submitted(pool: database.Pool, transaction_id: UUID) -> bool:
-    """Return whether the log has this transaction, projected or not."""
-    return bool(await pool.fetchval(SQL["submitted"], transaction_id))

@@ -1,20 +1,21 @@
-"""Opaque keyset cursors: a place in a list, never how many rows were skipped.
+"""Opaque keyset cursors: each names a place in a list, and never counts the rows before it.
 
-A cut lies between two neighbouring keys of a list: the rows below it have lesser keys, those above
-it have its own or greater ones. A cursor is a cut and the direction in which to go on from it, so
-going on and going back from the same cut share no row and leave none out.
+A cut lies between two neighbouring keys of a list: the rows below it have lesser keys, and the rows
+above it have its own key or greater ones. A cursor is a cut and the direction in which a page goes
+on from it. Two pages that go on from one cut in both directions share no row, and leave none out.
 """
 
 import base64
 import binascii
 import re
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from runtime.problems import Invalid
 
-# Integers or text, as the list's key; which of them is known only where the list is.
+# Integers or text, as the key of the list is.
 Cut = tuple[Any, ...]
 
 _ENCODER = msgspec.json.Encoder()
@@ -25,10 +26,22 @@ LIMIT_MAX = 500
 LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 BIGGEST = 2**63 - 1
 LINE_MAX = 2**15 - 1
+# The two parameters of every list.
+Limit = Annotated[
+    int,
+    Meta(ge=1, le=LIMIT_MAX, description="How many items.", extra={"code": "limit_invalid"}),
+]
+CursorText = Annotated[
+    str,
+    Meta(
+        description="The `next` or `previous` of a page, sent with the same filters.",
+        extra={"code": "cursor_invalid"},
+    ),
+]
 
 
 class Cursor(NamedTuple):
-    """Go on from `cut`: `up`, to greater keys, or down."""
+    """A page goes on from `cut`: `up` to greater keys, or down to lesser ones."""
 
     up: bool
     cut: Cut
@@ -40,7 +53,7 @@ def encode(name: str, cursor: Cursor) -> str:
 
 
 def decode(text: str, name: str, example: Cut) -> Cursor:
-    """Return the cursor in `text`; its cut has parts like those of `example`. Raises Invalid."""
+    """Return the cursor in `text`, whose cut has the types of `example`. Raises Invalid."""
     try:
         named, up, cut = _DECODER.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
@@ -76,6 +89,6 @@ def _sound(part: int | str) -> bool:
 def _not_ours() -> Invalid:
     return Invalid(
         "cursor_invalid",
-        "`cursor` must be a `next` or `previous` that this list gave.",
+        "`cursor` must be the `next` or `previous` of a page of this list.",
         field="cursor",
     )

@@ -69,7 +69,9 @@ class Endpoint:
     def _variables(self, request: Request) -> dict[str, str]:
         """Return the variable segments of the path as it was sent: `%2F` does not separate."""
         assert self._segments is not None
-        match = self._segments.search(request.scope["raw_path"].decode("latin-1"))
+        match = self._segments.search(
+            request.scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        )
         if match is None:
             raise NotFound("not_found", "There is nothing at this path.")
         try:

@@ -42,7 +42,7 @@ def wait(description: str) -> Meta:
     return Meta(
         description=description,
         extra={"parse": _wait_s, "code": "prefer_invalid"},
-        extra_json_schema={"type": "string", "pattern": "^wait=[0-9]+$", "minimum": None},
+        extra_json_schema={"type": "string", "pattern": "wait=[0-9]+"},
     )
 
 
@@ -50,9 +50,10 @@ class Fresh(Struct, frozen=True, kw_only=True):
     """The headers of a read that a client may make wait for its own write."""
 
     daybook_min_position: MinPosition | None = None
-    prefer: Annotated[
-        int | None, wait("`wait=S`: how long to wait for `Daybook-Min-Position`; 1 s without it.")
-    ] = None
+    prefer: (
+        Annotated[int, wait("`wait=S`: wait so long for `Daybook-Min-Position`; 1 s without it.")]
+        | None
+    ) = None
 
 
 async def ensure(headers: Fresh, reached: Reached, wait_s_max: float) -> None:

@@ -166,6 +166,9 @@ def _parameter(
     reader: Reader, parameter: Parameter, schemas: "_Schemas", examples: Iterable[Example]
 ) -> Json:
     schema = schemas.of(parameter.type)
+    for meta in getattr(parameter.type, "__metadata__", ()):
+        # A parser's own text comes before what msgspec says of the value, such as its type.
+        schema |= meta.extra_json_schema or {}
     made: Json = {"name": parameter.name, "in": reader.place}
     if description := schema.pop("description", ""):
         made["description"] = description

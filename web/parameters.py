@@ -167,14 +167,14 @@ def _parameters(struct: type[Struct], place: Place) -> Iterable[Parameter]:
         type_, metas = _unwrapped(hints[field.name])
         extra = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
         name = field.encode_name
-        if place == "header":
+        if place == "header" and name == field.name:
             name = "-".join(part.capitalize() for part in name.split("_"))
         code = extra.get("code", INVALID)
         default = field.default
         if field.default_factory is not NODEFAULT:
             default = field.default_factory()
-        members = get_origin(type_) is dict
         bare = _bare(type_)
+        members = get_origin(bare) is dict
         parse = extra.get("parse") or _parse_of(bare, type_, code)
         description = next((meta.description for meta in metas if meta.description), "")
         yield Parameter(field.name, name, type_, code, parse, default, members, description)

@@ -86,11 +86,11 @@ def read(text: str, name: str, code: str = INVALID) -> date | datetime:
     raise Invalid(code, detail, field=name)
 
 
-def parameter(meaning: Meaning, description: str, code: str = INVALID) -> Meta:
+def parameter(meaning: Meaning, description: str) -> Meta:
     """Return how a parameter of the type `datetime` is read: as `start`, `end` or `through`."""
     return Meta(
         description=description,
-        extra={"parse": lambda text, name: meaning(text, name, code), "code": code},
+        extra={"parse": lambda text, name: meaning(text, name, INVALID), "code": INVALID},
         extra_json_schema=SCHEMA,
     )
 

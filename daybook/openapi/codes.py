@@ -134,53 +134,8 @@ CLOSE = (
 READ = ACCESS | _codes(
     "position_not_reached", "prefer_invalid", "min_position_invalid", "path_invalid"
 )
-LIST = READ | _codes(
-    "parameter_unknown", "parameter_repeated", "cursor_invalid", "limit_invalid", "order_unknown"
-)
-_FILTERS = _codes(
-    "account_id_invalid",
-    "transaction_id_invalid",
-    "currency_unknown",
-    "currency_required",
-    "amount_not_a_number",
-    "amount_not_positive",
-    "amount_too_precise",
-    "amount_too_large",
-    "time_invalid",
-    "kind_unknown",
-    "control_character",
-)
-TRANSACTIONS = LIST | _FILTERS | _codes("status_unknown", "metadata_too_large")
-ENTRIES = LIST | _FILTERS | _codes("side_unknown")
-ACCOUNTS = (LIST | _FILTERS | _codes("status_unknown", "type_unknown", "metadata_too_large")) - {
-    "kind_unknown",
-    "transaction_id_invalid",
-}
 NO_TRANSACTION = _codes("transaction_not_found")
 NO_ACCOUNT = _codes("account_not_found")
-_POINT = _codes(
-    "parameter_unknown",
-    "parameter_repeated",
-    "point_ambiguous",
-    "position_invalid",
-    "period_invalid",
-)
-BALANCE = READ | NO_ACCOUNT | _POINT
-DIFFERENCE = BALANCE | _codes("cursor_invalid", "limit_invalid")
-STATEMENT = BALANCE | _codes("basis_invalid", "format_invalid", "camt_unrepresentable")
-TRIAL_BALANCE = (
-    READ | _POINT | _codes("cursor_invalid", "limit_invalid", "format_invalid", "currency_unknown")
-)
-_EVENTS = _codes(
-    "account_id_invalid",
-    "transaction_id_invalid",
-    "position_invalid",
-    "type_unknown",
-    "parameter_unknown",
-    "parameter_repeated",
-)
-EVENTS = LIST | _EVENTS | _codes("time_invalid", "format_invalid")
-FOLLOW = _EVENTS | _codes("prefer_invalid", "too_many_streams")
 _STATEMENTS = READ | _codes("parameter_unknown", "parameter_repeated")
 STATEMENT_OF_OTHERS = _STATEMENTS | _codes("statement_not_found")
 _PAGED = _codes("cursor_invalid", "limit_invalid")

@@ -10,11 +10,6 @@ from auditing.discrepancies import Kind as DiscrepancyKind
 from bank_statements.findings import Kind as FindingKind
 from bank_statements.formats.reading import Format as StatementFormat
 from bank_statements.matching.types import Rule
-from events.types import AccountType, Kind, Side, Stage, Status
-from query_side.event_feed import parameters
-from query_side.filters import EntryKind
-from query_side.parameters import Order
-from query_side.statements.parameters import Basis, Format
 from web.cursors import LIMIT_MAX
 
 Place = Literal["path", "query", "header"]
@@ -95,115 +90,8 @@ def _choice(name: str, description: str, choices: Iterable[StrEnum]) -> Paramete
     return _query(name, description, enum=[str(choice) for choice in choices])
 
 
-def _between(name: str, what: str) -> tuple[Parameter, Parameter]:
-    """Return the two ends of a period, each a date or a time."""
-    return (
-        _query(f"{name}_from", f"{what}: not before this date or time."),
-        _query(f"{name}_to", f"{what}: before this date or time."),
-    )
-
-
-def _amounts(name: str, what: str) -> tuple[Parameter, Parameter]:
-    return (
-        _query(f"{name}_min", f"{what}, in units: at least. Needs `currency`."),
-        _query(f"{name}_max", f"{what}, in units: at most. Needs `currency`."),
-    )
-
-
 LIMIT = _query("limit", "How many items.", type="integer", minimum=1, maximum=LIMIT_MAX, default=50)
 CURSOR = _query("cursor", "The `next` (or `previous`) of a page, with the same filters.")
-CURRENCY = _query("currency", "In this currency.")
-METADATA = Parameter(
-    "query",
-    "metadata",
-    "`metadata.KEY=VALUE`: the metadata has KEY with this value. At most 20 of them.",
-    {"type": "object", "additionalProperties": {"type": "string"}},
-)
-PAGING = (LIMIT, CURSOR, _choice("order", "By the list's key.", Order))
-TRANSACTIONS = (
-    *PAGING,
-    _query("account", "It moves this account, or names it."),
-    _choice("status", "As it stands now.", Stage),
-    _choice("kind", "What was asked for.", Kind),
-    CURRENCY,
-    *_amounts("amount", "What its postings in the currency are together"),
-    *_between("created", "When it was recorded"),
-    *_between("effective", "When it counts as having happened"),
-    _query("reference", "Exactly this reference."),
-    _query("text", "Part of its description, reference or idempotency key."),
-    _query("about", "It refunds, captures, voids or cancels this transaction.", format="uuid"),
-    METADATA,
-)
-LEDGER_ENTRIES = (
-    *PAGING,
-    _choice("kind", "Which entries; `posted` without it.", EntryKind),
-    _choice("side", "Of the entry.", Side),
-    CURRENCY,
-    *_amounts("amount", "The entry's amount"),
-    *_between("recorded", "When it was recorded"),
-    *_between("effective", "When it counts as having happened"),
-    _query("transaction_id", "The entries of this transaction.", format="uuid"),
-)
-ENTRIES = (*LEDGER_ENTRIES, _query("account", "The entries of this account."))
-ACCOUNTS = (
-    *PAGING,
-    _query("prefix", "The id begins so."),
-    _query("class", "Of this class."),
-    _choice("type", "Of this type.", AccountType),
-    _choice("status", "What it allows now.", Status),
-    CURRENCY,
-    *_amounts("balance", "The balance; may be negative"),
-    *_between("opened", "When it was opened"),
-    _query("text", "Part of its id, or of a value of its metadata."),
-    METADATA,
-)
-
-_WANTED = (
-    _query("account_id", "Events that move this account, change it or name it.", maxLength=128),
-    _query("transaction_id", "Events of this transaction, and of those about it.", format="uuid"),
-    _choice("type", "Of this type.", parameters.Topic),
-)
-EVENTS = (
-    *_WANTED,
-    _query("after", "Events after this position.", type="integer", minimum=0),
-    _query("before", "Events before this position.", type="integer", minimum=0),
-    *_between("recorded", "When it was recorded"),
-    _query(
-        "format",
-        "`ndjson`: all of them, one a line, without paging. Without it as `Accept` says.",
-        enum=parameters.FORMATS,
-    ),
-    *PAGING,
-)
-FOLLOW = (
-    *_WANTED,
-    _query("after", "Begin after this position; without it, now.", type="integer", minimum=0),
-    _header(
-        "Last-Event-ID",
-        "The last `id` that came, `POSITION.DISCREPANCY`: go on after it, whatever `after` says.",
-    ),
-    _header("Prefer", "`wait=S`: end when nothing came for S seconds.", pattern="wait=[0-9]+"),
-)
-
-
-def _point(position: str, at: str, what: str) -> tuple[Parameter, Parameter]:
-    return (
-        _query(position, f"{what}: after the event at this position.", type="integer", minimum=0),
-        _query(at, f"{what}: after what was recorded at this time or before; a date is its end."),
-    )
-
-
-_POINT = _point("position", "at", "The point")
-POINT = (
-    *_POINT,
-    _query("effective_at", "What had taken effect by this time; a date is its end."),
-)
-DIFFERENCE = (
-    *_point("from_position", "from_at", "The first point, the log's beginning without one"),
-    *_point("to_position", "to_at", "The second point, now without one"),
-    LIMIT,
-    CURSOR,
-)
 CONSISTENCY = (
     Parameter("query", "from", "The smaller size.", {"type": "integer"}, required=True),
     Parameter("query", "to", "The larger size.", {"type": "integer"}, required=True),
@@ -248,21 +136,6 @@ IMPORT = (
         {"type": "object", "additionalProperties": {"type": "string"}},
     ),
     *TERMS,
-)
-_FORMAT = "Without it the first of `Accept` that there is, else JSON."
-STATEMENT = (
-    Parameter("query", "from", "The period's beginning.", {"type": "string"}, required=True),
-    Parameter("query", "to", "Its end; of a date the end.", {"type": "string"}, required=True),
-    _choice("basis", "Which time places an entry; `effective` without it.", Basis),
-    _choice("format", _FORMAT, Format),
-    *_POINT,
-)
-TRIAL_BALANCE = (
-    *POINT,
-    CURRENCY,
-    _choice("format", _FORMAT, (Format.JSON, Format.CSV)),
-    LIMIT,
-    CURSOR,
 )
 DISCREPANCIES = (
     LIMIT,

@@ -18,11 +18,14 @@ import bank_statements.app
 import bank_statements.routes
 import command_side.api.app
 import command_side.api.routes
+import query_side.accounts.routes
 import query_side.app
+import query_side.entries.routes
 import query_side.event_feed.app
 import query_side.event_feed.routes
-import query_side.routes
+import query_side.service_routes
 import query_side.statements.routes
+import query_side.transactions.routes
 import sealing.app
 import sealing.routes
 from daybook import __version__
@@ -44,7 +47,15 @@ API_PATH = "/api/v1"
 CONNECTIONS_MAX = 2
 # Operations of rooms; every room adds its own here, and takes its raw handlers below away.
 COMMANDS: list[Operation] = []
-QUERIES: list[Operation] = [*sealing.routes.OPERATIONS]
+QUERIES: list[Operation] = [
+    *query_side.transactions.routes.OPERATIONS,
+    *query_side.entries.routes.OPERATIONS,
+    *query_side.event_feed.routes.OPERATIONS,
+    *query_side.accounts.routes.OPERATIONS,
+    *query_side.statements.routes.OPERATIONS,
+    *query_side.service_routes.OPERATIONS,
+    *sealing.routes.OPERATIONS,
+]
 OPERATIONS = [*COMMANDS, *QUERIES, *health.OPERATIONS]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -68,9 +79,6 @@ def document() -> dict[str, Any]:
 
 RAW_COMMANDS = command_side.api.routes.ROUTES
 RAW_QUERIES = [
-    *query_side.routes.ROUTES,
-    *query_side.statements.routes.ROUTES,
-    *query_side.event_feed.routes.ROUTES,
     *auditing.reconcile.account_routes.ROUTES,
     *auditing.reconcile.job_routes.ROUTES,
     *auditing.four_way.routes.ROUTES,

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 from prometheus_client import Gauge
 
-from events import event_filter, ledger_log
+from events import ledger_log
 from events import log as logs
 from events.event_filter import Wanted
-from query_side.event_feed import discrepancies, sse
+from query_side.event_feed import answers, discrepancies, sse
 from query_side.event_feed.channel import Channel
 from query_side.settings import QuerySettings
 from runtime import database
@@ -46,19 +46,20 @@ LOOK_DISCREPANCIES_S = 0.5
 LOOK_DISCREPANCIES_MAX = 500
 
 
-class Place(NamedTuple):
-    """How far a client is: a position, the discrepancies up to an id, and the last it was told of.
+class FeedPosition(NamedTuple):
+    """How far a client has read: a position of the log, and an id of discrepancies.
 
-    The id that it is told is always of its own ledger, and so says nothing of the others.
+    `sent_discrepancy_id` is the last id that was sent. It is of the client's own ledger, so it says
+    nothing about other ledgers, while `discrepancy_id` counts those of all of them.
     """
 
     position: int
-    found: int
-    told: int
+    discrepancy_id: int
+    sent_discrepancy_id: int
 
     def __str__(self) -> str:
-        """Return the place as the client knows it, and gives it back."""
-        return f"{self.position}.{self.told}"
+        """Return the feed position as the client sees it and sends it back."""
+        return f"{self.position}.{self.sent_discrepancy_id}"
 
 
 class Following:
@@ -102,7 +103,7 @@ class Following:
         self,
         channel: Channel,
         wants: Wanted,
-        after: Place,
+        after: FeedPosition,
         idle_s: float | None,
         identify: Callable[[], Awaitable[object]],
     ) -> AsyncGenerator[bytes, None]:
@@ -132,7 +133,10 @@ class Following:
             if now - told_at >= BEAT_S:
                 yield sse.beat(str(place))
                 told_at = now
-            if place.position < channel.events.since or place.found < channel.discrepancies.since:
+            if (
+                place.position < channel.events.since
+                or place.discrepancy_id < channel.discrepancies.since
+            ):
                 continue
             if idle_s is not None and channel.begun and now - sent_at >= idle_s:
                 return
@@ -142,8 +146,8 @@ class Following:
                     await moved.wait()
 
     async def _next(
-        self, channel: Channel, wants: Wanted, place: Place
-    ) -> tuple[list[sse.Message], Place]:
+        self, channel: Channel, wants: Wanted, place: FeedPosition
+    ) -> tuple[list[sse.Message], FeedPosition]:
         """Return some of what is wanted after `place`, events first, and how far that is."""
         rows, position = await self._events(channel, wants, place.position)
         if rows:
@@ -151,20 +155,22 @@ class Following:
                 sse.Message(
                     str(place._replace(position=row["notification_id"])),
                     row["topic"],
-                    event_filter.as_json(row),
+                    answers.event_json(row),
                 )
                 for row in rows
             ], place._replace(position=position)
         place = place._replace(position=position)
-        rows, found = await self._discrepancies(channel, wants, place.found)
+        rows, found = await self._discrepancies(channel, wants, place.discrepancy_id)
         if not rows:
-            return [], place._replace(found=found)
+            return [], place._replace(discrepancy_id=found)
         return [
             sse.Message(
-                str(place._replace(told=row["id"])), DISCREPANCY, discrepancies.as_json(row)
+                str(place._replace(sent_discrepancy_id=row["id"])),
+                DISCREPANCY,
+                answers.discrepancy_json(row),
             )
             for row in rows
-        ], Place(position, found, rows[-1]["id"])
+        ], FeedPosition(position, found, rows[-1]["id"])
 
     async def _events(
         self, channel: Channel, wants: Wanted, position: int

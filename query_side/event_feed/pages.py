@@ -1,16 +1,17 @@
 """The log of one ledger, a page at a time or all of it, in bounded work and memory.
 
-The log is shared by all ledgers, so a page looks at a bounded part of it: where few of its events
-are wanted, the page is short or empty, and its `next` goes on from there (decision 0014).
+All ledgers share the log, so a page reads a bounded part of it: where few of the events match, the
+page is short or empty, and its `next` goes on from there (decision 0014).
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
-from events import event_filter, ledger_log, log
-from query_side.event_feed.parameters import LIST, Asked
-from query_side.parameters import Paging
+from events import ledger_log, log
+from query_side.event_feed import answers
+from query_side.event_feed.parameters import LIST, EventQuery
+from query_side.list_query import PageRequest
 from runtime import database
 from runtime.database import Executor
 from runtime.sql import Row
@@ -18,13 +19,13 @@ from web import cursors
 from web.cursors import Cursor
 
 LINES_EVENTS_MAX = 1_000
-# How many of a process's readers of long stretches read at the same moment; the others take turns,
-# so that connections are left for everybody else.
+# How many clients of a process read long stretches at the same moment. The others take turns, so
+# that connections are left for all other requests.
 TURNS = 2
 
 
-class Page(NamedTuple):
-    """Events in the order asked for, the position the log had come to, and the pages beside."""
+class EventPage(NamedTuple):
+    """Events in the order asked for, the head of the log, and cursors of the pages beside."""
 
     rows: Sequence[Row]
     position: int
@@ -33,15 +34,15 @@ class Page(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """The positions in (after, until], of a log that has come to `head`."""
+    """The positions in (after, until], of a log that ends at `head`."""
 
     after: int
     until: int
     head: int
 
 
-async def stretch(connection: Executor, asked: Asked) -> Stretch:
-    """Return where the events that are asked for can be."""
+async def stretch(connection: Executor, asked: EventQuery) -> Stretch:
+    """Return the positions between which the events that are asked for can be."""
     head = (await log.head(connection)).position
     after, until = max(asked.after, await ledger_log.begun(connection, asked.wants)), head
     if asked.before is not None:
@@ -53,34 +54,34 @@ async def stretch(connection: Executor, asked: Asked) -> Stretch:
     return Stretch(after, until, head)
 
 
-async def page(pool: database.Pool, asked: Asked, paging: Paging) -> Page:
+async def page(pool: database.Pool, asked: EventQuery, request: PageRequest) -> EventPage:
     """Return one page. The log only grows, so it needs no snapshot."""
     async with pool.acquire() as connection:
         after, until, head = await stretch(connection, asked)
-        up = paging.ascending if paging.cursor is None else paging.cursor.up
+        up = request.ascending if request.cursor is None else request.cursor.up
         near = after + 1 if up else until + 1
-        if paging.cursor is not None:
-            (near,) = paging.cursor.cut
+        if request.cursor is not None:
+            (near,) = request.cursor.cut
             after, until = (max(after, near - 1), until) if up else (after, min(until, near - 1))
         rows, edge = await ledger_log.look(
-            connection, asked.wants, after, until, paging.limit + 1, backwards=not up
+            connection, asked.wants, after, until, request.limit + 1, backwards=not up
         )
-    if len(rows) > paging.limit:
-        rows = rows[: paging.limit]
+    if len(rows) > request.limit:
+        rows = rows[: request.limit]
         last: int = rows[-1]["notification_id"]
         edge = last if up else last - 1
     more = edge < until if up else edge > after
     back = cursors.encode(LIST, Cursor(not up, (near,)))
-    # Where there was nothing to look at, the page ends where it begins.
+    # A page that read no position ends where it begins.
     far = max(near, edge + 1) if up else min(near, edge + 1)
     onward = cursors.encode(LIST, Cursor(up, (far,)))
-    if up is paging.ascending:
-        return Page(rows, head, onward if more else None, back)
-    return Page(rows[::-1], head, back, onward)
+    if up is request.ascending:
+        return EventPage(rows, head, onward if more else None, back)
+    return EventPage(rows[::-1], head, back, onward)
 
 
 async def lines(
-    pool: database.Pool, turns: asyncio.Semaphore, asked: Asked, within: Stretch
+    pool: database.Pool, turns: asyncio.Semaphore, asked: EventQuery, within: Stretch
 ) -> AsyncGenerator[bytes, None]:
     """Yield all events of a stretch, one a line; no connection is held while the client reads."""
     edge = within.after
@@ -90,4 +91,4 @@ async def lines(
                 connection, asked.wants, edge, within.until, LINES_EVENTS_MAX
             )
         if rows:
-            yield b"".join(event_filter.as_json(row) + b"\n" for row in rows)
+            yield b"".join(answers.event_json(row) + b"\n" for row in rows)

@@ -1,28 +1,49 @@
-"""What a request for events asks for: which of them, from where, up to where. Pure."""
+"""What the routes of the log take: which events, from where, up to where. Pure."""
 
-from collections.abc import Mapping
+import re
+from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, Struct, field
 
 from events.event_filter import Wanted
 from events.types import EVENT_TYPES
-from query_side import parameters
-from query_side.parameters import Order, Paging, Parameters, Period
+from query_side.list_query import FIRST, PageRequest, Period
+from query_side.parameters import (
+    AccountId,
+    ListParameters,
+    Order,
+    Position,
+    TransactionId,
+    time_filter,
+)
 from runtime.problems import Invalid
-from web.cursors import Cut
+from web import times
+from web.cursors import BIGGEST, LIMIT_DEFAULT
+from web.freshness import wait
+from web.media import JSON, NDJSON
 
 LIST = "events"
-FIRST: Cut = (0,)
-FORMATS = ("json", "ndjson")
-NDJSON = "application/x-ndjson"
-LAST_EVENT_ID = "last-event-id"
+_RECORDED = "When it was recorded"
+_LAST_EVENT_ID = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 
 # Every type of event, by its topic. (mypy takes literals only.)
 Topic = StrEnum("Topic", {kind.topic: kind.topic for kind in EVENT_TYPES})  # type: ignore[misc]
 
 
-class Asked(NamedTuple):
-    """Wanted events after `after`, before `before`, recorded in `period`."""
+class LogFormat(StrEnum):
+    """What the log may be written as."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
+FORMAT_OF = {JSON: LogFormat.JSON, NDJSON: LogFormat.NDJSON}
+
+
+class EventQuery(NamedTuple):
+    """Events after the position `after`, before `before`, recorded in `period`."""
 
     wants: Wanted
     after: int
@@ -30,72 +51,130 @@ class Asked(NamedTuple):
     period: Period
 
 
-def events(given: Parameters, ledger: str) -> Asked:
-    """Return which events of a ledger are asked for; paging is left. Raises Invalid."""
-    return Asked(
-        _wants(given, ledger),
-        given.position("after") or 0,
-        given.position("before"),
-        given.period("recorded"),
+class LastSeen(NamedTuple):
+    """The position, and perhaps the discrepancy, that a client of a stream got last."""
+
+    position: int
+    discrepancy_id: int | None
+
+
+def checked_event_id(text: str, name: str) -> str:
+    """Return a `Last-Event-ID`: `POSITION.DISCREPANCY`, or a position alone. Raises Invalid."""
+    if not _LAST_EVENT_ID.fullmatch(text) or any(int(part) > BIGGEST for part in text.split(".")):
+        raise Invalid("position_invalid", f"`{name}` is not an id of this stream.", field=name)
+    return text
+
+
+def last_seen(text: str) -> LastSeen:
+    """Return what a `Last-Event-ID` names."""
+    position, dot, discrepancy_id = text.partition(".")
+    return LastSeen(int(position), int(discrepancy_id) if dot else None)
+
+
+_ACCOUNT = "Events that move this account, change it or name it."
+_TRANSACTION = "Events of this transaction, and of those about it."
+_TYPE = Meta(description="Of this type.", extra={"code": "type_unknown"})
+
+
+class EventParameters(ListParameters, frozen=True, kw_only=True):
+    """Which events of the log, and which page of them; oldest first, as the log is read."""
+
+    order: Annotated[Order, Meta(description="By position.", extra={"code": "order_unknown"})] = (
+        Order.ASCENDING
     )
+    account_id: Annotated[AccountId, Meta(description=_ACCOUNT)] | None = None
+    transaction_id: Annotated[TransactionId, Meta(description=_TRANSACTION)] | None = None
+    type: Annotated[Topic, _TYPE] | None = None
+    after: Annotated[Position, Meta(description="Events after this position.")] = 0
+    before: Annotated[Position, Meta(description="Events before this position.")] | None = None
+    recorded_from: (
+        Annotated[datetime, time_filter(times.start, f"{_RECORDED}: not before.")] | None
+    ) = None
+    recorded_to: (
+        Annotated[datetime, time_filter(times.end, f"{_RECORDED}: before its end.")] | None
+    ) = None
+    format: (
+        Annotated[
+            LogFormat,
+            Meta(
+                description="`ndjson`: all of them, one a line, without paging. "
+                "Without it the media type that `Accept` prefers.",
+                extra={"code": "format_invalid"},
+            ),
+        ]
+        | None
+    ) = None
+
+    def query(self, ledger: str) -> EventQuery:
+        """Return which events of a ledger are asked for."""
+        return EventQuery(
+            Wanted(ledger, self.type, self.account_id, self.transaction_id),
+            self.after,
+            self.before,
+            Period(self.recorded_from, self.recorded_to),
+        )
+
+    def events_page(self) -> PageRequest:
+        """Return the page asked for. Raises Invalid."""
+        return self.page(LIST, FIRST)
+
+    def check_whole(self) -> None:
+        """Raise Invalid if a page is asked for: as NDJSON the log has no pages."""
+        for name, given in (
+            ("cursor", self.cursor is not None),
+            ("limit", self.limit != LIMIT_DEFAULT),
+            ("order", self.order is not Order.ASCENDING),
+        ):
+            if given:
+                detail = f"NDJSON has no pages, and so no parameter `{name}`."
+                raise Invalid("parameter_unknown", detail, field=name)
 
 
-def page(given: Parameters, ledger: str) -> tuple[Asked, Paging]:
-    """Return the same, and which page of it; as the log is read, oldest first. Raises Invalid."""
-    asked = events(given, ledger), given.paging(LIST, FIRST, Order.ASCENDING)
-    given.done()
-    return asked
+class FollowParameters(Struct, frozen=True, kw_only=True):
+    """Which events are followed, and from where on."""
+
+    account_id: Annotated[AccountId, Meta(description=_ACCOUNT)] | None = None
+    transaction_id: Annotated[TransactionId, Meta(description=_TRANSACTION)] | None = None
+    type: Annotated[Topic, _TYPE] | None = None
+    after: (
+        Annotated[Position, Meta(description="Begin after this position; without it, now.")] | None
+    ) = None
+
+    def wants(self, ledger: str) -> Wanted:
+        """Return which events of a ledger are followed."""
+        return Wanted(ledger, self.type, self.account_id, self.transaction_id)
 
 
-def lines(given: Parameters, ledger: str) -> Asked:
-    """Return the same for whoever takes all of it at once. Raises Invalid."""
-    asked = events(given, ledger)
-    given.done()
-    return asked
+class FollowHeaders(Struct, frozen=True, kw_only=True):
+    """Where a client that comes back goes on, and when it wants to be let go."""
+
+    last_event_id: (
+        Annotated[
+            str,
+            Meta(
+                pattern=f"^{_LAST_EVENT_ID.pattern}$",
+                description="The last `id` that came, `POSITION.DISCREPANCY`: "
+                "go on after it, whatever `after` says.",
+                extra={"parse": checked_event_id, "code": "position_invalid"},
+            ),
+        ]
+        | None
+    ) = field(default=None, name="Last-Event-ID")
+    prefer: Annotated[int, wait("`wait=S`: end when nothing came for S seconds.")] | None = None
 
 
-def stream(
-    given: Parameters, headers: Mapping[str, str], ledger: str
-) -> tuple[Wanted, int | None, int | None]:
-    """Return which events are followed, after which position, and after which discrepancy.
+def resumed(query: FollowParameters, headers: FollowHeaders) -> LastSeen | None:
+    """Return what the client got last; None is everything until now.
 
-    None is from now on. A client that comes back repeats its URL, so `Last-Event-ID` goes before
-    `after`. It is `POSITION.DISCREPANCY`, or a position alone. Raises Invalid.
+    A client that comes back repeats its URL, so `Last-Event-ID` goes before `after`.
     """
-    wants, after = _wants(given, ledger), given.position("after")
-    given.done()
-    last = headers.get(LAST_EVENT_ID)
-    if last is None:
-        return wants, after, None
-    position, dot, told = last.partition(".")
-    return (
-        wants,
-        parameters.position(position, "Last-Event-ID"),
-        parameters.position(told, "Last-Event-ID") if dot else None,
-    )
+    if headers.last_event_id is not None:
+        return last_seen(headers.last_event_id)
+    return None if query.after is None else LastSeen(query.after, None)
 
 
-def wants_lines(given: Parameters, accept: str) -> bool:
-    """Return whether NDJSON is asked for, by `format` or else by `Accept`. Raises Invalid."""
-    text = given.text("format")
-    if text is None:
-        return accept.split(",", maxsplit=1)[0].partition(";")[0].strip().lower() == NDJSON
-    if text not in FORMATS:
-        raise Invalid("format_invalid", f"`format` must be {', '.join(FORMATS)}.", field="format")
-    return text == FORMATS[1]
-
-
-def check_reached(after: int | None, head: int) -> None:
-    """Raise Invalid for a place that the log has not come to: it would be waited for in silence."""
-    if after is not None and after > head:
+def check_reached(after: int, head: int) -> None:
+    """Raise Invalid for a position beyond the log's end: its client would wait in silence."""
+    if after > head:
         detail = f"The log ends at position {head}; nothing can be followed from {after}."
         raise Invalid("position_invalid", detail, field="after")
-
-
-def _wants(given: Parameters, ledger: str) -> Wanted:
-    return Wanted(
-        ledger,
-        given.choice("type", Topic),
-        given.account("account_id"),
-        given.transaction("transaction_id"),
-    )

@@ -1,8 +1,8 @@
-"""What an account came to: balances at any point, differences, statements, the trial balance.
+"""Statements of accounts, and the trial balance of a ledger.
 
-    asking ─▶ points ─▶ difference, statement, trial_balance ─▶ views, as_json, as_csv, as_camt053
+    parameters ─▶ points ─▶ statement, trial_balance ─▶ answers, as_json, as_csv, as_camt053
 
-Entries are only ever added, and an entry up to a position that was passed never changes. So a point
-is a position, and pages that are read one after the other, up to the same position, are as true of
-each other as if they had been read in one transaction; nothing is held open while a client reads.
+Entries are only ever added, and an entry up to a projected position never changes. So a point is a
+position, and pages that are read one after the other up to one position are as consistent as pages
+that are read in one transaction. No transaction is held open while a client reads.
 """

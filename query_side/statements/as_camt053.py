@@ -1,12 +1,12 @@
 """A statement as ISO 20022 camt.053.001.08, BankToCustomerStatement, written piece by piece.
 
-CRDT is what increases the account on its normal side, DBIT what decreases it. So the owner of a
-wallet sees money that comes in as CRDT; and an asset, such as our own account at a bank, reads as
-that bank's statement of it does, where what we debit is our credit.
+CRDT marks an entry that increases the account on its normal side, and DBIT one that decreases it.
+The owner of a wallet therefore sees incoming money as CRDT. The statement of an asset, such as our
+own account at a bank, reads like the bank's own statement, where our debit is a credit.
 
-The message has room for less than the ledger: `check` says so before anything is sent. What has
-room for it elsewhere goes there: an account id that is longer than 34 characters is in the name,
-with the id of its stream as identification.
+The message holds shorter fields than the ledger. `check` refuses a statement whose amounts or
+currency do not fit, before anything is sent. An account id of more than 34 characters goes into the
+name, with the id of its stream as identification.
 """
 
 import re
@@ -17,13 +17,13 @@ from xml.sax.saxutils import escape
 from events import money
 from events.types import Kind, Side, account_stream_id
 from query_side.statements.parameters import Basis
-from query_side.statements.statement import Line, Statement
+from query_side.statements.statement import AccountStatement, StatementEntry
 from runtime.problems import Invalid
 from web.times import TICK
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 MEDIA_TYPE = "application/xml"
-# The bounds of the message's own types.
+# The bounds of the types that the message is made of.
 DECIMALS_MAX = 5
 DIGITS_MAX = 18
 ACCOUNT_ID_CHARACTERS_MAX = 34
@@ -35,7 +35,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def check(found: Statement, decimals: int) -> None:
+def check(found: AccountStatement, decimals: int) -> None:
     """Raise Invalid unless the statement fits the message's currencies and amounts."""
     currency = found.account.currency
     if not _CURRENCY.fullmatch(currency):
@@ -53,7 +53,10 @@ def check(found: Statement, decimals: int) -> None:
 
 
 async def statement(
-    found: Statement, pages: AsyncIterator[list[Line]], decimals: int, now: datetime
+    found: AccountStatement,
+    pages: AsyncIterator[list[StatementEntry]],
+    decimals: int,
+    now: datetime,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the document: header, balances and totals, then the entries."""
     yield _head(found, decimals, now).encode()
@@ -62,7 +65,7 @@ async def statement(
     yield b"</Stmt></BkToCstmrStmt></Document>\n"
 
 
-def _head(found: Statement, decimals: int, now: datetime) -> str:
+def _head(found: AccountStatement, decimals: int, now: datetime) -> str:
     account, period, known_as = found.account, found.period, found.statement_id.hex
     last_day = (period.end - TICK).date()
     increases, decreases = found.credits, found.debits
@@ -93,7 +96,7 @@ def _head(found: Statement, decimals: int, now: datetime) -> str:
     )
 
 
-def _entry(found: Statement, line: Line, decimals: int) -> str:
+def _entry(found: AccountStatement, line: StatementEntry, decimals: int) -> str:
     increases = line.side is found.account.normal_side
     amount = _amount(line.amount, found.account.currency, decimals)
     booked_at = line.recorded_at if found.basis is Basis.RECORDED else line.effective_at
@@ -119,7 +122,7 @@ def _entry(found: Statement, line: Line, decimals: int) -> str:
     )
 
 
-def _balance(code: str, minor: int, found: Statement, day: object, decimals: int) -> str:
+def _balance(code: str, minor: int, found: AccountStatement, day: object, decimals: int) -> str:
     return (
         f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>"
         f"{_amount(abs(minor), found.account.currency, decimals)}{_direction(minor >= 0)}"
@@ -143,9 +146,7 @@ def _account_id(ledger: str, account_id: str) -> str:
     return f"<Id><Othr><Id>{stream}</Id>{scheme}</Othr></Id>"
 
 
-def _counterparty(found: Statement, line: Line, *, increases: bool) -> str:
-    if line.counterparty is None:
-        return ""
+def _counterparty(found: AccountStatement, line: StatementEntry, *, increases: bool) -> str:
     role = "DbtrAcct" if increases else "CdtrAcct"
     identification = _account_id(found.account.ledger, line.counterparty)
     name = f"<Nm>{_text(line.counterparty[:NAME_CHARACTERS_MAX])}</Nm>"
@@ -179,7 +180,7 @@ def _time(moment: datetime) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that XML can hold; what it cannot is replaced."""
+    """Return text for XML: a character that XML cannot hold becomes U+FFFD."""
     return escape(_NO_XML.sub("\ufffd", text), {"\r": "&#13;"})
 
 

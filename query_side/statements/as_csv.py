@@ -1,8 +1,8 @@
 """Statements and the trial balance as CSV (RFC 4180), written piece by piece.
 
 Amounts are exact, in units, with all their decimals. A cell of free text that a spreadsheet could
-take for a formula is preceded by an apostrophe; so is one that begins with an apostrophe, which
-makes it reversible: whoever reads the file takes one leading apostrophe away.
+take for a formula gets an apostrophe in front, and so does a cell that begins with an apostrophe.
+That is reversible: a program that reads the file removes one leading apostrophe.
 """
 
 import csv
@@ -14,10 +14,10 @@ import asyncpg
 from events import money
 from events.schema import Schema
 from events.types import Side
-from query_side.statements import trial_balance as trial
-from query_side.statements.statement import Line, Statement
-from query_side.statements.trial_balance import Sum, Totals
-from query_side.statements.views import COUNTERS, balance_of_type
+from query_side import counters
+from query_side.counters import NAMES
+from query_side.statements.statement import AccountStatement, StatementEntry
+from query_side.statements.trial_balance import CounterSum, CurrencySums
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 STATEMENT_HEADER = (
@@ -27,7 +27,7 @@ STATEMENT_HEADER = (
 )
 TRIAL_BALANCE_HEADER = (
     *("row", "currency", "account_type", "account_class", "account_id", "normal_side"),
-    *(*COUNTERS, "balance"),
+    *(*NAMES, "balance"),
 )
 # What begins a formula in one spreadsheet or another, and what is dropped before one is looked for.
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001
@@ -36,7 +36,7 @@ Cells = Iterable[object]
 
 
 async def statement(
-    found: Statement, pages: AsyncIterator[list[Line]], decimals: int
+    found: AccountStatement, pages: AsyncIterator[list[StatementEntry]], decimals: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield a header, the opening balance, the entries, and the closing balance with the totals."""
     account, period = found.account, found.period
@@ -57,7 +57,7 @@ async def statement(
 
 
 async def trial_balance(
-    totals: list[Totals], pages: AsyncIterator[list[asyncpg.Record]], schema: Schema
+    totals: list[CurrencySums], pages: AsyncIterator[list[asyncpg.Record]], schema: Schema
 ) -> AsyncGenerator[bytes, None]:
     """Yield a header, every account, and the sums of each class, type and currency."""
     yield _encoded([TRIAL_BALANCE_HEADER])
@@ -73,7 +73,7 @@ def safe(text: str | None) -> str:
     return f"'{text}" if text.startswith(_DANGEROUS) else text
 
 
-def _entry(line: Line, own: tuple[str, str], decimals: int) -> Cells:
+def _entry(line: StatementEntry, own: tuple[str, str], decimals: int) -> Cells:
     amount = money.to_text(line.amount, decimals)
     return (
         "entry",
@@ -84,7 +84,7 @@ def _entry(line: Line, own: tuple[str, str], decimals: int) -> Cells:
         line.kind,
         line.recorded_at.isoformat(),
         line.effective_at.isoformat(),
-        line.counterparty or "",
+        line.counterparty,
         safe(line.reference),
         safe(line.description),
         *((amount, "") if line.side is Side.DEBIT else ("", amount)),
@@ -94,8 +94,7 @@ def _entry(line: Line, own: tuple[str, str], decimals: int) -> Cells:
 
 def _account(row: asyncpg.Record, schema: Schema) -> Cells:
     decimals = schema.decimals(row["currency"])
-    counters = trial.counters(row)
-    balance = counters.balance(Side(row["normal_side"]))
+    balance = counters.of_row(row).balance(Side(row["normal_side"]))
     return (
         "account",
         row["currency"],
@@ -103,12 +102,12 @@ def _account(row: asyncpg.Record, schema: Schema) -> Cells:
         row["account_class"],
         row["account_id"],
         row["normal_side"],
-        *(money.to_text(row[name], decimals) for name in COUNTERS),
+        *(money.to_text(row[name], decimals) for name in NAMES),
         money.to_text(balance, decimals),
     )
 
 
-def _sums(totals: Totals, schema: Schema) -> Iterable[Cells]:
+def _sums(totals: CurrencySums, schema: Schema) -> Iterable[Cells]:
     decimals = schema.decimals(totals.currency)
     for row, sums in (
         ("class", totals.classes),
@@ -119,7 +118,7 @@ def _sums(totals: Totals, schema: Schema) -> Iterable[Cells]:
             yield _sum(row, totals.currency, found, decimals)
 
 
-def _sum(row: str, currency: str, found: Sum, decimals: int) -> Cells:
+def _sum(row: str, currency: str, found: CounterSum, decimals: int) -> Cells:
     kind = found.account_type
     return (
         row,
@@ -128,8 +127,8 @@ def _sum(row: str, currency: str, found: Sum, decimals: int) -> Cells:
         found.account_class or "",
         "",
         "" if kind is None else kind.normal_side,
-        *(money.to_text(getattr(found, name), decimals) for name in COUNTERS),
-        "" if kind is None else money.to_text(balance_of_type(kind, found), decimals),
+        *(money.to_text(getattr(found, name), decimals) for name in NAMES),
+        "" if found.balance is None else money.to_text(found.balance, decimals),
     )
 
 

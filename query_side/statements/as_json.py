@@ -2,19 +2,23 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from query_side.statements import views
-from query_side.statements.statement import Line, Statement
-from web.http import ENCODER
+from query_side.statements import answers
+from query_side.statements.statement import AccountStatement, StatementEntry
+from web.answers import ENCODER
+
+# What ends a statement that has no entries.
+NO_ENTRIES_END = b"]}"
 
 
 async def statement(
-    found: Statement, pages: AsyncIterator[list[Line]], decimals: int
+    found: AccountStatement, pages: AsyncIterator[list[StatementEntry]], decimals: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield the document: the statement's own fields, then `entries`."""
-    yield ENCODER.encode(views.statement(found, decimals))[:-1] + b',"entries":['
+    yield ENCODER.encode(answers.statement(found, decimals)).removesuffix(NO_ENTRIES_END)
     separator = b""
     async for page in pages:
         if page:
-            yield separator + b",".join(ENCODER.encode(views.line(line, decimals)) for line in page)
+            lines = (ENCODER.encode(answers.line(entry, decimals)) for entry in page)
+            yield separator + b",".join(lines)
             separator = b","
-    yield b"]}"
+    yield NO_ENTRIES_END

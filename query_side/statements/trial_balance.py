@@ -1,6 +1,6 @@
 """The trial balance: every account's counters at a point, and what they sum up to.
 
-The totals are always those of the whole ledger, whatever page of its accounts is shown.
+The totals are those of the whole ledger on every page of its accounts.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -9,11 +9,12 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from events.types import AccountType
+from events.types import AccountType, Side
 from query_side import queries
-from query_side.statements import points
-from query_side.statements.parameters import Asked
-from query_side.statements.points import SQL, Counters, Point
+from query_side.accounts import points
+from query_side.accounts.parameters import PointRequest
+from query_side.accounts.points import SQL, Point
+from query_side.counters import NAMES
 from runtime import database
 from runtime.sql import Row
 from web import cursors
@@ -24,8 +25,8 @@ LIST = "trial-balance"
 EXAMPLE = (0, "")
 
 
-class Sum(msgspec.Struct):
-    """The counters of some accounts of one currency together."""
+class CounterSum(msgspec.Struct):
+    """The sums of the counters of accounts of one currency: all, of one type, or of one class."""
 
     account_type: AccountType | None = None
     account_class: str | None = None
@@ -41,6 +42,18 @@ class Sum(msgspec.Struct):
         self.debits_pending += row["debits_pending"]
         self.credits_pending += row["credits_pending"]
 
+    def counters(self) -> dict[str, int]:
+        """Return the four counters by their names."""
+        return {name: getattr(self, name) for name in NAMES}
+
+    @property
+    def balance(self) -> int | None:
+        """What is posted, signed by the side that accounts of the type usually have."""
+        if self.account_type is None:
+            return None
+        posted = self.credits_posted - self.debits_posted
+        return posted if self.account_type.normal_side is Side.CREDIT else -posted
+
     @property
     def balanced(self) -> bool:
         """Whether debits equal credits, posted and pending."""
@@ -48,20 +61,20 @@ class Sum(msgspec.Struct):
         return posted and self.debits_pending == self.credits_pending
 
 
-class Totals(msgspec.Struct):
+class CurrencySums(msgspec.Struct):
     """The sums of one currency: of all accounts, by type, by class."""
 
     currency: str
-    everything: Sum
-    types: dict[AccountType, Sum]
-    classes: list[Sum]
+    everything: CounterSum
+    types: dict[AccountType, CounterSum]
+    classes: list[CounterSum]
 
 
-class TrialBalance(NamedTuple):
+class TrialBalancePage(NamedTuple):
     """The totals at a point, and a page of the accounts."""
 
     point: Point
-    totals: list[Totals]
+    totals: list[CurrencySums]
     rows: list[asyncpg.Record]
     next_cursor: str | None
 
@@ -69,11 +82,11 @@ class TrialBalance(NamedTuple):
 async def page(
     pool: database.Pool,
     ledger: str,
-    asked: Asked,
+    asked: PointRequest,
     currency: str | None,
     cursor: str | None,
     limit: int,
-) -> TrialBalance:
+) -> TrialBalancePage:
     """Return the trial balance at a point, and a page of its accounts. Raises Invalid.
 
     A cursor remembers the position, so that every page is of the same trial balance.
@@ -93,7 +106,7 @@ async def page(
     if more:
         place = Cursor(up=True, cut=(point.known, rows[-1]["account_id"]))
         next_cursor = cursors.encode(LIST, place)
-    return TrialBalance(point, totals, rows, next_cursor)
+    return TrialBalancePage(point, totals, rows, next_cursor)
 
 
 async def accounts(
@@ -110,22 +123,15 @@ async def accounts(
         after = rows[-1]["account_id"]
 
 
-def counters(row: Row) -> Counters:
-    """Return the counters of an account's row."""
-    return Counters(
-        row["debits_posted"], row["credits_posted"], row["debits_pending"], row["credits_pending"]
-    )
-
-
-def _totals(rows: Iterable[Row]) -> list[Totals]:
-    """Sum up rows, one a class, in their order."""
-    found: dict[str, Totals] = {}
+def _totals(rows: Iterable[Row]) -> list[CurrencySums]:
+    """Return the sums of rows, each of which is a class, in their order."""
+    found: dict[str, CurrencySums] = {}
     for row in rows:
         kind = AccountType(row["account_type"])
         currency = row["currency"]
-        totals = found.setdefault(currency, Totals(currency, Sum(), {}, []))
-        totals.classes.append(Sum(kind, row["account_class"]))
-        of_type = totals.types.setdefault(kind, Sum(kind))
+        totals = found.setdefault(currency, CurrencySums(currency, CounterSum(), {}, []))
+        totals.classes.append(CounterSum(kind, row["account_class"]))
+        of_type = totals.types.setdefault(kind, CounterSum(kind))
         for each in (totals.everything, of_type, totals.classes[-1]):
             each.add(row)
     return list(found.values())

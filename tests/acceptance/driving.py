@@ -111,7 +111,7 @@ class Ledger(NamedTuple):
         self, path: str, body: dict[str, Any] | None = None, status: int = 200
     ) -> dict[str, Any]:
         """Return the answer of POST `path`, with fractional numbers as text."""
-        answer = await self.http.post(f"{API}{path}", json={} if body is None else body)
+        answer = await self.http.post(f"{API}{path}", json=body)
         assert answer.status_code == status, answer.text
         return exact(answer)
 

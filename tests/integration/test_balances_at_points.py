@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,19 +12,21 @@ import httpx
 import pytest
 
 from events.types import Side
+from query_side.accounts import points
+from query_side.accounts.parameters import PointParameters, PointRequest
 from query_side.app import ROLE
-from query_side.statements import parameters, points
-from query_side.statements.points import Counters
+from query_side.counters import AccountCounters
 from runtime import database
 from tests.integration import fixtures, reference_reads
 from tests.integration.requests import asking_over_http
+from tests.list_requests import parsed
 
 SEEDS = (1, 2, 3)
 TICK = timedelta(microseconds=1)
 UNUSED = "empty"  # Opened, and never moved.
 
 
-def four(found: Counters) -> reference_reads.Four:
+def four(found: AccountCounters) -> reference_reads.Four:
     """Return the four counters."""
     return (
         found.debits_posted,
@@ -32,6 +34,13 @@ def four(found: Counters) -> reference_reads.Four:
         found.debits_pending,
         found.credits_pending,
     )
+
+
+def point_of(given: Mapping[str, str]) -> PointRequest:
+    """Return the point that a query string names."""
+    found = parsed(given.items(), PointParameters)
+    assert isinstance(found, PointParameters)
+    return found.point()
 
 
 class Reader:
@@ -45,7 +54,7 @@ class Reader:
             key: reference_reads.of(moves, *key)
             for key in {(move.ledger, move.account_id) for move in moves}
         }
-        self.accounts: dict[tuple[str, str], points.Account] = {}
+        self.accounts: dict[tuple[str, str], points.OpenedAccount] = {}
 
     async def opened(self) -> "Reader":
         """Read every account once."""
@@ -56,7 +65,7 @@ class Reader:
 
     async def agree(self, **given: str) -> None:
         """Assert that every account has the same counters at the point `given`, both ways."""
-        asked = parameters.point(given, effective="effective_at")
+        asked = point_of(given)
         point = await points.locate(self.connection, asked)
         known = 10**9 if asked.position is None else asked.position
         for key, moves in self.moves.items():
@@ -121,8 +130,8 @@ async def test_a_date_is_the_end_of_its_day(database_url: str) -> None:
     async with reading(database_url, 1) as (reader, times):
         for day in sorted({moment.date() for moment in times}):
             for name in ("at", "effective_at"):
-                whole = parameters.point({name: str(day)}, effective="effective_at")
-                last = parameters.point({name: f"{day}T23:59:59.999999Z"}, effective="effective_at")
+                whole = point_of({name: str(day)})
+                last = point_of({name: f"{day}T23:59:59.999999Z"})
                 assert whole == last
                 await reader.agree(**{name: str(day)})
 
@@ -130,7 +139,7 @@ async def test_a_date_is_the_end_of_its_day(database_url: str) -> None:
 async def test_the_last_point_is_the_balance_of_now(database_url: str) -> None:
     """The row that is kept and the last entry agree, with position and time."""
     async with reading(database_url, 1) as (reader, _):
-        point = await points.locate(reader.connection, parameters.Asked())
+        point = await points.locate(reader.connection, PointRequest())
         for account in reader.accounts.values():
             now = await points.now(reader.connection, account)
             assert now == await points.at(reader.connection, account, point)
@@ -148,8 +157,8 @@ async def test_an_account_has_zeros_before_it_was_opened_and_until_it_is_used(
             await points.at(reader.connection, account, points.Point(position, position))
             for position in (now.position - 1, now.position)
         ]
-        assert before == Counters()
-        assert since == now == Counters(position=now.position, as_of=account.opened_at)
+        assert before == AccountCounters()
+        assert since == now == AccountCounters(position=now.position, as_of=account.opened_at)
 
 
 # --- over HTTP ----------------------------------------------------------------------------------

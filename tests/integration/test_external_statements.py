@@ -20,9 +20,10 @@ from bank_statements.parameters import Linked, Override
 from bank_statements.store import SQL
 from command_side.domain.commands import Command
 from events.types import Side, transaction_id
+from query_side.accounts.parameters import PointRequest
 from query_side.statements import as_camt053, as_csv
 from query_side.statements import statement as statements
-from query_side.statements.parameters import Asked, Basis, Period
+from query_side.statements.parameters import Basis, StatementPeriod
 from runtime import database
 from runtime.database import Connection
 from runtime.problems import Invalid, NotFound, Outdated
@@ -31,7 +32,7 @@ from tests.integration import fixtures
 MATCHER = importer.ROLE
 BANK = "bank:main"
 DAY = fixtures.START.date()
-PERIOD = Period(fixtures.START - timedelta(days=40), fixtures.START + timedelta(days=40))
+PERIOD = StatementPeriod(fixtures.START - timedelta(days=40), fixtures.START + timedelta(days=40))
 # How our own CSV is read as a bank's: what the ledger debits a bank account with came in.
 OWN_CSV = {
     "date": "effective_at",
@@ -110,7 +111,9 @@ async def exported(database_url: str, account_id: str, form: Format) -> bytes:
         init=database._prepare,  # noqa: SLF001 - as its own
     )
     try:
-        head = await statements.head(pool, "demo", account_id, PERIOD, Basis.EFFECTIVE, Asked())
+        head = await statements.head(
+            pool, "demo", account_id, PERIOD, Basis.EFFECTIVE, PointRequest()
+        )
         pages = statements.lines(pool, head)
         decimals = fixtures.SCHEMA.decimals(head.account.currency)
         if form is Format.CSV:

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from command_side.domain.commands import Command, Hold, OpenAccount
 from events import transaction_view
 from events.types import AccountType, Kind, Side, Stage, Status, transaction_id
-from query_side import filters, lists, views
+from query_side import lists
+from query_side.accounts import answers as accounts
 from query_side.app import ROLE
-from query_side.filters import EntryKind, Listing
-from query_side.lists import Page
-from query_side.parameters import Paging, Parameters
+from query_side.entries import answers as entries
+from query_side.entries.parameters import EntryKind
+from query_side.lists import ListPage
 from runtime import database
 from tests.integration import fixtures, reference_lists
 from tests.integration.fixtures import SCHEMA, START, several, transfer
+from tests.list_requests import list_request
 
 SEEDS = (1, 2, 3)
 EXAMPLES = 100
@@ -189,7 +191,7 @@ class Walk(NamedTuple):
     account: str
     order: str | None
     limit: int
-    look_max: int
+    keys_max: int
 
 
 WALKS = st.builds(
@@ -198,7 +200,7 @@ WALKS = st.builds(
     st.sampled_from(ACCOUNTS),
     st.sampled_from([None, "asc", "desc"]),
     st.integers(2, 9) | st.just(500),
-    st.integers(3, 60) | st.just(lists.LOOK_MAX),
+    st.integers(3, 60) | st.just(lists.KEYS_MAX),
 )
 
 
@@ -229,7 +231,7 @@ def test_every_parameter_filters_by_itself(database_url: str, list_: Asking) -> 
                 currencies = CURRENCIES if name.endswith(("_min", "_max")) else (None,)
                 for parameters in (_said({name: text}, currency) for currency in currencies):
                     for account in ACCOUNTS[:2] if list_.of_account else ACCOUNTS[:1]:
-                        walk = Walk("demo", account, None, 500, lists.LOOK_MAX)
+                        walk = Walk("demo", account, None, 500, lists.KEYS_MAX)
                         runner.run(_check(world, list_, parameters, walk))
 
 
@@ -237,7 +239,7 @@ def test_every_parameter_filters_by_itself(database_url: str, list_: Asking) -> 
 def test_every_way_to_look_respects_the_account(database_url: str, list_: Asking) -> None:
     """Also where another filter leads to the rows."""
     with running(database_url, 1) as (runner, world):
-        walk = Walk("demo", "", None, 500, lists.LOOK_MAX)
+        walk = Walk("demo", "", None, 500, lists.KEYS_MAX)
         for name in ("reference", "about", "transaction_id"):
             for text in list_.parameters.get(name, ()):
                 for account in ACCOUNTS:
@@ -272,18 +274,19 @@ async def _check(world: World, list_: Asking, parameters: dict[str, str], walk: 
     if list_.descending if walk.order is None else walk.order == "desc":
         expected.reverse()
 
-    async def page(cursor: str | None) -> Page:
+    async def page(cursor: str | None) -> ListPage:
         given_ = {**parameters, "limit": str(walk.limit)}
         given_ |= {} if walk.order is None else {"order": walk.order}
         given_ |= {} if cursor is None else {"cursor": cursor}
-        return await lists.page(world.pool, *_asked(list_, given_, walk), walk.look_max)
+        asked_ = list_request(list_.name, given_.items(), SCHEMA, walk.ledger, walk.account)
+        return await lists.page(world.pool, *asked_, walk.keys_max)
 
     forth = [await page(None)]
     while forth[-1].next is not None:
         assert len(forth) < PAGES_MAX
         forth.append(await page(forth[-1].next))
     assert all(len(each.rows) <= walk.limit for each in forth)
-    if walk.look_max > max(len(books.items(list_.name)), walk.limit):
+    if walk.keys_max > max(len(books.items(list_.name)), walk.limit):
         assert all(len(each.rows) == walk.limit for each in forth[:-1])
     assert _keys(list_, forth) == [item.key for item in expected]
     _check_figures(list_, forth, expected)
@@ -303,22 +306,7 @@ async def _check(world: World, list_: Asking, parameters: dict[str, str], walk: 
         assert again == _keys(list_, back[:middle][::-1])[: len(again)]
 
 
-def _asked(list_: Asking, parameters: dict[str, str], walk: Walk) -> tuple[Listing, Paging]:
-    query = Parameters(parameters.items())
-    match list_.name:
-        case "transactions":
-            return filters.transactions(query, walk.ledger, SCHEMA)
-        case "entries":
-            return filters.entries(query, walk.ledger, SCHEMA)
-        case "ledger":
-            return filters.entries(query, walk.ledger, SCHEMA, walk.account)
-        case "accounts":
-            return filters.accounts(query, walk.ledger, SCHEMA)
-        case _:
-            return filters.audit_trail(query, walk.ledger, walk.account)
-
-
-def _keys(list_: Asking, pages: list[Page]) -> list[object]:
+def _keys(list_: Asking, pages: list[ListPage]) -> list[object]:
     rows = [row for page in pages for row in page.rows]
     match list_.name:
         case "transactions":
@@ -331,7 +319,9 @@ def _keys(list_: Asking, pages: list[Page]) -> list[object]:
             return [(row["position"], row["line"]) for row in rows]
 
 
-def _check_figures(list_: Asking, pages: list[Page], expected: list[reference_lists.Item]) -> None:
+def _check_figures(
+    list_: Asking, pages: list[ListPage], expected: list[reference_lists.Item]
+) -> None:
     rows = [row for page in pages for row in page.rows]
     for row, item in zip(rows, expected, strict=True):
         match list_.name:
@@ -345,14 +335,14 @@ def _check_figures(list_: Asking, pages: list[Page], expected: list[reference_li
                     amounts[posting.currency] += int(posting.amount_minor)
                 assert amounts == item.amounts
             case "entries" | "ledger":
-                view = views.entry(row, SCHEMA)
-                assert view["balance_minor"] == str(item.balance)
-                assert view["available_minor"] == str(item.available)
-                assert view["transaction_id"] == item.transaction
+                entry = entries.entry(row, SCHEMA)
+                assert entry.balance_minor == str(item.balance)
+                assert entry.available_minor == str(item.available)
+                assert entry.transaction_id == item.transaction
             case "accounts":
-                view = views.account(row, SCHEMA) | views.balance(row, SCHEMA)
-                assert view["balance_minor"] == str(item.balance)
-                assert view["available_minor"] == str(item.available)
-                assert view["metadata"] == item.metadata
+                account = accounts.listed_account(row, SCHEMA)
+                assert account.balance_minor == str(item.balance)
+                assert account.available_minor == str(item.available)
+                assert account.metadata == item.metadata
             case _:
                 pass

@@ -18,7 +18,7 @@ import xmlschema
 from command_side.domain.commands import CloseBooks, Transfer
 from events.types import Side
 from query_side.statements import as_csv, statement
-from query_side.statements.statement import Statement
+from query_side.statements.statement import AccountStatement
 from tests.integration import fixtures, reference_reads
 from tests.integration.requests import asking_over_http
 
@@ -196,17 +196,28 @@ async def test_all_formats_say_the_same(
         ("text/plain, text/csv;q=0.5", "row,"),
         ("application/xml", "<?xml"),
         ("text/xml", "<?xml"),
-        ("image/png", "{"),
+        ("image/png, */*;q=0.1", "{"),
+        ("text/csv;q=0.2, application/json;q=0.1", "row,"),
     ],
 )
 async def test_accept_chooses_the_format(database_url: str, accept: str, starts: str) -> None:
-    """The first media type that is known; JSON if none is; `format` before both."""
+    """The one that is preferred most, JSON if all are alike; `format` goes before it."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await fixtures.project(database_url)
     async with asking_over_http(database_url) as client:
         client.headers["Accept"] = accept
         assert (await asked(client, "alice", **JANUARY)).text.startswith(starts)
         assert (await asked(client, "alice", **JANUARY, format="csv")).text.startswith("row,")
+
+
+async def test_a_statement_that_the_client_does_not_accept_is_not_sent(database_url: str) -> None:
+    """It is refused by its code."""
+    await fixtures.written(database_url, [fixtures.transfer("one")])
+    await fixtures.project(database_url)
+    async with asking_over_http(database_url) as client:
+        headers = {"Accept": "image/png"}
+        answer = await client.get("/accounts/alice/statement", params=JANUARY, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
 async def test_free_text_comes_through_unharmed(
@@ -340,10 +351,10 @@ async def test_a_statement_that_does_not_add_up_is_never_whole(
     await fixtures.project(database_url)
     true_head = statement.head
 
-    async def wrong_head(*arguments: Any) -> Statement:  # noqa: ANN401 - as the true one
+    async def wrong_head(*arguments: Any) -> AccountStatement:  # noqa: ANN401 - as the true one
         found = await true_head(*arguments)
         account = found.account
-        return Statement(**{**_fields(found), "opening": found.closing, "account": account})
+        return AccountStatement(**{**_fields(found), "opening": found.closing, "account": account})
 
     monkeypatch.setattr(statement, "head", wrong_head)
     async with asking_over_http(database_url) as client:
@@ -377,8 +388,8 @@ async def test_postings_of_one_account_to_several_are_one_entry_each(database_ur
 # --- how they are checked -----------------------------------------------------------------------
 
 
-def _fields(found: Statement) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in Statement.__struct_fields__}
+def _fields(found: AccountStatement) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in AccountStatement.__struct_fields__}
 
 
 def _clock(basis: str) -> Callable[[reference_reads.Move], datetime]:

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from events.types import AccountOpened, AccountType, Recorded, Side
+from query_side.accounts.parameters import PointRequest
 from query_side.app import ROLE
 from query_side.statements import trial_balance
-from query_side.statements.parameters import Asked
-from query_side.statements.trial_balance import TrialBalance
+from query_side.statements.trial_balance import TrialBalancePage
 from runtime import database
 from tests.integration import fixtures, reference_reads
 from tests.integration.requests import asking_over_http
@@ -43,7 +43,7 @@ class Log:
         moves = reference_reads.moves(events)
         self.moves = {name: reference_reads.of(moves, "demo", name) for name in self.opened}
 
-    def at(self, asked: Asked) -> dict[str, reference_reads.Four]:
+    def at(self, asked: PointRequest) -> dict[str, reference_reads.Four]:
         """Return the counters of every account that anything moved by then."""
         known = 10**9 if asked.position is None else asked.position
         where = known, asked.recorded_before, asked.effective_before
@@ -59,7 +59,7 @@ class Log:
         }
         return dict(sorted(moved.items()))
 
-    def check(self, found: TrialBalance, asked: Asked) -> None:
+    def check(self, found: TrialBalancePage, asked: PointRequest) -> None:
         """Assert that the accounts are the log's, and that every sum is theirs."""
         expected = self.at(asked)
         assert {row["account_id"]: tuple(row[name] for name in COUNTERS) for row in found.rows} == (
@@ -83,7 +83,7 @@ class Log:
         }
 
 
-async def asked_of(pool: database.Pool, asked: Asked) -> TrialBalance:
+async def asked_of(pool: database.Pool, asked: PointRequest) -> TrialBalancePage:
     """Return the whole trial balance at a point."""
     return await trial_balance.page(pool, "demo", asked, None, None, 500)
 
@@ -95,7 +95,7 @@ async def test_debits_equal_credits_at_every_position(database_url: str, seed: i
     log = Log(events)
     async with database.pool(database_url, ROLE, 1) as pool:
         for position in range(len(events) + 1):
-            asked = Asked(position=position)
+            asked = PointRequest(position=position)
             log.check(await asked_of(pool, asked), asked)
 
 
@@ -110,9 +110,9 @@ async def test_debits_equal_credits_at_every_time(database_url: str, seed: int) 
         for moment in sorted(times):
             for after in (moment, moment + TICK):
                 for asked in (
-                    Asked(recorded_before=after),
-                    Asked(effective_before=after),
-                    Asked(position=len(events) // 2, effective_before=after),
+                    PointRequest(recorded_before=after),
+                    PointRequest(effective_before=after),
+                    PointRequest(position=len(events) // 2, effective_before=after),
                 ):
                     log.check(await asked_of(pool, asked), asked)
 

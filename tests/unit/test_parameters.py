@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -10,37 +9,26 @@ from hypothesis import strategies as st
 
 from events import money
 from events import schema as schemas
-from query_side import filters
-from query_side.filters import Asked, Listing
-from query_side.parameters import METADATA_MAX, Parameters, Range
+from query_side.list_query import ListQuery, ListRequest
+from query_side.parameters import AmountRange, amount_range
 from runtime.problems import Invalid
+from tests.list_requests import LISTS, list_request
 from web import cursors
 from web.cursors import Cursor
+from web.parameters import MEMBERS_MAX
 
 SCHEMA = schemas.load()
 ID = "58db07dd-813e-5e7b-8e64-4bebc0e625c4"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-LISTS = ("transactions", "entries", "ledger", "accounts", "audit-trail")
 
 
-def asked(name: str, query: str) -> Asked:
+def asked(name: str, query: str) -> ListRequest:
     """Return what `query` asks of the list `name`."""
-    parameters = Parameters(parse_qsl(query, keep_blank_values=True))
-    match name:
-        case "transactions":
-            return filters.transactions(parameters, "demo", SCHEMA)
-        case "entries":
-            return filters.entries(parameters, "demo", SCHEMA)
-        case "ledger":
-            return filters.entries(parameters, "demo", SCHEMA, "alice")
-        case "accounts":
-            return filters.accounts(parameters, "demo", SCHEMA)
-        case _:
-            return filters.audit_trail(parameters, "demo", "alice")
+    return list_request(name, query, SCHEMA)
 
 
-def listing(name: str, query: str) -> Listing:
-    """Return the list, without its paging."""
+def listing(name: str, query: str) -> ListQuery:
+    """Return the list, without its page."""
     return asked(name, query)[0]
 
 
@@ -72,7 +60,7 @@ REFUSED = [
     ("transactions", "about=1", "transaction_id_invalid", "about"),
     ("transactions", "reference=%00", "control_character", "reference"),
     ("transactions", "metadata.a=%00", "control_character", "metadata.a"),
-    ("transactions", "metadata.%00=a", "control_character", "metadata."),
+    ("transactions", "metadata.%00=a", "control_character", "metadata.\x00"),
     ("transactions", "currency=usd", "currency_unknown", "currency"),
     ("transactions", "currency=USD&amount_min=0.001", "amount_too_precise", "amount_min"),
     ("transactions", "currency=JPY&amount_max=1.5", "amount_too_precise", "amount_max"),
@@ -89,9 +77,9 @@ REFUSED = [
     ("entries", "recorded_from=%00", "time_invalid", "recorded_from"),
     (
         "transactions",
-        "&".join(f"metadata.k{number}=1" for number in range(METADATA_MAX + 1)),
+        "&".join(f"metadata.k{number}=1" for number in range(MEMBERS_MAX + 1)),
         "metadata_too_large",
-        f"metadata.k{METADATA_MAX}",
+        f"metadata.k{MEMBERS_MAX}",
     ),
 ]
 
@@ -120,21 +108,21 @@ def test_a_cursor_is_of_one_list(name: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query, look",
+    "query, key_query",
     [
-        ("", "look_transactions"),
-        ("text=x&currency=USD", "look_transactions"),
-        ("account=a", "look_transactions_of_account"),
-        ("account=a&reference=a", "look_transactions_by_reference"),
-        (f"account=a&reference=a&about={ID}", "look_transactions_about"),
+        ("", "transaction_keys"),
+        ("text=x&currency=USD", "transaction_keys"),
+        ("account=a", "transaction_keys_of_account"),
+        ("account=a&reference=a", "transaction_keys_by_reference"),
+        (f"account=a&reference=a&about={ID}", "transaction_keys_about"),
     ],
 )
-def test_the_filter_that_leads_to_the_fewest_rows_leads(query: str, look: str) -> None:
+def test_the_filter_that_leads_to_the_fewest_rows_leads(query: str, key_query: str) -> None:
     """The others pick, the account's too if it does not lead."""
     made = listing("transactions", query)
-    assert made.look == look
-    picks_account = "account=" in query and look != "look_transactions_of_account"
-    assert made.pick_arguments[1] == ("a" if picks_account else None)
+    assert made.key_query == key_query
+    picks_account = "account=" in query and key_query != "transaction_keys_of_account"
+    assert made.row_arguments[1] == ("a" if picks_account else None)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +144,8 @@ def test_a_period_of_days_includes_the_last_one(text: str, start: datetime, end:
 def test_a_balance_is_exact(minor: int, currency: str) -> None:
     """To the last digit, whichever sign."""
     text = money.to_text(minor, SCHEMA.decimals(currency))
-    given_ = {"balance_min": text, "balance_max": text}
-    taken = Parameters(given_.items()).range("balance", currency, SCHEMA, signed=True)
-    assert taken == Range(minor, minor)
+    taken = amount_range("balance", (text, text), currency, SCHEMA, signed=True)
+    assert taken == AmountRange(minor, minor)
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), st.sampled_from(LISTS))
@@ -171,6 +158,6 @@ def test_any_query_string_is_a_list_or_invalid(pairs: list[tuple[str, str]], nam
     ]
     for pair in every:
         try:
-            filters.transactions(Parameters([pair, ("currency", "USD")]), "demo", SCHEMA)
+            list_request("transactions", [pair, ("currency", "USD")], SCHEMA)
         except Invalid:
             continue

@@ -10,12 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_side.statements import as_camt053, as_csv, parameters
-from query_side.statements.parameters import Asked, Format
+from query_side.accounts.parameters import PointParameters, PointRequest
+from query_side.statements import as_camt053, as_csv
+from query_side.statements.parameters import StatementParameters
 from runtime.problems import Invalid
+from tests.list_requests import parsed
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def point(**given: str) -> PointRequest:
+    """Return the point that a query string names. Raises Invalid."""
+    found = parsed(given.items(), PointParameters)
+    assert isinstance(found, PointParameters)
+    return found.point()
+
+
+def statement(given: str) -> StatementParameters:
+    """Return what a query string asks of a statement. Raises Invalid."""
+    found = parsed(given, StatementParameters)
+    assert isinstance(found, StatementParameters)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -29,16 +45,15 @@ MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
     ],
 )
 def test_a_point_in_time_includes_what_was_recorded_just_then(text: str, before: datetime) -> None:
-    """A day includes all of it, and a time its own microsecond."""
-    assert parameters.point({"at": text}) == Asked(recorded_before=before)
-    both = parameters.point({"position": "7", "effective_at": text}, effective="effective_at")
-    assert both == Asked(position=7, effective_before=before)
+    """A day includes all of it, and a moment its own microsecond."""
+    assert point(at=text) == PointRequest(recorded_before=before)
+    both = point(position="7", effective_at=text)
+    assert both == PointRequest(position=7, effective_before=before)
 
 
 def test_without_parameters_it_is_now() -> None:
-    """And an effective time where none can be asked for is not read."""
-    assert parameters.point({}) == Asked()
-    assert parameters.point({"effective_at": "nonsense"}) == Asked()
+    """A point that names nothing."""
+    assert point() == PointRequest()
 
 
 @pytest.mark.parametrize(
@@ -54,41 +69,40 @@ def test_without_parameters_it_is_now() -> None:
         ({"at": "9999-12-31"}, "period_invalid"),
         ({"at": "9999-12-31T23:59:59.999999Z"}, "period_invalid"),
         ({"at": "0001-01-01T00:00+01:00"}, "period_invalid"),
+        ({"effektive_at": "2026-01-01"}, "parameter_unknown"),
     ],
 )
 def test_what_is_no_point_is_refused(given_: Mapping[str, str], code: str) -> None:
     """By its code, at the end of the calendar too."""
     with pytest.raises(Invalid) as caught:
-        parameters.point(given_)
+        point(**given_)
     assert caught.value.code == code
 
 
 def test_a_period_is_of_whole_days() -> None:
     """The last one included; its end is the next one's beginning."""
-    january = parameters.period({"from": "2026-01-01", "to": "2026-01-31"})
-    february = parameters.period({"from": "2026-02-01", "to": "2026-02-28"})
+    january = statement("from=2026-01-01&to=2026-01-31").period()
+    february = statement("from=2026-02-01&to=2026-02-28").period()
     assert january.end == february.start == MIDNIGHT
 
 
-def test_unknown_and_repeated_parameters_are_refused() -> None:
-    """A typing error is never taken for a default."""
-    assert parameters.parameters([("a", "1")], ("a", "b")) == {"a": "1"}
-    for pairs, code in (
-        ([("c", "1")], "parameter_unknown"),
-        ([("a", "1"), ("a", "1")], "parameter_repeated"),
-    ):
-        with pytest.raises(Invalid) as caught:
-            parameters.parameters(pairs, ("a", "b"))
-        assert caught.value.code == code
-
-
-def test_only_an_offered_format_is_chosen() -> None:
-    """The trial balance is no camt.053, whatever `Accept` says."""
-    offered = (Format.JSON, Format.CSV)
-    assert parameters.form({}, "application/xml, text/csv", offered) is Format.CSV
-    assert parameters.form({}, "application/xml", offered) is Format.JSON
-    with pytest.raises(Invalid):
-        parameters.form({"format": "camt.053"}, "", offered)
+@pytest.mark.parametrize(
+    "query, code",
+    [
+        ("from=2026-01-01", "period_invalid"),
+        ("to=2026-01-01", "period_invalid"),
+        ("from=2026-01-02&to=2026-01-01", "period_invalid"),
+        ("from=2026-01-02T00:00Z&to=2026-01-02T00:00Z", "period_invalid"),
+        ("from=2026-01-01&to=2026-01-31&basis=booked", "basis_invalid"),
+        ("from=2026-01-01&to=2026-01-31&format=pdf", "format_invalid"),
+        ("from=2026-01-01&to=2026-01-31&to=2026-01-31", "parameter_repeated"),
+    ],
+)
+def test_what_is_no_period_is_refused(query: str, code: str) -> None:
+    """By its code."""
+    with pytest.raises(Invalid) as caught:
+        statement(query).period()
+    assert caught.value.code == code
 
 
 @given(st.text(st.characters(exclude_characters="\x00")))

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybook.cli.actions import replay
-from events import schema as schemas
-from query_side.parameters import Parameters
-from query_side.statements import parameters
+from query_side.accounts.parameters import AccountFilters, PointParameters
+from query_side.entries.parameters import EntryFilters
+from query_side.event_feed.parameters import EventParameters
+from query_side.statements.parameters import StatementParameters
+from query_side.transactions.parameters import TransactionFilters
 from runtime.problems import Invalid
+from tests.list_requests import parsed
 from web import times
 
-SCHEMA = schemas.load()
 MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -125,14 +127,16 @@ def test_any_text_is_a_time_that_fits_the_pattern_or_invalid(text: str) -> None:
 @pytest.mark.parametrize("text", LIKE_A_DAY)
 def test_no_place_takes_a_form_like_a_day(text: str) -> None:
     """Lists, points, periods of statements, and the command line: all by the same parser."""
-    for code, ask in (
-        ("time_invalid", lambda: Parameters([("created_from", text)]).period("created")),
-        ("time_invalid", lambda: Parameters([("created_to", text)]).period("created")),
-        ("period_invalid", lambda: parameters.point({"at": text})),
-        ("period_invalid", lambda: parameters.period({"from": "2026-01-01", "to": text})),
+    for code, struct, query in (
+        ("time_invalid", TransactionFilters, {"created_from": text}),
+        ("time_invalid", EntryFilters, {"recorded_to": text}),
+        ("time_invalid", AccountFilters, {"opened_to": text}),
+        ("time_invalid", EventParameters, {"recorded_from": text}),
+        ("period_invalid", PointParameters, {"effective_at": text}),
+        ("period_invalid", StatementParameters, {"from": "2026-01-01", "to": text}),
     ):
         with pytest.raises(Invalid) as refusal:
-            ask()
+            parsed(query.items(), struct)
         assert refusal.value.code == code
     if not text.isdigit():  # A number alone is a position there.
         with pytest.raises(Invalid):
@@ -140,15 +144,15 @@ def test_no_place_takes_a_form_like_a_day(text: str) -> None:
 
 
 def test_a_parameter_says_what_it_takes() -> None:
-    """Its schema is the pattern, and its parser refuses by the code that it was given."""
-    meta = times.parameter(times.through, "The point.", "time_invalid")
+    """Its schema is the pattern, and its parser refuses what does not fit."""
+    meta = times.parameter(times.through, "The point.")
     schema = msgspec.json.schema(Annotated[datetime, meta])
     assert schema == {**times.SCHEMA, "description": "The point."}
     extra: Any = meta.extra
     assert extra["parse"]("2026-01-31", "at") == MIDNIGHT
     with pytest.raises(Invalid) as refusal:
         extra["parse"]("20260131", "at")
-    assert (refusal.value.code, extra["code"]) == ("time_invalid", "time_invalid")
+    assert refusal.value.code == extra["code"] == "period_invalid"
 
 
 def test_a_body_s_time_is_text_with_a_pattern() -> None:

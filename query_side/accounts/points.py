@@ -1,8 +1,8 @@
 """Balances at a point: at a position, at a recorded time, at an effective time.
 
-The last entry up to a position carries the account's counters there, and the entries' key finds it
-without looking at any other. What an account came to *effectively* by a time is what was recorded
-by then, and what was dated back to it later:
+The last entry up to a position carries the account's counters there, and the key of the entries
+finds it at once. The balance by an *effective* time is made of what was recorded by then and of
+what was recorded later and dated back to it:
 
     recorded ─────────────────┬──────────────────────┬───────▶ position
                            reached                 known
@@ -17,17 +17,20 @@ import msgspec
 
 from events import checkpoints
 from events.types import Side, account_stream_id
-from query_side import queries
-from query_side.statements.parameters import Asked
+from query_side import counters, queries
+from query_side.accounts.parameters import PointRequest, no_account
+from query_side.app import QuerySide
+from query_side.counters import AccountCounters
 from runtime.database import Executor
-from runtime.problems import NotFound
-from runtime.sql import Row
+from web import freshness
+from web.freshness import Fresh
+from web.times import TICK
 
 SQL = queries.SQL
 
 
-class Account(msgspec.Struct, frozen=True):
-    """What an account was opened as; none of it ever changes."""
+class OpenedAccount(msgspec.Struct, frozen=True):
+    """The properties that an account was opened with; none of them ever changes."""
 
     ledger: str
     account_id: str
@@ -39,45 +42,28 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A point, found: what is asked for is true of position `known`, the last that was looked at.
+    """A point that was located: the answer is true of position `known`, the last one read.
 
-    `reached` is the position of what was recorded by the effective time; without one, `known`.
+    `reached` is the last position recorded by the effective time; without such a time, `known`.
     """
 
     known: int
     reached: int
     effective_before: datetime | None = None
 
-
-class Counters(msgspec.Struct, frozen=True):
-    """The four counters at a point, in minor units, and the last event that moved them."""
-
-    debits_posted: int = 0
-    credits_posted: int = 0
-    debits_pending: int = 0
-    credits_pending: int = 0
-    position: int | None = None
-    as_of: datetime | None = None
-
-    def balance(self, normal_side: Side) -> int:
-        """Return what is posted, signed by the account's normal side."""
-        posted = self.credits_posted - self.debits_posted
-        return posted if normal_side is Side.CREDIT else -posted
-
-    def available(self, normal_side: Side) -> int:
-        """Return the balance without what is reserved to leave the account."""
-        held = self.debits_pending if normal_side is Side.CREDIT else self.credits_pending
-        return self.balance(normal_side) - held
+    @property
+    def effective_at(self) -> datetime | None:
+        """Return the last effective moment that the point includes, if it has one."""
+        return None if self.effective_before is None else self.effective_before - TICK
 
 
-async def account(connection: Executor, ledger: str, account_id: str) -> Account:
+async def account(connection: Executor, ledger: str, account_id: str) -> OpenedAccount:
     """Return an account. Raises NotFound."""
     row = await connection.fetchrow(SQL["statement_account"], ledger, account_id)
     if row is None:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        detail = f"There is no account {account_id!r} (up to position {position})."
-        raise NotFound("account_not_found", detail)
-    return Account(
+        raise no_account(account_id, position)
+    return OpenedAccount(
         ledger,
         account_id,
         row["account_class"],
@@ -88,8 +74,19 @@ async def account(connection: Executor, ledger: str, account_id: str) -> Account
     )
 
 
-async def locate(connection: Executor, asked: Asked) -> Point:
-    """Return the point that is asked for; a time that is still to come is now."""
+async def reached(side: QuerySide, headers: Fresh, *asked: PointRequest) -> None:
+    """Wait for the positions that are asked for, as for `Daybook-Min-Position`.
+
+    Raises Unavailable.
+    """
+    last = max((each.position for each in asked if each.position is not None), default=None)
+    if last is not None:
+        wanted = Fresh(daybook_min_position=last, prefer=headers.prefer)
+        await freshness.ensure(wanted, side.reached, side.settings.wait_s_max)
+
+
+async def locate(connection: Executor, asked: PointRequest) -> Point:
+    """Return the point that is asked for; a time in the future is now."""
     known = await checkpoints.read(connection, checkpoints.PROJECTOR)
     if asked.position is not None:
         known = min(known, asked.position)
@@ -101,18 +98,20 @@ async def locate(connection: Executor, asked: Asked) -> Point:
     return Point(known, reached, asked.effective_before)
 
 
-async def now(connection: Executor, account: Account) -> Counters:
-    """Return the account's counters as of the checkpoint, from its own row."""
+async def now(connection: Executor, account: OpenedAccount) -> AccountCounters:
+    """Return the account's counters at the checkpoint, from its own row."""
     row = await connection.fetchrow(SQL["balance_now"], account.ledger, account.account_id)
     assert row is not None, "an account always has a balance"
-    return _counters(row)
+    return counters.with_position(row)
 
 
-async def at(connection: Executor, account: Account, point: Point) -> Counters:
+async def at(connection: Executor, account: OpenedAccount, point: Point) -> AccountCounters:
     """Return the account's counters at `point`."""
     where = (account.ledger, account.account_id)
     last = await connection.fetchrow(SQL["balance_at"], *where, point.reached)
-    found = await _opened(connection, account, point) if last is None else _counters(last)
+    found = (
+        await _opened(connection, account, point) if last is None else counters.with_position(last)
+    )
     if point.reached == point.known:
         return found
     added = await connection.fetchrow(
@@ -130,21 +129,10 @@ async def at(connection: Executor, account: Account, point: Point) -> Counters:
     )
 
 
-async def _opened(connection: Executor, account: Account, point: Point) -> Counters:
-    """Return four zeros: since the account was opened, or before."""
+async def _opened(connection: Executor, account: OpenedAccount, point: Point) -> AccountCounters:
+    """Return four zeros, with the position of the opening if it is not after the point."""
     stream_id = account_stream_id(account.ledger, account.account_id)
     position: int | None = await connection.fetchval(SQL["opened_at_position"], stream_id)
     if position is None or position > point.reached:
-        return Counters()
-    return Counters(position=position, as_of=account.opened_at)
-
-
-def _counters(row: Row) -> Counters:
-    return Counters(
-        row["debits_posted"],
-        row["credits_posted"],
-        row["debits_pending"],
-        row["credits_pending"],
-        row["position"],
-        row["as_of"],
-    )
+        return AccountCounters()
+    return AccountCounters(position=position, as_of=account.opened_at)

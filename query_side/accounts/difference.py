@@ -1,4 +1,4 @@
-"""What changed an account between two points: both balances, and every entry that made it so."""
+"""What changed an account between two points: both balances, and every entry between them."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,10 @@ import asyncpg
 
 from events import checkpoints
 from query_side import queries
-from query_side.statements import points
-from query_side.statements.parameters import Asked
-from query_side.statements.points import SQL, Account, Counters, Point
+from query_side.accounts import points
+from query_side.accounts.parameters import PointRequest
+from query_side.accounts.points import SQL, OpenedAccount, Point
+from query_side.counters import AccountCounters
 from runtime import database
 from runtime.problems import Invalid
 from web import cursors
@@ -21,11 +22,11 @@ EXAMPLE = (0, 0, 0, 0)
 class Difference(NamedTuple):
     """The account's counters at two positions, and a page of the entries after the first."""
 
-    account: Account
+    account: OpenedAccount
     first: Point
     last: Point
-    before: Counters
-    after: Counters
+    before: AccountCounters
+    after: AccountCounters
     rows: list[asyncpg.Record]
     next_cursor: str | None
 
@@ -34,7 +35,7 @@ async def between(
     pool: database.Pool,
     ledger: str,
     account_id: str,
-    asked: tuple[Asked, Asked],
+    asked: tuple[PointRequest, PointRequest],
     cursor: str | None,
     limit: int,
 ) -> Difference:

@@ -1,0 +1,1 @@
+"""Accounts: lists of them, their policies, their balances at any point, and what changed them."""

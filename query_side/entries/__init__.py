@@ -1,0 +1,1 @@
+"""Entries: the sides of postings, of a whole ledger or of one account."""
