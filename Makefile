@@ -75,10 +75,6 @@ bench-length: $(VENV)/.bench ## The rate by the length of the log: ARGS="--sizes
 bench-audit: $(VENV)/.bench ## What auditing costs, by the length of the log: ARGS="--sizes 5000000"
 	@$(PY) -m benchmarks --only audit $(ARGS)
 
-.PHONY: bench-stages
-bench-stages: $(VENV)/.bench ## What a transfer takes, stage by stage, and what each stage takes alone
-	@$(PY) -m benchmarks --only stages --json $(BENCH)/stages.json $(ARGS)
-
 .PHONY: bench-cost
 bench-cost: $(VENV)/.bench ## Dollars for a million transfers on AWS, from the last `make bench`
 	@$(PY) -m benchmarks.cost $(BENCH)/run.json $(ARGS)

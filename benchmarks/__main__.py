@@ -29,8 +29,8 @@ def _lengths(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
 @click.option(
     "--only",
-    type=click.Choice(["audit", "length", "stages"]),
-    help="Only what auditing costs, the rate by the length of the log, or a transfer's stages.",
+    type=click.Choice(["audit", "length"]),
+    help="Measure only what auditing costs, or the rate by the length of the log.",
 )
 @click.option(
     "--sizes", metavar="N,N", callback=_lengths, help="Transfers in the logs that are compared."
@@ -78,8 +78,6 @@ async def _measured(options: run.Options, only: str | None) -> Run:
         return await measuring.audit()
     if only == "length":
         return await measuring.lengths()
-    if only == "stages":
-        return await measuring.stages()
     return await measuring.everything()
 
 

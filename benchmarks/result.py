@@ -6,8 +6,6 @@ import msgspec
 
 from benchmarks.latency import Latency
 from benchmarks.spent import Usage
-from benchmarks.stages.budget import Budget
-from benchmarks.stages.limits import Limit
 
 PER_SECOND = "/s"
 
@@ -30,8 +28,6 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     turn_s: int
     point_s: int
     audited_transfers: list[int]
-    stages_s: int
-    stages_transfers: int
 
 
 FULL = Sizes(
@@ -47,8 +43,6 @@ FULL = Sizes(
     turn_s=4,
     point_s=5,
     audited_transfers=[100_000],
-    stages_s=8,
-    stages_transfers=60_000,
 )
 QUICK = Sizes(
     seconds=2,
@@ -63,8 +57,6 @@ QUICK = Sizes(
     turn_s=1,
     point_s=1,
     audited_transfers=[],
-    stages_s=1,
-    stages_transfers=5_000,
 )
 
 
@@ -107,8 +99,6 @@ class Run(msgspec.Struct, kw_only=True):
     usage: dict[str, Usage] = {}
     sweeps: list[Sweep] = []
     audit: dict[int, dict[str, float]] = {}
-    budgets: list[Budget] = []
-    limits: list[Limit] = []
 
     def row(self, key: str) -> Row | None:
         """Return the row of this key, if it was measured."""

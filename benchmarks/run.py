@@ -39,7 +39,6 @@ from benchmarks.peers import pgbench, pgledger, recorder, tpcb
 from benchmarks.result import Row, Run, Sizes
 from benchmarks.service import Bench
 from benchmarks.spent import Usage, usage
-from benchmarks.stages import run as stages
 
 T = TypeVar("T")
 
@@ -105,12 +104,6 @@ class Measuring:
         """Measure only the engine's rate by the length of the log."""
         async with service.running() as bench:
             await self._length(bench)
-        self.run.seconds = time.perf_counter() - self._began
-        return self.run
-
-    async def stages(self) -> Run:
-        """Measure only what a transfer takes, stage by stage, and what each stage takes alone."""
-        await stages.measure(self.run, self._sizes, self._step)
         self.run.seconds = time.perf_counter() - self._began
         return self.run
 

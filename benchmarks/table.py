@@ -5,7 +5,6 @@ from rich.table import Table
 
 from benchmarks.ratios import ratios
 from benchmarks.result import PER_SECOND, Row, Run
-from benchmarks.stages import shown as stages
 
 COLUMNS = 150
 # These have their ratios to each other.
@@ -18,8 +17,6 @@ def show(run: Run) -> None:
         _show_rows(run)
     if run.audit:
         _show_audit(run)
-    if run.budgets:
-        stages.show(run)
 
 
 def _show_rows(run: Run) -> None:

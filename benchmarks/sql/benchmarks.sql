@@ -33,20 +33,3 @@ WHERE
         SELECT FROM events.daybook_events AS e
         WHERE e.originator_id = accepted.id AND e.topic = 'transfer.posted'
     );
-
--- name: reload
--- Sessions see what was changed at their next statement.
-SELECT pg_reload_conf();
-
--- name: statements_counted
--- Whether this server was started so that it counts statements: the next two need it.
-SELECT position('pg_stat_statements' IN current_setting('shared_preload_libraries')) > 0;
-
--- name: reset_statements
--- From here on they are counted for one load.
-SELECT pg_stat_statements_reset();
-
--- name: statements
--- What every role's statements have written ahead since then.
-SELECT userid::regrole::text AS role, query, wal_bytes::bigint AS wal_bytes
-FROM pg_stat_statements WHERE wal_bytes > 0;

@@ -8,7 +8,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from benchmarks.stages.measuring import EXTENSION
 from daybook.migrations import migrate as migrations
 from daybook.migrations.migrate import MigrationError, migrate
 from runtime import database
@@ -245,9 +244,6 @@ async def test_every_named_query_fits_the_schema_and_its_roles_rights(
 ) -> None:
     """Each prepares, and its plan may be executed, as the role that uses it."""
     wrong: list[str] = []
-    if room == "benchmarks":  # Which also asks what the server counts of statements.
-        async with fixtures.connected(database_url) as connection:
-            await connection.execute(EXTENSION)
     for name, text in queries(room).items():
         if name in SCRIPTS:
             continue
