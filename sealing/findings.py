@@ -1,5 +1,6 @@
 """What a verification can find, in stable kinds and in words for whoever keeps the books. Pure."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -88,3 +89,97 @@ class Findings:
         self.count += 1
         if len(self.listed) < FINDINGS_MAX:
             self.listed.append(finding)
+
+
+def rewritten(after: int, size: int, where: str) -> Finding:
+    """Return that a signed checkpoint is of another history, which differs after a position."""
+    return Finding(
+        kind=FindingKind.HISTORY_REWRITTEN,
+        position=after + 1,
+        position_last=size,
+        where=where,
+        explanation=(
+            f"{where} was signed for another history: the first event that differs is at one of "
+            f"the positions {after + 1} to {size}."
+        ),
+    )
+
+
+def time_reversed(position: int, at: datetime, last_at: datetime) -> Finding:
+    """Return that an event was recorded before the one in front of it."""
+    return Finding(
+        kind=FindingKind.TIME_REVERSED,
+        position=position,
+        expected=f"not before {last_at.isoformat()}",
+        actual=at.isoformat(),
+        explanation=(
+            f"The event at position {position} says that it was recorded before the one in front "
+            "of it. Daybook never writes that."
+        ),
+    )
+
+
+def head_mismatch(end: int, head: int | None) -> Finding:
+    """Return that the head of the log is not where the log ends."""
+    return Finding(
+        kind=FindingKind.HEAD_MISMATCH,
+        position=min(end, head or 0) + 1,
+        expected=str(end),
+        actual=str(head),
+        explanation=(
+            f"The log ends at position {end}, and its head says {head}: events were removed or "
+            "added behind Daybook's back."
+        ),
+    )
+
+
+def checkpoint_missing(sealed: int, size: int) -> Finding:
+    """Return that the tree and the database's last checkpoint are of different sizes."""
+    return Finding(
+        kind=FindingKind.CHECKPOINT_MISSING,
+        expected=str(sealed),
+        actual=str(size),
+        explanation=(
+            f"The tree has {sealed} events, and the database's last checkpoint is of {size}: one "
+            "of the two was cut off or added to."
+        ),
+    )
+
+
+def truncated(end: int, size: int, where: str) -> Finding:
+    """Return that events were removed from the end of the log."""
+    return Finding(
+        kind=FindingKind.LOG_TRUNCATED,
+        position=end + 1,
+        position_last=size,
+        where=where,
+        expected=str(size),
+        actual=str(end),
+        explanation=(
+            f"The log ends at position {end}, and {where} is of {size} events: the last "
+            f"{size - end} were removed."
+        ),
+    )
+
+
+def gap(first: int, last: int) -> Finding:
+    """Return that positions are missing."""
+    return Finding(
+        kind=FindingKind.POSITION_GAP,
+        position=max(first, 1),
+        position_last=max(first, last),
+        explanation=(
+            f"Positions have no gaps and begin at 1, and from {first} to {last} they do not."
+        ),
+    )
+
+
+def no_secret() -> Finding:
+    """Return that nothing can be compared."""
+    return Finding(
+        kind=FindingKind.SECRET_MISSING,
+        explanation=(
+            "The secret of the leaves' salts is gone, so nothing can be compared. Restore it "
+            "(seal.secret) from a backup."
+        ),
+    )

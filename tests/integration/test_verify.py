@@ -15,7 +15,7 @@ from events import log
 from runtime import database
 from runtime.problems import NotFound
 from sealing import check_event as seals
-from sealing import merkle, offsite, signed_notes, tiles, verify
+from sealing import log_reader, merkle, offsite, signed_notes, tiles, verify
 from sealing.check_event import SealError
 from sealing.findings import FindingKind, Verdict
 from sealing.offsite import Folder
@@ -267,7 +267,7 @@ async def test_an_untouched_log_is_intact(
     owner: database.Connection, outside: str, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     """Whatever the size of the pages, and with an event that is not sealed yet."""
-    monkeypatch.setattr(verify, "PAGE_EVENTS_MAX", page)
+    monkeypatch.setattr(log_reader, "PAGE_EVENTS_MAX", page)
     await done(owner, append(SIZE + 1), f"UPDATE events.head SET position = {SIZE + 1}")
     verdict = await verified(owner, outside)
     assert kinds(verdict) == set()
