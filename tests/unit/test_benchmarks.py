@@ -1,11 +1,15 @@
 """What the benchmarks compute from what they counted."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.latency import Latency, latency
 from benchmarks.measures.lag import Lags
+from benchmarks.moves import recorded
 from benchmarks.ratios import ratios
 from benchmarks.result import QUICK, Row, Run
 from benchmarks.spent import Usage
@@ -89,3 +93,26 @@ def test_a_lag_is_never_shown_shorter_than_it_was() -> None:
     seen = lags.summary()
     assert seen.samples == 2
     assert (seen.p50_ms, seen.max_ms) == pytest.approx((3_100, 3_100))
+
+
+CALLER = """
+async def caller(called):
+    called()
+    called()
+"""
+CALLED = """
+import json
+def called():
+    json.dumps([], indent=2)
+"""
+
+
+async def test_a_move_is_a_call_or_a_return_in_another_file(tmp_path: Path) -> None:
+    """Two calls of one file in a row are one move there and one back; libraries do not count."""
+    names: dict[str, Any] = {}
+    for name, source in (("caller.py", CALLER), ("called.py", CALLED)):
+        exec(compile(source, tmp_path / name, "exec"), names)  # noqa: S102 - a file of the test
+    work: Awaitable[None] = names["caller"](names["called"])
+    recorder = await recorded(work, tmp_path)
+    assert recorder.files == ["caller.py", *["called.py"] * 4, "caller.py"]
+    assert recorder.moves() == [("caller.py", "called.py"), ("called.py", "caller.py")]
