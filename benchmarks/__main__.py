@@ -1,7 +1,7 @@
 """`make bench`: Daybook on this machine, beside its peers, in one run, with fsync on.
 
-`run.py` says what is measured, in which order, and docs/performance.md what each figure means.
-Nothing is asserted: the figures are what they are.
+`run.py` lists the measures in their order; docs/performance.md explains each figure. Nothing is
+asserted.
 """
 
 from pathlib import Path
@@ -21,29 +21,35 @@ FOUND = click.Path(path_type=Path, exists=True, dir_okay=False)
 def _lengths(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int]:
     sizes = text.split(",") if text else []
     if not all(size.isdecimal() and int(size) for size in sizes):
-        raise click.BadParameter("whole numbers above 0, separated by commas")
+        raise click.BadParameter("give whole numbers above 0, separated by commas")
     return [int(size) for size in sizes]
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="About a minute; the figures are rough.")
+@click.option("--quick", is_flag=True, help="Measure for about a minute; the figures are rough.")
 @click.option(
     "--only",
     type=click.Choice(["audit", "length"]),
     help="Measure only what auditing costs, or the rate by the length of the log.",
 )
 @click.option(
-    "--sizes", metavar="N,N", callback=_lengths, help="Transfers in the logs that are compared."
+    "--sizes", metavar="N,N", callback=_lengths, help="The lengths of the logs, in transfers."
 )
-@click.option("--plots", type=PATH, help="Vary one thing after the other, and draw it there.")
-@click.option("--json", "json_file", type=PATH, help="Also write everything here.")
+@click.option(
+    "--plots",
+    type=PATH,
+    help="Also measure by batch size, connections, accounts and processes; write plots here.",
+)
+@click.option(
+    "--json", "json_file", type=PATH, help="Also write all results to this file, as JSON."
+)
 @click.option(
     "--pgledger",
     multiple=True,
     type=FOUND,
-    help="pgledger's SQL file, to run beside; first what it needs (repeat the option).",
+    help="Also measure pgledger: its SQL files in order (repeat the option).",
 )
-@click.option("--with", "wrk", metavar="WRK", help="Press with this wrk, too.")
+@click.option("--with", "wrk", metavar="WRK", help="Also use this wrk as a load generator.")
 def main(
     *,
     quick: bool,
@@ -67,13 +73,13 @@ def main(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=2))
     if plots is not None:
-        from benchmarks.plots import draw  # noqa: PLC0415 - only who draws needs matplotlib
+        from benchmarks.plots import draw  # noqa: PLC0415 - only plots need matplotlib
 
         draw(measured, plots)
 
 
 async def _measured(options: run.Options, only: str | None) -> Run:
-    measuring = await run.begun(options)
+    measuring = await run.start(options)
     if only == "audit":
         return await measuring.audit()
     if only == "length":

@@ -1,12 +1,11 @@
-"""What a million transfers cost on AWS, from what a run counted and from list prices.
+"""The cost of a million transfers on AWS, from the counts of a run and from list prices.
 
     python -m benchmarks.cost RUN.json [--price NAME=DOLLARS …] [--json]
 
-What is counted is in the run's `usage`: SQS requests as AWS bills them, CPU seconds by process,
-bytes of tables and indexes, Valkey's commands and traffic. A CPU second of this machine is taken
-for one of a vCPU there. Left out, because no run can count it: load balancers, traffic between
-zones, backups, logs, and the memory of an idle service, which is paid by the hour and not by the
-transfer.
+The counts are the run's `usage`: SQS requests as AWS bills them, CPU seconds by process, bytes of
+tables and indexes, commands and traffic of Valkey. A CPU second of this machine counts as one of a
+vCPU. Not included, because no run can count it: load balancers, traffic between zones, backups,
+logs, and the memory of an idle service, which is paid by the hour and not by the transfer.
 """
 
 import tomllib
@@ -20,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.result import Run
-from benchmarks.spent import Usage
+from benchmarks.usage import Usage
 
 MILLION = 1_000_000
 GIGABYTE = 1_000_000_000
 KILOBYTE = 1_024
 HOUR_S = 3_600
-# Processes of ours, which Fargate would run; the servers are AWS's own.
+# These run as services of AWS; Fargate runs all other processes.
 SERVERS = {"postgres", "valkey", "sqs"}
 LOADS = {"singles": "a transfer a request", "batch-500": "500 a request"}
 
@@ -35,7 +34,7 @@ Dollars = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """Dollars, as `prices.toml` explains them."""
+    """Prices in dollars; `prices.toml` explains each."""
 
     stated: str
     sqs_fifo_million_requests: Dollars
@@ -49,7 +48,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A line of the bill: how much of what, for a million transfers, and its dollars."""
+    """A line of the bill for a million transfers: an amount in its unit, and its dollars."""
 
     name: str
     amount: float
@@ -58,13 +57,13 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def bill(used: Usage, prices: Prices) -> list[Item]:
-    """Return what a million of a load's events cost; each transfer is one of them."""
+    """Return the bill for a million events of a load; each transfer is one event."""
     scale = MILLION / used.events
     billed = scale * used.sqs_total("billed")
     ours_h = scale / HOUR_S * sum(s for name, s in used.cpu_s.items() if name not in SERVERS)
     postgres_h = scale / HOUR_S * used.cpu_s["postgres"]
     ours_gb = sum(mb for name, mb in used.memory_mb.items() if name not in SERVERS) / 1_000
-    # Each process has its memory for as long as the load took.
+    # Each process keeps its memory for the duration of the load.
     memory_h = scale * ours_gb * used.seconds / HOUR_S
     traffic = used.cache["bytes in"] + used.cache["bytes out"]
     ecpus = scale * max(used.cache["commands"], traffic / KILOBYTE)
@@ -91,16 +90,16 @@ def bill(used: Usage, prices: Prices) -> list[Item]:
 
 
 def prices_of(overriding: Mapping[str, float | str]) -> Prices:
-    """Return `prices.toml`, with some prices of the user's. Raises ValidationError."""
+    """Return the prices of `prices.toml`, some replaced by the user. Raises ValidationError."""
     text = Path(__file__).with_name("prices.toml").read_text(encoding="utf-8")
     return msgspec.convert({**tomllib.loads(text), **overriding}, Prices, strict=False)
 
 
-def _priced(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Prices:
-    overriding = dict(text.partition("=")[::2] for text in given)
+def _priced(_context: click.Context, _option: click.Parameter, options: tuple[str, ...]) -> Prices:
+    overriding = dict(text.partition("=")[::2] for text in options)
     unknown = overriding.keys() - {field.name for field in msgspec.structs.fields(Prices)}
     if unknown:
-        raise click.BadParameter(f"prices.toml has no {', '.join(sorted(unknown))}")
+        raise click.BadParameter(f"prices.toml has no price named {', '.join(sorted(unknown))}")
     try:
         return prices_of(overriding)
     except msgspec.ValidationError as error:
@@ -115,16 +114,16 @@ def _priced(_context: click.Context, _option: click.Parameter, given: tuple[str,
     multiple=True,
     callback=_priced,
     metavar="NAME=DOLLARS",
-    help="Instead of the one in prices.toml.",
+    help="Replace this price of prices.toml.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(run_file: Path, prices: Prices, *, as_json: bool) -> None:
     """Show what a million transfers cost on AWS, from the JSON of a run."""
     run = msgspec.json.decode(run_file.read_bytes(), type=Run)
     bills = {key: bill(run.usage[key], prices) for key in LOADS if key in run.usage}
     if not bills:
         raise click.UsageError(
-            f"{run_file} holds no load; write one with `--json` and no `--only`."
+            f"{run_file} holds no load. Write one with `make bench`, which passes `--json`."
         )
     if as_json:
         click.echo(msgspec.json.encode({"prices": prices, "bills": bills}).decode())

@@ -1,6 +1,6 @@
-"""Percentiles over every sample: none is dropped or rounded, so no histogram is needed.
+"""Exact percentiles: every sample is kept, so no histogram is needed.
 
-A run keeps at most a few million of them, and sorts them once.
+A run keeps at most a few million samples, and sorts them once.
 """
 
 import math
@@ -21,7 +21,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def latency(seconds: Sequence[float]) -> Latency:
-    """Return the percentiles of `seconds` by nearest rank: each is a sample that was seen."""
+    """Return the percentiles of `seconds` by nearest rank: each is one of the samples."""
     if not seconds:
         return Latency()
     ordered = sorted(seconds)

@@ -1,8 +1,8 @@
-"""The sweeps of a run as SVG: throughput and latency against what was varied.
+"""Draw the sweeps of a run as SVG: throughput and latency against the quantity that varies.
 
-One file a sweep. Two panels above one another share the horizontal axis: transfers a second, and
-the latency's median and 99th percentile. What was measured is evenly spaced there: the values are
-far apart, and one of them may be 0.
+Each sweep is one file with two panels that share the horizontal axis: transfers a second above, and
+the median and 99th percentile of the latency below. The points are evenly spaced, because their
+values differ by orders of magnitude and one of them may be 0.
 """
 
 from pathlib import Path

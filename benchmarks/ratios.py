@@ -1,4 +1,4 @@
-"""The ratios within one run that the project's goals are about. Nothing is asserted."""
+"""The ratios within one run for which the project has goals. Nothing is asserted."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from benchmarks.result import Run
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """A row's figure over another's, and what is hoped for."""
+    """The figure of the row `over` divided by that of the row `under`; 0 means no goal."""
 
     name: str
     over: str
@@ -36,7 +36,7 @@ RATIOS = (
 
 
 def ratios(run: Run) -> list[tuple[Ratio, float]]:
-    """Return those of which both figures were measured."""
+    """Return the ratios whose figures were both measured."""
     figures = {row.key: row.figure for row in run.rows}
     found = []
     for ratio in RATIOS:

@@ -1,19 +1,20 @@
-"""What a run measured, as its JSON holds it and its table shows it."""
+"""The results of a run, as its JSON and its table show them."""
 
 from datetime import datetime
 
 import msgspec
 
 from benchmarks.latency import Latency
-from benchmarks.spent import Usage
+from benchmarks.usage import Usage
 
 PER_SECOND = "/s"
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much; `log_transfers` are the lengths of log whose rates are compared.
+    """The durations and amounts of a run.
 
-    What is measured in turn has `turns`, each of `turn_s`.
+    `log_transfers` are the lengths of the logs whose rates are compared. The measures that run in
+    turn have `turns` turns of `turn_s` seconds each.
     """
 
     seconds: int
@@ -61,7 +62,7 @@ QUICK = Sizes(
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: a figure in its unit; `key` finds it."""
+    """One line of the table: a figure in its unit, found by its `key`."""
 
     key: str
     name: str
@@ -72,7 +73,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """What was measured at one value of what is varied; `per_second` is of transfers."""
+    """The transfers a second and the latency at one value, `x`, of the quantity that is varied."""
 
     x: int
     per_second: float
@@ -80,7 +81,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """One thing varied, everything else as in the table."""
+    """A series of measures in which only one quantity varies."""
 
     key: str
     title: str
@@ -89,7 +90,7 @@ class Sweep(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """A whole run. `usage` is what a load took of everything, by the key of its row."""
+    """A whole run. `usage` holds the resources that a load used, by the key of its row."""
 
     machine: dict[str, str]
     started_at: datetime

@@ -1,16 +1,16 @@
-"""The order of a run, and what is kept of each measure.
+"""Run the measures in their order, and keep the result of each.
 
-    peers    pgbench TPC-B (before and after everything: machines drift), the eventsourcing
-             library's recorder and runner, pgledger if its SQL was given
-    in turn  a few seconds each, again and again: TPC-B, pgledger, singles
+    peers    pgbench TPC-B (before and after everything, because machines drift), the recorder and
+             runner of the eventsourcing library, pgledger if its SQL was given
+    in turn  TPC-B, pgledger and singles alternate, a few seconds each
     singles  closed loop over 64 connections between 10,000 accounts and between 2, and over 512;
-             an open loop at 70 % of the best of these, the peak
-    batches  5,000 and 500 a request, the latter between 2 accounts, too, and audited and sealed
-    engine   appended and projected without HTTP, by the length of the log
-    idle     some seconds of nothing, after all that
+             an open loop at 70 % of the highest of these rates, the peak
+    batches  5,000 and 500 a request; 500 also between 2 accounts, and also audited and sealed
+    engine   appending and projecting without HTTP, by the length of the log
+    idle     some seconds without requests
     overload four times the peak
 
-What the singles and the batches of 500 took of everything else is counted around them.
+The resources that the singles and the batches of 500 use are counted before and after them.
 """
 
 import time
@@ -22,29 +22,29 @@ from typing import TypeVar
 import msgspec
 from rich.console import Console
 
-from benchmarks import machine, service
+from benchmarks import environment, machine
+from benchmarks.environment import Bench
 from benchmarks.measures import (
     auditing,
     batches,
-    by_wrk,
     engine,
     idle,
     in_turn,
     overload,
     singles,
+    singles_by_wrk,
     sweeps,
-    taken,
+    usage_rows,
 )
 from benchmarks.peers import pgbench, pgledger, recorder, tpcb
 from benchmarks.result import Row, Run, Sizes
-from benchmarks.service import Bench
-from benchmarks.spent import Usage, usage
+from benchmarks.usage import Usage, read_usage
 
 T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run does besides: peers and a generator of the user's, and sweeps for the plots."""
+    """The options of a run: its sizes, files of pgledger, a wrk program, and sweeps for plots."""
 
     sizes: Sizes
     pgledger: Sequence[Path] = ()
@@ -52,8 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sweeps: bool = False
 
 
-class Measuring:
-    """A run under way: what it has, and what it says on standard error meanwhile."""
+class RunInProgress:
+    """A run under way: its results so far, and its progress on standard error."""
 
     def __init__(self, options: Options, described: dict[str, str]) -> None:
         self._options = options
@@ -66,7 +66,7 @@ class Measuring:
 
     async def everything(self) -> Run:
         """Measure all rows, in the order of the table."""
-        async with service.running() as bench:
+        async with environment.running() as bench:
             await self._step("preparing", tpcb.prepare(bench))
             before = await self._step("pgbench TPC-B", tpcb.measure(bench, self._sizes))
             self.run.rows.append(before)
@@ -92,7 +92,7 @@ class Measuring:
         return self.run
 
     async def audit(self) -> Run:
-        """Measure only what auditing costs, by the length of the log."""
+        """Measure only the cost of auditing, by the length of the log."""
         with self._console.status("auditing …") as status:
             costs = await auditing.measure(
                 self._sizes.audited_transfers, lambda step: status.update(f"auditing: {step} …")
@@ -102,7 +102,7 @@ class Measuring:
 
     async def lengths(self) -> Run:
         """Measure only the engine's rate by the length of the log."""
-        async with service.running() as bench:
+        async with environment.running() as bench:
             await self._length(bench)
         self.run.seconds = time.perf_counter() - self._began
         return self.run
@@ -115,36 +115,36 @@ class Measuring:
             await pgledger.drop(bench)
 
     async def _in_turn(self, bench: Bench) -> None:
-        pressing = in_turn.measure(bench, self._options.pgledger, self._sizes)
-        await self._rows("singles and peers, in turn", pressing)
+        measuring = in_turn.measure(bench, self._options.pgledger, self._sizes)
+        await self._rows("singles and peers, in turn", measuring)
 
     async def _singles(self, bench: Bench) -> None:
-        before = await usage(bench)
+        before = await read_usage(bench)
         await self._rows("singles", singles.measure(bench, self._sizes))
         used = await self._used(bench, singles.KEY, before)
         if self._options.wrk is not None:
-            pressing = by_wrk.measure(bench, self._options.wrk, self._sizes)
-            await self._rows("singles, by wrk", pressing)
+            measuring = singles_by_wrk.measure(bench, self._options.wrk, self._sizes)
+            await self._rows("singles, by wrk", measuring)
         await self._rows("singles, 2 accounts", singles.hot(bench, self._sizes))
         await self._rows("singles, many connections", singles.many(bench, self._sizes))
         steady = singles.steady(bench, self._sizes, singles.peak(self.run).rate)
         await self._rows("singles, 70 % of the peak", steady)
-        self.run.rows += taken.rows(singles.KEY, "HTTP, a transfer a request", used)
+        self.run.rows += usage_rows.rows(singles.KEY, "HTTP, a transfer a request", used)
 
     async def _batches(self, bench: Bench) -> None:
         transfers = self._sizes.batch_transfers
         name = "HTTP, 5,000 a request"
         large = batches.measure(bench, "batch-5000", name, transfers=transfers, size=batches.LARGE)
         await self._rows(name, large)
-        before, name = await usage(bench), "HTTP, 500 a request"
+        before, name = await read_usage(bench), "HTTP, 500 a request"
         await self._rows(name, batches.measure(bench, batches.KEY, name, transfers=transfers))
         used = await self._used(bench, batches.KEY, before)
         hot = batches.measure(
             bench, "batch-500-hot", "  between 2 accounts", transfers=transfers, accounts=1
         )
         await self._rows("batches, 2 accounts", hot)
-        self.run.rows += taken.rows(batches.KEY, name, used)
-        self.run.rows += taken.disk(used, transfers)
+        self.run.rows += usage_rows.rows(batches.KEY, name, used)
+        self.run.rows += usage_rows.disk(used, transfers)
 
     async def _length(self, bench: Bench) -> None:
         sweep = await self._step("engine, by the log", engine.by_length(bench, self._sizes))
@@ -158,8 +158,8 @@ class Measuring:
     async def _overload(self, bench: Bench) -> None:
         peak = singles.peak(self.run)
         for count in overload.CONNECTIONS:
-            pressing = overload.measure(bench, self._sizes, peak, count)
-            await self._rows(f"overload over {count:,} connections", pressing)
+            measuring = overload.measure(bench, self._sizes, peak, count)
+            await self._rows(f"overload over {count:,} connections", measuring)
 
     async def _swept(self, bench: Bench) -> None:
         for name, sweep in (
@@ -170,18 +170,18 @@ class Measuring:
             self.run.sweeps.append(await self._step(f"by {name}", sweep(bench, self._sizes)))
 
     async def _audited(self) -> None:
-        async with service.running(audited=True) as bench:
+        async with environment.running(audited=True) as bench:
             await self._step("opening accounts", batches.open_accounts(bench))
             name = "HTTP, 500 a request, audited and sealed, too"
             transfers = self._sizes.batch_transfers
-            pressing = batches.measure(bench, "batch-500-audited", name, transfers=transfers)
-            await self._rows("batches, audited", pressing)
+            measuring = batches.measure(bench, "batch-500-audited", name, transfers=transfers)
+            await self._rows("batches, audited", measuring)
         await self.audit()
 
     async def _used(self, bench: Bench, key: str, before: Usage) -> Usage:
-        """Return and keep what a load took, until everybody has read what it wrote."""
-        await service.everybody_at_the_head(bench)
-        self.run.usage[key] = (await usage(bench)).since(before)
+        """Return and keep the resources that a load used, until all readers have caught up."""
+        await environment.wait_for_readers(bench)
+        self.run.usage[key] = (await read_usage(bench)).since(before)
         return self.run.usage[key]
 
     async def _rows(self, name: str, work: Awaitable[Row | list[Row]]) -> None:
@@ -197,13 +197,13 @@ class Measuring:
         return done
 
 
-async def begun(options: Options) -> Measuring:
-    """Return a run that has looked at its machine, and at nothing else yet."""
-    return Measuring(options, await machine.described())
+async def start(options: Options) -> RunInProgress:
+    """Return a run that has measured nothing yet."""
+    return RunInProgress(options, await machine.describe())
 
 
 def _mean(before: Row, after: Row) -> Row:
-    """Return one row for both runs of TPC-B."""
+    """Return the mean of both runs of TPC-B as one row."""
     assert before.figure is not None
     assert after.figure is not None
     note = f"{pgbench.CLIENTS} clients; {before.figure:,.0f} before, {after.figure:,.0f} after"

@@ -1,4 +1,4 @@
-"""A run as one table on the terminal: figures, then their ratios."""
+"""Print a run as a table: the figures, then their ratios."""
 
 from rich.console import Console
 from rich.table import Table
@@ -7,12 +7,12 @@ from benchmarks.ratios import ratios
 from benchmarks.result import PER_SECOND, Row, Run
 
 COLUMNS = 150
-# These have their ratios to each other.
+# These rows are compared with each other, not with the TPC-B row.
 TURN = "turn-"
 
 
 def show(run: Run) -> None:
-    """Print what was measured."""
+    """Print the tables of a run."""
     if run.rows:
         _show_rows(run)
     if run.audit:
@@ -59,7 +59,7 @@ def _cells(row: Row, base: float | None) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Return three digits or so that count."""
+    """Return the number with about three significant digits."""
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4

@@ -1,1 +1,1 @@
-"""Processes that press on Daybook, so that what they cost is not what is measured."""
+"""Load generators, each a process of its own, so that they use no CPU of the measured processes."""

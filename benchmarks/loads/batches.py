@@ -1,8 +1,8 @@
-"""Batches over HTTP: some connections, each sending one batch after the other.
+"""A load of batches over HTTP: each connection sends one batch after the other.
 
-Everything that is sent is prepared before the clock starts. Ends when the last answer is there.
+All requests are prepared before the clock starts. The load ends with the last answer.
 
-    python -m benchmarks.loads.batches ASKED  →  Outcome, both JSON
+    python -m benchmarks.loads.batches OPTIONS  →  BatchesOutcome, both JSON
 """
 
 import asyncio
@@ -22,10 +22,10 @@ ACCEPTED = b'"status":"ACCEPTED"'
 STREAM_BYTES_MAX = 2**24
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How many transfers, how many in a request, between how many accounts on each side.
+class BatchesOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Send `transfers` in requests of `size`, between so many `accounts` on each side.
 
-    They are chosen at random; `in_turn`, one after the other.
+    The accounts of a transfer are chosen at random, or one after the other if `in_turn`.
     """
 
     target: str
@@ -38,43 +38,45 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     in_turn: bool = False
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What was answered; `started` is the wall clock's, the latencies are of a request."""
+class BatchesOutcome(msgspec.Struct, frozen=True):
+    """The outcome: `started` is a time of the wall clock, and latencies are those of a request."""
 
     accepted: int
     started: float
     latency: Latency
 
 
-def requests(asked: Asked) -> list[bytes]:
-    """Return the batches, ready to send."""
-    chosen = random.Random(asked.prefix)
-    head = post(asked.target, asked.token, "transactions/batch")
+def requests(options: BatchesOptions) -> list[bytes]:
+    """Return the requests, ready to be sent."""
+    chosen = random.Random(options.prefix)
+    head = post(options.target, options.token, "transactions/batch")
     made = []
-    for first in range(0, asked.transfers, asked.size):
+    for first in range(0, options.transfers, options.size):
         items = ",".join(
-            transfer(*_accounts(asked, chosen, number), f"{asked.prefix}-{number}")
-            for number in range(first, min(first + asked.size, asked.transfers))
+            transfer(*_accounts(options, chosen, number), f"{options.prefix}-{number}")
+            for number in range(first, min(first + options.size, options.transfers))
         )
         made.append(f"{head}{len(items) + 2}\r\n\r\n[{items}]".encode())
     return made
 
 
-def _accounts(asked: Asked, chosen: random.Random, number: int) -> tuple[int, int]:
-    if asked.in_turn:
-        return number % asked.accounts, number % asked.accounts
-    return chosen.randrange(asked.accounts), chosen.randrange(asked.accounts)
+def _accounts(options: BatchesOptions, chosen: random.Random, number: int) -> tuple[int, int]:
+    if options.in_turn:
+        return number % options.accounts, number % options.accounts
+    return chosen.randrange(options.accounts), chosen.randrange(options.accounts)
 
 
-async def run(asked: Asked, batches: list[bytes]) -> Outcome:
-    """Send all `batches`; return what was seen."""
+async def run(options: BatchesOptions, batches: list[bytes]) -> BatchesOutcome:
+    """Send all `batches`, and return the outcome."""
     left = iter(batches)
     started = time.time()
-    seen = await asyncio.gather(*(_client(asked.target, left) for _ in range(asked.connections)))
-    return Outcome(
-        accepted=sum(accepted for accepted, _ in seen),
+    outcomes = await asyncio.gather(
+        *(_client(options.target, left) for _ in range(options.connections))
+    )
+    return BatchesOutcome(
+        accepted=sum(accepted for accepted, _ in outcomes),
         started=started,
-        latency=latency([second for _, seconds in seen for second in seconds]),
+        latency=latency([second for _, seconds in outcomes for second in seconds]),
     )
 
 
@@ -97,5 +99,5 @@ async def _client(target: str, batches: Iterator[bytes]) -> tuple[int, list[floa
 
 
 if __name__ == "__main__":
-    asked_for = msgspec.json.decode(sys.argv[1], type=Asked)
-    print(msgspec.json.encode(uvloop.run(run(asked_for, requests(asked_for)))).decode())
+    options = msgspec.json.decode(sys.argv[1], type=BatchesOptions)
+    print(msgspec.json.encode(uvloop.run(run(options, requests(options)))).decode())

@@ -1,4 +1,4 @@
-"""The engine without HTTP: append in batches in one process, project in another, at the same time.
+"""The engine without HTTP: one process appends batches while another projects them.
 
 python -m benchmarks.loads.engine append  DATABASE_URL BEGIN TRANSFERS ACCOUNTS BATCH
 python -m benchmarks.loads.engine project DATABASE_URL UNTIL_POSITION
@@ -34,7 +34,7 @@ PAUSE_S = 0.005
 
 
 async def append(url: str, begin: int, transfers: int, accounts: int, batch: int) -> None:
-    """Append `transfers` transfers from the number `begin` on, prepared, `batch` a transaction."""
+    """Append the transfers numbered from `begin` on, `batch` of them in a transaction."""
     chosen = random.Random(1)
     schema = schemas.load()
     commands = [
@@ -47,8 +47,9 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
     ]
     cache = AccountCache()
     connection = await database.connect(url, WRITER, **database.BY_KEY)
-    collect_garbage_rarely()  # Again: the collector need not walk over a million prepared commands.
-    _tell_ready()
+    # Again, so that the collector skips the million commands just prepared.
+    collect_garbage_rarely()
+    _wait_for_start()
     latencies_s = []
     for first in range(0, transfers, batch):
         began = time.perf_counter()
@@ -61,24 +62,24 @@ async def append(url: str, begin: int, transfers: int, accounts: int, batch: int
 
 
 async def project(url: str, until: int) -> None:
-    """Apply the log until the checkpoint is at `until`."""
+    """Project the log up to the position `until`."""
     connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
     memory = Memory[BalanceRow]()
-    _tell_ready()
+    _wait_for_start()
     while await checkpoints.read(connection, checkpoints.PROJECTOR) < until:
         if not await catch_up(connection, PAGE_EVENTS_MAX, memory):
             await asyncio.sleep(PAUSE_S)
     await connection.close()
 
 
-def _tell_ready() -> None:
-    """Say that preparing is over, and wait for the starting shot on standard input."""
+def _wait_for_start() -> None:
+    """Print that everything is prepared, and wait for a line on standard input."""
     print("ready", flush=True)
     sys.stdin.readline()
 
 
 def main() -> None:
-    """Run one half from the command line, as the program's own processes run."""
+    """Run the half that the command line names, on the same event loop as the product."""
     collect_garbage_rarely()
     match sys.argv[1:]:
         case ["append", url, begin, transfers, accounts, batch]:

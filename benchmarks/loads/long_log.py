@@ -1,8 +1,8 @@
-"""A long log, quickly: the events that the writer would have written, and its account rows.
+"""Write a long log quickly: the events and account rows that the writer would have written.
 
-Only the deciding is left out: the accounts may go below zero, so every transfer is accepted. The
-events go through the log's own append; the accounts' counters are stored at the end, though the
-head says from the first on that they are.
+Nothing is decided: the accounts may go below zero, so every transfer would be accepted. The events
+are appended by `events.log.append`. The counters of the accounts are stored at the end, although
+the head says from the first page on that they are.
 """
 
 import random
@@ -29,14 +29,15 @@ GROWN_BY = 500_000
 FINGERPRINT = "0" * 32
 
 
-async def written(url: str, transfers: int) -> AsyncIterator[int]:
+async def write_long_log(url: str, transfers: int) -> AsyncIterator[int]:
     """Append `transfers` transfers between 10,000 accounts and `world`.
 
-    Yields the last position after every half a million, for whoever reads along, and at the end.
+    Yields the last position after every half a million transfers, so that the caller can project
+    up to it, and at the end.
     """
     connection = await database.connect(url, ROLE)
     try:
-        accounts = await _opened(connection)
+        accounts = await _open_accounts(connection)
         before = State(dict(accounts))
         chosen = random.Random(transfers)
         for first in range(0, transfers, PAGE_EVENTS):
@@ -53,8 +54,8 @@ async def written(url: str, transfers: int) -> AsyncIterator[int]:
         await connection.close()
 
 
-async def _opened(connection: database.Connection) -> dict[tuple[str, str], AccountState]:
-    """Open all accounts by a transfer each, and return them as they are then."""
+async def _open_accounts(connection: database.Connection) -> dict[tuple[str, str], AccountState]:
+    """Open each account by a transfer to it, and return the state of all."""
     commands = [
         Transfer(ledger=LEDGER, key=f"open-{number}", postings=(_posting(number),))
         for number in range(ACCOUNTS)

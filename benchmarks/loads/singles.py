@@ -1,17 +1,18 @@
-"""HTTP, a transfer a request: a closed loop, or an open one.
+"""A load of single transfers over HTTP, in a closed or an open loop.
 
-    closed   each connection sends as soon as it was answered: how much is possible
-    open     requests are due at random moments of a given rate (independent clients), whether
-             or not earlier ones were answered: how long it takes, and what happens beyond
+    closed   each connection sends its next request when the last one was answered: this shows
+             the highest possible rate
+    open     requests are due at random moments, as independent clients send them, whether or
+             not earlier requests were answered: this shows the latency at a given rate
 
 In an open loop a latency counts from the moment the request was *due*, so a server that stalls
-cannot hide the requests that it kept from being sent (coordinated omission). One for which no
-connection becomes free within PATIENCE_S is given up, as a client would, and counted as unsent.
+cannot hide the requests that it delayed (coordinated omission). A request for which no connection
+becomes free within PATIENCE_S is given up, as a client would do, and counted as unsent.
 
-Its own process, so that it shares no interpreter with what it measures. Answers are only looked at
-as far as their status; what it takes of the CPU itself is in its outcome.
+The load is a process of its own, so that it shares no interpreter with the program that it
+measures. It reads only the status of an answer. Its outcome includes the CPU that it used itself.
 
-    python -m benchmarks.loads.singles ASKED  →  Outcome, both JSON
+    python -m benchmarks.loads.singles OPTIONS  →  Outcome, both JSON
 """
 
 import asyncio
@@ -29,7 +30,7 @@ import msgspec
 import uvloop
 
 from benchmarks.loads.requests import HEAD_END, content_length, post, transfer
-from benchmarks.loads.tally import Outcome, Sent, Tally
+from benchmarks.loads.tally import Outcome, SentRequest, Tally
 from runtime.loop import collect_garbage_rarely
 
 CLOSING = b"connection: close"
@@ -40,11 +41,11 @@ REOPEN_S = 0.1
 OPENED_AT_ONCE = 100
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send: over `connections`, spread over `targets`, for `seconds` after a warm-up.
+class SinglesOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Send over `connections`, which are spread over `targets`, for `seconds` after a warm-up.
 
-    A `rate` (requests a second) makes it an open loop. The numbers of accepted keys, which are
-    `prefix-number`, are written to `accepted_file` as a JSON array.
+    A `rate` (requests a second) makes it an open loop. Keys are `prefix-number`; the numbers of
+    the accepted ones are written to `accepted_file` as a JSON array.
     """
 
     targets: list[str]
@@ -59,32 +60,32 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load:
-    """What all connections share."""
+    """The state that all connections share."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._head = post(asked.targets[0], asked.token, "transactions")
-        self._chosen = random.Random(asked.prefix)
+    def __init__(self, options: SinglesOptions) -> None:
+        self._options = options
+        self._head = post(options.targets[0], options.token, "transactions")
+        self._chosen = random.Random(options.prefix)
         self._idle: deque[Connection] = deque()
         self._waiting: deque[float] = deque()
         self._reopening: set[asyncio.Task[None]] = set()
         self._next_due = 0.0
         self._running = True
         self._numbers = 0
-        self._under_way: set[Sent] = set()
+        self._under_way: set[SentRequest] = set()
         self._quiet = asyncio.Event()
         self.tally = Tally()
 
     async def open(self, which: int) -> None:
-        """Open one connection, to the target whose turn it is."""
-        parts = urlsplit(self._asked.targets[which % len(self._asked.targets)])
+        """Open the connection of this number; the targets take turns."""
+        parts = urlsplit(self._options.targets[which % len(self._options.targets)])
         loop = asyncio.get_running_loop()
         host, port = parts.hostname or "", parts.port or 80
         await loop.create_connection(lambda: Connection(self, which), host, port)
 
     def pace(self) -> None:
-        """Send what is due by now, and look again in a moment."""
-        assert self._asked.rate is not None
+        """Send the requests that are due by now, and call this again after PACE_S."""
+        assert self._options.rate is not None
         now = time.perf_counter()
         self._next_due = self._next_due or now
         while self._next_due <= now and self._running:
@@ -92,14 +93,14 @@ class Load:
                 self._idle.popleft().send(self._next_due)
             else:
                 self._waiting.append(self._next_due)
-            self._next_due += self._chosen.expovariate(self._asked.rate)
+            self._next_due += self._chosen.expovariate(self._options.rate)
         if self._running:
             asyncio.get_running_loop().call_later(PACE_S, self.pace)
 
     def free(self, connection: "Connection") -> None:
         """Give a connection its next request, if there is one."""
         now = time.perf_counter()
-        if self._asked.rate is None:
+        if self._options.rate is None:
             if self._running:
                 connection.send(now)
             return
@@ -112,28 +113,28 @@ class Load:
         self._idle.append(connection)
         self._settle()
 
-    def request(self, due: float) -> tuple[Sent, bytes]:
-        """Return the next request, which was due then."""
+    def request(self, due: float) -> tuple[SentRequest, bytes]:
+        """Return the next request, which was due at `due`."""
         self._numbers += 1
-        key = f"{self._asked.prefix}-{self._numbers}"
-        accounts, chosen = self._asked.accounts, self._chosen.random
+        key = f"{self._options.prefix}-{self._numbers}"
+        accounts, chosen = self._options.accounts, self._chosen.random
         body = transfer(int(accounts * chosen()), int(accounts * chosen()), key)
-        sent = Sent(self._numbers, due, time.perf_counter())
+        sent = SentRequest(self._numbers, due, time.perf_counter())
         self._under_way.add(sent)
         return sent, f"{self._head}{len(body)}\r\n\r\n{body}".encode()
 
-    def answered(self, sent: Sent, head: bytes) -> None:
-        """Count an answer by the head of it, in lower case."""
+    def answered(self, sent: SentRequest, head: bytes) -> None:
+        """Count an answer by its head, which is in lower case."""
         self._done(sent)
         self.tally.answered(sent, head)
 
-    def lost(self, sent: Sent) -> None:
-        """Count a request that was not answered."""
+    def lost(self, sent: SentRequest) -> None:
+        """Count a request that got no answer."""
         self._done(sent)
         self.tally.lost(sent)
 
     def closed(self, connection: "Connection") -> None:
-        """Open another one instead, for as long as the load goes on."""
+        """Open another connection in place of a closed one, while the load runs."""
         if connection in self._idle:
             self._idle.remove(connection)
         if self._running:
@@ -142,7 +143,7 @@ class Load:
             task.add_done_callback(self._reopening.discard)
 
     async def stop(self) -> None:
-        """Let nothing more be due, and wait for what is, boundedly."""
+        """Stop sending, and wait at most GRACE_S for the requests that are under way."""
         self._running = False
         if self._under_way:
             with suppress(TimeoutError):
@@ -159,7 +160,7 @@ class Load:
                 await self.open(which)
                 return
 
-    def _done(self, sent: Sent) -> None:
+    def _done(self, sent: SentRequest) -> None:
         self._under_way.discard(sent)
         self._settle()
 
@@ -169,29 +170,29 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: a request, its whole answer, the next request."""
+    """One connection: it sends a request, reads the whole answer, and sends the next request."""
 
     def __init__(self, load: Load, which: int) -> None:
         self._load = load
         self.which = which
         self._answer = b""
-        self._sent: Sent | None = None
+        self._sent: SentRequest | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be free."""
+        """Take the first request."""
         # uvloop's transports are asyncio's by behaviour, not by inheritance.
         self._transport = cast("asyncio.Transport", transport)
         self._load.free(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Be done."""
+        """Count the request under way as lost."""
         if self._sent is not None:
             self._load.lost(self._sent)
         self._load.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        """Count a complete answer, and go on."""
+        """Count the answer once it is complete, and take the next request."""
         self._answer += data
         head, found, body = self._answer.partition(HEAD_END)
         head = head.lower()
@@ -205,32 +206,32 @@ class Connection(asyncio.Protocol):
             self._load.free(self)
 
     def send(self, due: float) -> None:
-        """Send the next request, which was due then."""
+        """Send the next request, which was due at `due`."""
         assert self._transport is not None
         self._sent, request = self._load.request(due)
         self._transport.write(request)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         assert self._transport is not None
         self._transport.close()
 
 
-async def run(asked: Asked) -> Outcome:
-    """Drive the load, and return what was seen."""
-    load = Load(asked)
-    for first in range(0, asked.connections, OPENED_AT_ONCE):
-        some = range(first, min(first + OPENED_AT_ONCE, asked.connections))
+async def run(options: SinglesOptions) -> Outcome:
+    """Run the load, and return its outcome."""
+    load = Load(options)
+    for first in range(0, options.connections, OPENED_AT_ONCE):
+        some = range(first, min(first + OPENED_AT_ONCE, options.connections))
         await asyncio.gather(*(load.open(which) for which in some))
-    if asked.rate is not None:
+    if options.rate is not None:
         load.pace()
-    await asyncio.sleep(asked.warm_up_s)
+    await asyncio.sleep(options.warm_up_s)
     load.tally.begin, cpu_s = time.perf_counter(), _cpu_s()
-    await asyncio.sleep(asked.seconds)
+    await asyncio.sleep(options.seconds)
     load.tally.end, cpu_s = time.perf_counter(), _cpu_s() - cpu_s
     await load.stop()
-    if asked.accepted_file is not None:
-        Path(asked.accepted_file).write_bytes(msgspec.json.encode(load.tally.accepted))
+    if options.accepted_file is not None:
+        Path(options.accepted_file).write_bytes(msgspec.json.encode(load.tally.accepted))
     return load.tally.outcome(cpu_s)
 
 
@@ -241,5 +242,5 @@ def _cpu_s() -> float:
 
 if __name__ == "__main__":
     collect_garbage_rarely()
-    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Asked)))
+    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=SinglesOptions)))
     print(msgspec.json.encode(outcome).decode())

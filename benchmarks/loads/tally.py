@@ -1,4 +1,4 @@
-"""What became of each request of a load: accepted, shed, failed, unsent, or never answered."""
+"""Count the outcome of each request of a load: accepted, shed, failed, unsent or unanswered."""
 
 import time
 from collections import Counter
@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.latency import Latency, latency
 
-# Heads of answers are looked at in lower case.
+# The heads of answers are converted to lower case before they are compared.
 ACCEPTED = b"http/1.1 202"
 SHED = b"http/1.1 503"
 RETRY_AFTER = b"retry-after:"
@@ -17,10 +17,11 @@ LOST = "no answer"
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What was seen of the requests that were due after the warm-up and before the end.
+    """The outcome of the requests that were due after the warm-up and before the end.
 
-    `per_second` is of what was accepted in that time. `latency` counts from when requests were
-    due, `service` from when they were sent, both of the accepted ones. `cpu_share` is of one core.
+    `per_second` is the rate of accepted requests in that time. Of accepted requests, `latency`
+    counts from the moment a request was due, and `service` from the moment it was sent. The load
+    itself used `cpu_share` of one core.
     """
 
     seconds: float
@@ -36,16 +37,19 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu_share: float
 
 
-class Sent(NamedTuple):
-    """A request under way; `due` and `at` are the clock's seconds."""
+class SentRequest(NamedTuple):
+    """A request under way; `due` and `sent_at` are seconds of `time.perf_counter`."""
 
     number: int
     due: float
-    at: float
+    sent_at: float
 
 
 class Tally:
-    """Counts the requests that are due between `begin` and `end`; all accepted ones are kept."""
+    """Counts the requests that are due between `begin` and `end`.
+
+    `accepted` holds the numbers of all accepted requests, whenever they were due.
+    """
 
     def __init__(self) -> None:
         self.begin, self.end = float("inf"), float("inf")
@@ -57,8 +61,8 @@ class Tally:
         self._shed_s: list[float] = []
         self._failures: Counter[str] = Counter()
 
-    def answered(self, sent: Sent, head: bytes) -> None:
-        """Count an answer by the head of it, in lower case."""
+    def answered(self, sent: SentRequest, head: bytes) -> None:
+        """Count an answer by its head, which is in lower case."""
         now = time.perf_counter()
         accepted = head.startswith(ACCEPTED)
         if accepted:
@@ -68,23 +72,23 @@ class Tally:
             return
         if accepted:
             self._latencies_s.append(now - sent.due)
-            self._services_s.append(now - sent.at)
+            self._services_s.append(now - sent.sent_at)
         elif head.startswith(SHED) and RETRY_AFTER in head:
-            self._shed_s.append(now - sent.at)
+            self._shed_s.append(now - sent.sent_at)
         else:
             self._failures[head[STATUS].decode()] += 1
 
-    def lost(self, sent: Sent) -> None:
-        """Count a request that was not answered."""
+    def lost(self, sent: SentRequest) -> None:
+        """Count a request that got no answer."""
         if self._counts(sent.due):
             self._failures[LOST] += 1
 
     def unsent(self, due: float) -> None:
-        """Count a request for which there was no connection in time."""
+        """Count a request for which no connection became free in time."""
         self._unsent += self._counts(due)
 
     def outcome(self, cpu_s: float) -> Outcome:
-        """Return everything, with the CPU that the load took meanwhile."""
+        """Return all counts; `cpu_s` is the CPU that the load used between `begin` and `end`."""
         seconds = self.end - self.begin
         accepted, shed = len(self._latencies_s), len(self._shed_s)
         return Outcome(

@@ -1,1 +1,1 @@
-"""One module a measure: each starts its load, and returns what was seen."""
+"""One module for each measure: it starts its load, and returns the rows of the table."""

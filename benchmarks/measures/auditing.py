@@ -1,11 +1,11 @@
-"""What auditing costs, and that an event costs the same in a short log and in a long one.
+"""The cost of auditing, by the length of the log.
 
     write ─▶ append ─▶ project ─▶ rebuild ─▶ seal ─▶ reconcile ─▶ fold ─▶ verify ─▶ continuous
-    (long_log) └ batches of 500: the CPU that a transfer takes, for what sealing adds to it
+    (long_log) └ batches of 500: the CPU of a transfer, to compare sealing with
 
-One PostgreSQL with fsync on; for each size a database of its own, dropped afterwards. A rebuild
-goes to where the projector is, so that is brought to the log's end first. Each step is a process
-of its own, so that its memory is its own.
+One PostgreSQL with fsync on serves a database for each size, which is dropped afterwards. A rebuild
+ends at the position of the projector, so the projector runs first. Each step is a process of its
+own, so that its peak of memory includes no other step.
 
     python -m benchmarks.measures.auditing STEP EVENTS DATABASE_URL FOLDER  →  JSON
 """
@@ -29,8 +29,8 @@ from auditing.rebuild.rebuild import rebuild
 from auditing.reconcile.continuous import Auditor
 from auditing.replay import ReplayedState
 from auditing.roles import AUDITOR
+from benchmarks.environment import SQL
 from benchmarks.loads import long_log
-from benchmarks.service import SQL
 from command_side.domain.commands import Transfer
 from command_side.writer.account_cache import AccountCache
 from command_side.writer.commit import append_batch
@@ -63,9 +63,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a step took: `python_s` and `postgres_s` are of CPU, the latter of the whole server.
+    """The cost of a step: `python_s` and `postgres_s` are CPU, the latter of the whole server.
 
-    `part_s` is, of a rebuild, the folding and indexing, and of the fold, the folding alone.
+    `part_s` is a part of the time: of a rebuild, folding and indexing; of the fold, folding alone.
     """
 
     events: int
@@ -77,25 +77,25 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def per_second(self) -> float:
-        """Events a second by the clock on the wall."""
+        """Events a second of elapsed time."""
         return self.events / self.wall_s
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of CPU for an event, of both together."""
+        """Microseconds of CPU for an event, of Python and PostgreSQL together."""
         return (self.python_s + self.postgres_s) / self.events * 1e6
 
 
-# What a step did: how many events, and the seconds of its part that counts by itself.
-Did = tuple[int, float]
+# The number of events of a step, and the seconds of the part that is reported separately.
+StepResult = tuple[int, float]
 
 
-async def _write(url: str, events: int, _folder: Path) -> Did:
-    *_, position = [position async for position in long_log.written(url, events)]
+async def _write(url: str, events: int, _folder: Path) -> StepResult:
+    *_, position = [position async for position in long_log.write_long_log(url, events)]
     return position, 0.0
 
 
-async def _append(url: str, first: int, _folder: Path) -> Did:
+async def _append(url: str, first: int, _folder: Path) -> StepResult:
     connection = await database.connect(url, WRITER, **database.BY_KEY)
     cache, schema = AccountCache(), schemas.load()
     chosen = random.Random(first)
@@ -111,7 +111,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
             for number in range(begin, begin + BATCH)
         ]
         await append_batch(connection, commands, schema, datetime.now(UTC), cache)
-    # Nothing publishes here, and whoever reconciles would name the relay as late.
+    # No relay runs here; without its checkpoint, a reconciliation would report it as late.
     owner = await database.connect(url)
     await checkpoints.move(owner, checkpoints.RELAY, (await log.head(owner)).position)
     await owner.close()
@@ -119,7 +119,7 @@ async def _append(url: str, first: int, _folder: Path) -> Did:
     return APPENDED, 0.0
 
 
-async def _project(url: str, _events: int, _folder: Path) -> Did:
+async def _project(url: str, _events: int, _folder: Path) -> StepResult:
     connection = await database.connect(url, PROJECTOR, synchronous_commit="off", **database.BY_KEY)
     memory, done = Memory[BalanceRow](), 0
     while count := await catch_up(connection, PROJECTED_MAX, memory):
@@ -128,7 +128,7 @@ async def _project(url: str, _events: int, _folder: Path) -> Did:
     return done, 0.0
 
 
-async def _rebuild(url: str, _events: int, _folder: Path) -> Did:
+async def _rebuild(url: str, _events: int, _folder: Path) -> StepResult:
     begun: dict[str, float] = {}
 
     def progress(phase: str, _done: int, _total: int) -> None:
@@ -140,7 +140,7 @@ async def _rebuild(url: str, _events: int, _folder: Path) -> Did:
     return made.position, begun["comparing"] - started
 
 
-async def _seal(url: str, _events: int, folder: Path) -> Did:
+async def _seal(url: str, _events: int, folder: Path) -> StepResult:
     sealer, sealed = Sealer(_settings(url), [KEY], Folder(folder)), 0
     while count := await sealer.seal():
         sealed += count
@@ -148,14 +148,14 @@ async def _seal(url: str, _events: int, folder: Path) -> Did:
     return sealed, 0.0
 
 
-async def _reconcile(url: str, _events: int, _folder: Path) -> Did:
+async def _reconcile(url: str, _events: int, _folder: Path) -> StepResult:
     report = await reconcile.reconcile(_settings(url), reconcile.ReconcileOptions())
     assert report.clean, report.kinds
     return report.events_read, 0.0
 
 
-async def _fold(url: str, _events: int, _folder: Path) -> Did:
-    """Decode and fold the log as the auditor does; the part is the folding alone, of CPU."""
+async def _fold(url: str, _events: int, _folder: Path) -> StepResult:
+    """Decode and fold the log as the auditor does; the part is the CPU of folding alone."""
     connection = await database.connect(url, AUDITOR)
     state, folded, cpu_s = ReplayedState(), 0, 0.0
     async for page in log.pages(connection, 0, log.NO_END):
@@ -168,7 +168,7 @@ async def _fold(url: str, _events: int, _folder: Path) -> Did:
     return folded, cpu_s
 
 
-async def _verify(url: str, _events: int, folder: Path) -> Did:
+async def _verify(url: str, _events: int, folder: Path) -> StepResult:
     connection = await database.connect(url, AUDITOR)
     verdict = await verify_log(connection, [KEY.verifier], [str(folder)])
     await connection.close()
@@ -176,7 +176,7 @@ async def _verify(url: str, _events: int, folder: Path) -> Did:
     return verdict.events, 0.0
 
 
-async def _continuous(url: str, _events: int, _folder: Path) -> Did:
+async def _continuous(url: str, _events: int, _folder: Path) -> StepResult:
     auditor, events = Auditor(_settings(url)), 0
     while count := await auditor.run_once():
         events += count
@@ -184,7 +184,7 @@ async def _continuous(url: str, _events: int, _folder: Path) -> Did:
     return events, 0.0
 
 
-STEPS: dict[str, Callable[[str, int, Path], Awaitable[Did]]] = {
+STEPS: dict[str, Callable[[str, int, Path], Awaitable[StepResult]]] = {
     "write": _write,
     "append": _append,
     "project": _project,
@@ -200,13 +200,13 @@ STEPS: dict[str, Callable[[str, int, Path], Awaitable[Did]]] = {
 async def measure(
     sizes: Sequence[int], shown: Callable[[str], object] = lambda _step: None
 ) -> dict[int, dict[str, Cost]]:
-    """Return what each step cost, for logs of so many transfers; `shown` is told what is next."""
+    """Return the cost of each step by the size of the log; `shown` is called before each step."""
     async with _server() as server_url:
         return {size: await _of_size(server_url, size, shown) for size in sizes}
 
 
 def figures(costs: dict[str, Cost]) -> dict[str, float]:
-    """Return the figures of one size, by what they say."""
+    """Return the figures of one size, by their names."""
     rebuilt, folded, verified = costs["rebuild"], costs["fold"], costs["verify"]
     reconciled, projected, continuous = costs["reconcile"], costs["project"], costs["continuous"]
     transfer_us = costs["append"].cpu_us + projected.cpu_us
@@ -242,13 +242,13 @@ async def _of_size(server_url: str, size: int, shown: Callable[[str], object]) -
         with TemporaryDirectory(prefix="daybook-seals-") as folder:
             for step in STEPS:
                 shown(f"{step}, {size:,} transfers")
-                costs[step] = await _alone(step, str(size), url, folder)
+                costs[step] = await _run_step(step, str(size), url, folder)
         return costs
     finally:
         await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def _alone(*arguments: str) -> Cost:
+async def _run_step(*arguments: str) -> Cost:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.measures.auditing", *arguments), stdout=subprocess.PIPE
     )
@@ -259,7 +259,7 @@ async def _alone(*arguments: str) -> Cost:
 
 @asynccontextmanager
 async def _server() -> AsyncIterator[str]:
-    """Run a PostgreSQL that nothing else uses."""
+    """Run a PostgreSQL for this measure alone."""
     supervisor = Supervisor()
     with TemporaryDirectory(prefix="daybook-audit-") as name:
         server = await servers.postgres(Path(name), ephemeral=True)
@@ -296,23 +296,23 @@ async def _measured(step: str, events: int, url: str, folder: Path) -> Cost:
 
 
 def _server_cpu_s(server: int) -> float:
-    """Return the CPU of a PostgreSQL: its processes, and those that have ended already."""
+    """Return the CPU of a PostgreSQL, including its processes that have ended."""
     ticks = sum(map(int, _stat(server)[11:15]))
     children = Path(f"/proc/{server}/task/{server}/children").read_text(encoding="utf-8")
     for child in children.split():
-        # One that ends meanwhile is counted with the server's own next time.
+        # A process that ends here is counted as a child of the server next time.
         with suppress(FileNotFoundError, ProcessLookupError):
             ticks += sum(map(int, _stat(int(child))[11:13]))
     return ticks / TICKS
 
 
 def _stat(pid: int) -> list[str]:
-    """Return a process's figures as /proc has them, from the third (its state) on."""
+    """Return the fields of /proc/PID/stat from the third, the state, on."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
 def _peak_mb() -> float:
-    # Not getrusage's figure: that begins with the peak of the process that started this one.
+    # Not the figure of getrusage, which begins with the peak of the parent process.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -323,6 +323,6 @@ def _settings(url: str) -> Settings:
 
 if __name__ == "__main__":
     collect_garbage_rarely()
-    asked, count, database_url, place = sys.argv[1:]
-    cost = uvloop.run(_measured(asked, int(count), database_url, Path(place)))
+    step_name, count, database_url, folder_name = sys.argv[1:]
+    cost = uvloop.run(_measured(step_name, int(count), database_url, Path(folder_name)))
     print(msgspec.json.encode(cost).decode())

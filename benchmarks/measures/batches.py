@@ -1,12 +1,12 @@
-"""HTTP, batches: from the first byte sent until the last transfer is published and readable."""
+"""Batches over HTTP, from the first byte sent until all are published and readable."""
 
 import itertools
 import time
 
-from benchmarks.children import told
-from benchmarks.loads.batches import Asked, Outcome
+from benchmarks.environment import Bench, wait_for_readers
+from benchmarks.loads.batches import BatchesOptions, BatchesOutcome
+from benchmarks.processes import run_module
 from benchmarks.result import Row
-from benchmarks.service import Bench, everybody_at_the_head
 
 KEY = "batch-500"
 CONNECTIONS = 4
@@ -19,11 +19,11 @@ PREFIXES = itertools.count(1)
 async def measure(
     bench: Bench, key: str, name: str, *, transfers: int, size: int = SIZE, accounts: int = ACCOUNTS
 ) -> Row:
-    """Return transfers a second, from the first byte sent to the last one readable.
+    """Return transfers a second, from the first byte sent until all are readable.
 
-    The latencies are those of a request. The process that sends prepares everything first.
+    The latencies are those of a request. The load prepares all requests before it starts.
     """
-    asked = Asked(
+    options = BatchesOptions(
         target=bench.service.url,
         token=bench.service.token,
         prefix=f"batch-{next(PREFIXES)}",
@@ -32,15 +32,15 @@ async def measure(
         size=size,
         accounts=accounts,
     )
-    outcome = await _press(bench, asked)
+    outcome = await _press(bench, options)
     elapsed = time.time() - outcome.started
     note = f"{CONNECTIONS} connections; latency of a request"
     return Row(key=key, name=name, figure=transfers / elapsed, latency=outcome.latency, note=note)
 
 
 async def open_accounts(bench: Bench) -> None:
-    """Let all accounts be there before anything is measured: each gets one transfer."""
-    asked = Asked(
+    """Open all accounts, by a transfer to each, before anything is measured."""
+    options = BatchesOptions(
         target=bench.service.url,
         token=bench.service.token,
         prefix="open",
@@ -50,14 +50,14 @@ async def open_accounts(bench: Bench) -> None:
         accounts=ACCOUNTS,
         in_turn=True,
     )
-    await _press(bench, asked)
+    await _press(bench, options)
 
 
-async def _press(bench: Bench, asked: Asked) -> Outcome:
-    """Send everything, and return once it can be read."""
-    outcome = await told("benchmarks.loads.batches", asked, Outcome)
-    assert outcome.accepted == asked.transfers, (
-        f"{outcome.accepted} of {asked.transfers} were accepted"
+async def _press(bench: Bench, options: BatchesOptions) -> BatchesOutcome:
+    """Send everything, and return once all of it is readable."""
+    outcome = await run_module("benchmarks.loads.batches", options, BatchesOutcome)
+    assert outcome.accepted == options.transfers, (
+        f"{outcome.accepted} of {options.transfers} were accepted"
     )
-    await everybody_at_the_head(bench)
+    await wait_for_readers(bench)
     return outcome

@@ -1,7 +1,7 @@
-"""Single transfers and what they are compared with, in turn, a few seconds each.
+"""Single transfers and their peers, measured in turn, a few seconds each.
 
-Machines drift by half within minutes, and not everything on them alike. So what goals compare is
-not measured minutes apart: each is pressed for a few seconds, all of them again and again.
+The speed of shared machines changes by half within minutes. So the rates that goals compare are not
+measured minutes apart: each contender runs for a few seconds, and all take several turns.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import service
-from benchmarks.children import told
+from benchmarks import environment
+from benchmarks.environment import Bench
 from benchmarks.loads.tally import Outcome
 from benchmarks.measures import singles
 from benchmarks.peers import pgledger, tpcb
+from benchmarks.processes import run_module
 from benchmarks.result import Row, Sizes
-from benchmarks.service import Bench
 
 WARM_UP_S = 1
 
 
 class Contender(msgspec.Struct, frozen=True):
-    """Whose turn it may be; `press` does it for so many seconds, and returns how many a second."""
+    """One of the compared programs; `press` runs it for some seconds and returns its rate."""
 
     key: str
     name: str
@@ -39,8 +39,10 @@ async def _pgledger(bench: Bench, seconds: int) -> float:
 
 
 async def _singles(bench: Bench, seconds: int) -> float:
-    outcome = await told(singles.LOAD, singles.asked(bench, seconds, WARM_UP_S), Outcome)
-    await service.everybody_at_the_head(bench)
+    outcome = await run_module(
+        singles.LOAD, singles.load_options(bench, seconds, WARM_UP_S), Outcome
+    )
+    await environment.wait_for_readers(bench)
     return outcome.per_second
 
 
@@ -50,9 +52,9 @@ SINGLES = Contender("turn-singles", "  HTTP, a transfer a request, 64 connection
 
 
 async def measure(bench: Bench, files: Sequence[Path], sizes: Sizes) -> list[Row]:
-    """Return the mean of each one's turns; pgledger takes part if its `files` were given.
+    """Return the mean rate of each contender; pgledger takes part if its `files` were given.
 
-    Peers begin with new databases: what was left to vacuum of others would be counted as theirs.
+    The peers begin with new databases, so that no vacuum of earlier measures slows them down.
     """
     await tpcb.prepare(bench)
     if files:
@@ -63,7 +65,7 @@ async def measure(bench: Bench, files: Sequence[Path], sizes: Sizes) -> list[Row
     for _ in range(sizes.turns):
         for contender, of_contender in both:
             of_contender.append(await contender.press(bench, sizes.turn_s))
-        both.reverse()  # Nobody always comes after the same one.
+        both.reverse()  # So that none always runs after the same one.
     if files:
         await pgledger.drop(bench)
     return [_row(c, of_c, sizes) for c, of_c in zip(contenders, figures, strict=True)]

@@ -1,6 +1,6 @@
-"""Four times as much as it can do: what is done, what is refused, and that nothing is lost.
+"""Overload: four times the peak rate. What is accepted and refused, and that nothing is lost.
 
-One ledger floods; another, which asks for little, shows whether it has to wait for that.
+One ledger sends the overload. Another one sends little and shows whether it has to wait.
 """
 
 import asyncio
@@ -9,48 +9,49 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from benchmarks import service
-from benchmarks.children import told
+from benchmarks import environment
+from benchmarks.environment import Bench
 from benchmarks.loads.tally import Outcome
-from benchmarks.measures.singles import LOAD, Peak, asked
+from benchmarks.measures.singles import LOAD, Peak, load_options
+from benchmarks.processes import run_module
 from benchmarks.result import Row, Sizes
-from benchmarks.service import Bench
 from daybook.embedded.seed import LEDGER
 from events.types import transaction_id
 
 TIMES = 4
-# Fewer than a process lets wait for its commits, and more than that.
+# Below and above the number of requests that a process lets wait.
 CONNECTIONS = (2_000, 4_000)
 WARM_UP_S = 1
-# Another ledger, which asks for little meanwhile, and should not notice.
+# The other ledger, which should not notice the overload.
 QUIET = "quiet"
 QUIET_RATE = 20.0
 QUIET_CONNECTIONS = 256
 
 
 async def measure(bench: Bench, sizes: Sizes, peak: Peak, connections: int) -> list[Row]:
-    """Offer four times the peak in an open loop, and look up every accepted key in the log.
+    """Send four times the peak in an open loop, and look up every accepted key in the log.
 
-    The peak was minutes ago, and machines drift; so its closed loop is pressed before and after.
+    The peak was measured minutes ago, and machines drift, so its closed loop runs again before and
+    after.
     """
-    before = await _closed(bench, sizes, peak)
+    before = await _closed_loop_rate(bench, sizes, peak)
     rate = TIMES * peak.rate
-    flood = asked(bench, sizes.overload_s, WARM_UP_S, connections=connections, rate=rate)
-    little = asked(
+    flood = load_options(bench, sizes.overload_s, WARM_UP_S, connections=connections, rate=rate)
+    little = load_options(
         bench, sizes.overload_s, WARM_UP_S, connections=QUIET_CONNECTIONS, rate=QUIET_RATE
     )
-    little = msgspec.structs.replace(little, token=await service.token(bench, QUIET))
+    little = msgspec.structs.replace(little, token=await environment.new_token(bench, QUIET))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "accepted.json"
         flood = msgspec.structs.replace(flood, accepted_file=str(file))
         outcome, quiet = await asyncio.gather(
-            told(LOAD, flood, Outcome), told(LOAD, little, Outcome)
+            run_module(LOAD, flood, Outcome), run_module(LOAD, little, Outcome)
         )
         numbers = msgspec.json.decode(file.read_bytes(), type=list[int])
     ids = [transaction_id(LEDGER, f"{flood.prefix}-{number}") for number in numbers]
-    missing = await service.missing(bench, ids)
-    await service.everybody_at_the_head(bench)
-    after = await _closed(bench, sizes, peak)
+    missing = await environment.count_missing(bench, ids)
+    await environment.wait_for_readers(bench)
+    after = await _closed_loop_rate(bench, sizes, peak)
     return [
         *_rows(f"overload-{connections}", connections, outcome, rate),
         Row(
@@ -71,15 +72,15 @@ async def measure(bench: Bench, sizes: Sizes, peak: Peak, connections: int) -> l
             name=f"  another ledger meanwhile, {QUIET_RATE:.0f}/s due",
             figure=quiet.per_second,
             latency=quiet.latency,
-            note=_shares(quiet),
+            note=_outcome_shares(quiet),
         ),
     ]
 
 
-async def _closed(bench: Bench, sizes: Sizes, peak: Peak) -> float:
-    asking = asked(bench, sizes.point_s, WARM_UP_S, connections=peak.connections)
-    outcome = await told(LOAD, asking, Outcome)
-    await service.everybody_at_the_head(bench)
+async def _closed_loop_rate(bench: Bench, sizes: Sizes, peak: Peak) -> float:
+    options = load_options(bench, sizes.point_s, WARM_UP_S, connections=peak.connections)
+    outcome = await run_module(LOAD, options, Outcome)
+    await environment.wait_for_readers(bench)
     return outcome.per_second
 
 
@@ -90,11 +91,11 @@ def _rows(key: str, connections: int, outcome: Outcome, rate: float) -> list[Row
             name=f"overload over {connections:,} connections, accepted",
             figure=outcome.per_second,
             latency=outcome.latency,
-            note=f"{rate:,.0f}/s due; the load took {outcome.cpu_share:.0%} of a core",
+            note=f"{rate:,.0f}/s due; the load used {outcome.cpu_share:.0%} of a core",
         ),
         Row(
             key=f"{key}-service",
-            name="  the same, from when they were sent",
+            name="  the same, counted from sending",
             unit="",
             latency=outcome.service,
         ),
@@ -104,13 +105,13 @@ def _rows(key: str, connections: int, outcome: Outcome, rate: float) -> list[Row
             figure=100 * outcome.shed / max(outcome.due, 1),
             unit="% of those due",
             latency=outcome.shed_latency,
-            note=_shares(outcome),
+            note=_outcome_shares(outcome),
         ),
     ]
 
 
-def _shares(outcome: Outcome) -> str:
-    """Say what became of all that was due."""
+def _outcome_shares(outcome: Outcome) -> str:
+    """Return the shares of accepted, refused and unsent requests, and the other statuses."""
     due = max(outcome.due, 1)
     other = ", ".join(f"{count:,} × {status}" for status, count in outcome.failures.items())
     return (

@@ -1,1 +1,1 @@
-"""What Daybook is measured against, on the same machine in the same run."""
+"""The programs that Daybook is compared with, on the same machine in the same run."""

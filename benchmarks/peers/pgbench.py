@@ -1,12 +1,12 @@
-"""pgbench, pressing on a database of ours or of a peer's."""
+"""Run pgbench on a database."""
 
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.children import output
+from benchmarks.environment import pgbench
 from benchmarks.latency import Latency, latency
-from benchmarks.service import pgbench
+from benchmarks.processes import run_program
 
 CLIENTS = 16
 THREADS = 2
@@ -18,10 +18,10 @@ async def press(
 ) -> tuple[float, Latency]:
     """Return transactions a second, and the latencies of a tenth of them."""
     pressing = (pgbench(), "-n", "-c", str(clients), "-j", str(THREADS), "-M", "prepared")
-    await output(*pressing, "-T", str(warm_up_s), *arguments, url)
+    await run_program(*pressing, "-T", str(warm_up_s), *arguments, url)
     with TemporaryDirectory() as folder:
         logged = ("-l", "--sampling-rate=0.1", f"--log-prefix={folder}/log")
-        text = await output(*pressing, *logged, "-T", str(seconds), *arguments, url)
+        text = await run_program(*pressing, *logged, "-T", str(seconds), *arguments, url)
         lines = [
             line
             for file in Path(folder).iterdir()

@@ -1,9 +1,9 @@
-"""The `eventsourcing` library as it comes: its own PostgreSQL recorder, its own ProjectionRunner.
+"""The `eventsourcing` library, with its own PostgreSQL recorder and its own ProjectionRunner.
 
-Threads append one event a transaction, as its applications do; then a projection that only tracks
-how far it is, the least that one can do, reads them all.
+Threads append one event in each transaction, as applications of the library do. Then a projection
+that keeps nothing but its position reads all events.
 
-    python -m benchmarks.peers.recorder ASKED  →  Outcome, both JSON
+    python -m benchmarks.peers.recorder OPTIONS  →  RecorderOutcome, both JSON
 """
 
 import sys
@@ -21,26 +21,26 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from eventsourcing.utils import register_topic
 from psycopg.conninfo import conninfo_to_dict
 
-from benchmarks import service
-from benchmarks.children import told
+from benchmarks import environment
+from benchmarks.environment import Bench
 from benchmarks.latency import Latency, latency
+from benchmarks.processes import run_module
 from benchmarks.result import Row, Sizes
-from benchmarks.service import Bench
 
 DATABASE = "bench_recorder"
 THREADS = 4
 WAIT_S = 120.0
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """Where to append, and for how long."""
+class RecorderOptions(msgspec.Struct, frozen=True):
+    """The database, and how long to append to it."""
 
     url: str
     seconds: float
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """Events a second, appended and then projected; the latency is that of an append."""
+class RecorderOutcome(msgspec.Struct, frozen=True):
+    """The rates of appending and of projecting; the latency is that of an append."""
 
     appended_per_second: float
     projected_per_second: float
@@ -48,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Posted:
+class PostedEvent:
     """An event about as large as ours."""
 
     originator_id: UUID
@@ -58,23 +58,23 @@ class Posted:
     postings: list[dict[str, str]]
 
 
-class Peer(Application[UUID]):
-    """A stock application."""
+class PeerApplication(Application[UUID]):
+    """An application of the library, unchanged."""
 
 
-class Followed(Projection[PostgresTrackingRecorder]):
-    """A stock projection that keeps nothing but its place."""
+class TrackingProjection(Projection[PostgresTrackingRecorder]):
+    """A projection that keeps nothing but its position."""
 
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # noqa: ANN401, ARG002
-        """Track it."""
+        """Store the position."""
         self.view.insert_tracking(tracking)
 
 
 async def measure(bench: Bench, sizes: Sizes) -> list[Row]:
     """Return events a second, appended and then projected."""
-    url = await service.create_database(bench, DATABASE)
-    outcome = await told(__name__, Asked(url, sizes.peer_s), Outcome)
-    await service.drop_database(bench, DATABASE)
+    url = await environment.create_database(bench, DATABASE)
+    outcome = await run_module(__name__, RecorderOptions(url, sizes.peer_s), RecorderOutcome)
+    await environment.drop_database(bench, DATABASE)
     return [
         Row(
             key="recorder",
@@ -91,10 +91,10 @@ async def measure(bench: Bench, sizes: Sizes) -> list[Row]:
     ]
 
 
-def press(asked: Asked) -> Outcome:
-    """Append for `asked.seconds`, then project everything."""
-    register_topic("posted", Posted)
-    parts = conninfo_to_dict(asked.url)
+def press(options: RecorderOptions) -> RecorderOutcome:
+    """Append for `options.seconds`, then project everything."""
+    register_topic("posted", PostedEvent)
+    parts = conninfo_to_dict(options.url)
     env = {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "POSTGRES_DBNAME": str(parts["dbname"]),
@@ -103,36 +103,36 @@ def press(asked: Asked) -> Outcome:
         "POSTGRES_USER": str(parts["user"]),
         "POSTGRES_PASSWORD": "",
     }
-    with Peer(env) as application, ThreadPoolExecutor(THREADS) as threads:
+    with PeerApplication(env) as application, ThreadPoolExecutor(THREADS) as threads:
         began = time.perf_counter()
-        end = began + asked.seconds
+        end = began + options.seconds
         each = list(threads.map(lambda _: _append(application, end), range(THREADS)))
         appended_s = time.perf_counter() - began
         last = application.recorder.max_notification_id()
     assert last is not None
     began = time.perf_counter()
     with ProjectionRunner(
-        application_class=Peer,
-        projection_class=Followed,
+        application_class=PeerApplication,
+        projection_class=TrackingProjection,
         view_class=PostgresTrackingRecorder,
         env=env,
     ) as runner:
         runner.wait(last, timeout=WAIT_S)
     seconds = [second for of_thread in each for second in of_thread]
     projected_s = time.perf_counter() - began
-    return Outcome(len(seconds) / appended_s, len(seconds) / projected_s, latency(seconds))
+    return RecorderOutcome(len(seconds) / appended_s, len(seconds) / projected_s, latency(seconds))
 
 
-def _append(application: Peer, end: float) -> list[float]:
+def _append(application: PeerApplication, end: float) -> list[float]:
     seconds: list[float] = []
     postings = [{"debit": "world", "credit": "account-1", "amount": "1234", "currency": "USD"}]
     while (began := time.perf_counter()) < end:
-        event = Posted(uuid4(), 1, "bench", f"bench-{len(seconds)}", postings)
+        event = PostedEvent(uuid4(), 1, "bench", f"bench-{len(seconds)}", postings)
         application.recorder.insert_events([application.mapper.to_stored_event(event)])
         seconds.append(time.perf_counter() - began)
     return seconds
 
 
 if __name__ == "__main__":
-    asked_for = msgspec.json.decode(sys.argv[1], type=Asked)
-    print(msgspec.json.encode(press(asked_for)).decode())
+    options = msgspec.json.decode(sys.argv[1], type=RecorderOptions)
+    print(msgspec.json.encode(press(options)).decode())

@@ -1,11 +1,11 @@
-"""pgbench's TPC-B: the same PostgreSQL, the same settings, a database of its own."""
+"""TPC-B of pgbench, in a database of its own on the same PostgreSQL."""
 
-from benchmarks import service
-from benchmarks.children import output
+from benchmarks import environment
+from benchmarks.environment import Bench
 from benchmarks.latency import Latency
 from benchmarks.peers import pgbench
+from benchmarks.processes import run_program
 from benchmarks.result import Row, Sizes
-from benchmarks.service import Bench
 
 KEY = "tpcb"
 DATABASE = "bench_tpcb"
@@ -14,8 +14,8 @@ SCALE = 10
 
 async def prepare(bench: Bench) -> None:
     """Create the database and its tables."""
-    url = await service.create_database(bench, DATABASE)
-    await output(service.pgbench(), "-i", "-q", "-s", str(SCALE), url)
+    url = await environment.create_database(bench, DATABASE)
+    await run_program(environment.pgbench(), "-i", "-q", "-s", str(SCALE), url)
 
 
 async def measure(bench: Bench, sizes: Sizes) -> Row:
@@ -25,5 +25,5 @@ async def measure(bench: Bench, sizes: Sizes) -> Row:
 
 
 async def press(bench: Bench, seconds: int, warm_up_s: int) -> tuple[float, Latency]:
-    """Press for so long; return the same."""
+    """Run for `seconds` after a warm-up; return the same."""
     return await pgbench.press(bench.beside(DATABASE), seconds=seconds, warm_up_s=warm_up_s)

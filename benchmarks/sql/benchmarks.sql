@@ -1,5 +1,5 @@
 -- name: positions
--- How far the log is and how far its readers are, in one snapshot: sampled every few milliseconds.
+-- The position of the log and of its readers, in one snapshot; sampled every few milliseconds.
 SELECT
     h.position AS head,
     min(c.position) FILTER (WHERE c.reader = 'projector') AS projected,
@@ -9,7 +9,7 @@ WHERE c.reader IN ('relay', 'projector')
 GROUP BY h.position;
 
 -- name: relation_sizes
--- Every table (with what it keeps out of line) and every index of ours, by name.
+-- The size of each table (with its TOAST table) and of each index of ours, by name.
 SELECT
     n.nspname || '.' || c.relname AS name,
     CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_table_size(c.oid) END AS bytes
@@ -17,7 +17,7 @@ FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
 WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema';
 
 -- name: wal_bytes
--- What the whole server has ever written ahead.
+-- The bytes of write-ahead log that the whole server has ever written.
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint;
 
 -- name: backend
@@ -25,7 +25,7 @@ SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint;
 SELECT pg_backend_pid();
 
 -- name: missing
--- How many of the accepted transactions the log does not have as posted. It must be none.
+-- The number of accepted transactions that have no posted transfer in the log; it must be 0.
 SELECT count(*)
 FROM unnest($1::uuid[]) AS accepted (id)
 WHERE

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from benchmarks.loads.requests import HEAD_END, content_length
-from benchmarks.loads.singles import Asked, run
+from benchmarks.loads.singles import SinglesOptions, run
 from benchmarks.loads.tally import LOST
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
@@ -20,7 +20,7 @@ Answers = Callable[[int], Awaitable[bytes]]
 
 @asynccontextmanager
 async def answering(answers: Answers) -> AsyncIterator[str]:
-    """Serve what `answers` says to each request by its number; nothing closes the connection."""
+    """Serve `answers(number)` to each request, counted from 0, over connections that stay open."""
     numbers = iter(range(10_000))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,9 +40,9 @@ async def answering(answers: Answers) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def asked(target: str, *, rate: float | None) -> Asked:
+def options(target: str, *, rate: float | None) -> SinglesOptions:
     """Return a short load."""
-    return Asked(
+    return SinglesOptions(
         targets=[target],
         token="token",
         prefix="test",
@@ -55,14 +55,14 @@ def asked(target: str, *, rate: float | None) -> Asked:
 
 
 async def test_requests_that_a_stall_kept_from_being_sent_count_from_when_they_were_due() -> None:
-    """Coordinated omission: one slow answer delays all that were due meanwhile."""
+    """One slow answer delays all requests that are due in the meantime (coordinated omission)."""
 
     async def stall_once(number: int) -> bytes:
         await asyncio.sleep(STALL_S if number == 0 else 0)
         return ACCEPTED
 
     async with answering(stall_once) as target:
-        outcome = await run(asked(target, rate=200))
+        outcome = await run(options(target, rate=200))
     assert outcome.accepted == outcome.due > 20
     assert outcome.latency.p50_ms is not None
     assert outcome.service.p50_ms is not None
@@ -79,9 +79,9 @@ async def test_every_request_is_accounted_for(rate: float | None) -> None:
         return kinds[number % len(kinds)]
 
     async with answering(each_in_turn) as target:
-        outcome = await run(asked(target, rate=rate))
+        outcome = await run(options(target, rate=rate))
     assert outcome.accepted > 0
     assert outcome.shed > 0
     assert set(outcome.failures) == {"500", LOST}
-    told = outcome.accepted + outcome.shed + outcome.unsent + sum(outcome.failures.values())
-    assert told == outcome.due
+    counted = outcome.accepted + outcome.shed + outcome.unsent + sum(outcome.failures.values())
+    assert counted == outcome.due

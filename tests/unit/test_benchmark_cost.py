@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.cost import bill, prices_of
-from benchmarks.spent import Usage
+from benchmarks.usage import Usage
 
 USED = Usage(
     seconds=10.0,
@@ -25,8 +25,8 @@ def test_a_bill_is_for_a_million_transfers() -> None:
     free = dict.fromkeys(
         ("fargate_vcpu_hour", "fargate_gb_hour", "rds_vcpu_hour", "elasticache_million_ecpus"), 0.0
     )
-    asked = {"sqs_fifo_million_requests": 2.0, "rds_gb_month": 0.5, "kept_months": 3.0}
-    items = {item.name.strip(): item for item in bill(USED, prices_of(free | asked))}
+    given = {"sqs_fifo_million_requests": 2.0, "rds_gb_month": 0.5, "kept_months": 3.0}
+    items = {item.name.strip(): item for item in bill(USED, prices_of(free | given))}
     assert items["SQS requests, as billed"].amount == 25_000
     assert items["SQS requests, as billed"].dollars == pytest.approx(0.05)
     assert items["API, relay, projector"].amount == pytest.approx(4.5 * 500 / 3_600)
@@ -38,7 +38,7 @@ def test_a_bill_is_for_a_million_transfers() -> None:
     assert sum(item.dollars for item in items.values()) == pytest.approx(1.55)
 
 
-def test_what_is_half_used_costs_twice() -> None:
+def test_half_used_processors_cost_twice_as_much() -> None:
     """CPU is paid for whether it is used or not."""
     full = {item.name: item for item in bill(USED, prices_of({"utilisation": 1.0}))}
     half = {item.name: item for item in bill(USED, prices_of({"utilisation": 0.5}))}

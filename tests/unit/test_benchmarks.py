@@ -1,4 +1,4 @@
-"""What the benchmarks compute from what they counted."""
+"""The arithmetic of the benchmarks."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from benchmarks.measures.lag import Lags
 from benchmarks.moves import recorded
 from benchmarks.ratios import ratios
 from benchmarks.result import QUICK, Row, Run
-from benchmarks.spent import Usage
+from benchmarks.usage import Usage
 
 
 @pytest.mark.parametrize(
@@ -24,23 +24,23 @@ from benchmarks.spent import Usage
         ([number / 1000 for number in range(200, 0, -1)], 100, 198, 200),
     ],
 )
-def test_a_percentile_is_a_sample_that_was_seen(
+def test_a_percentile_is_one_of_the_samples(
     seconds: list[float], p50_ms: float, p99_ms: float, max_ms: float
 ) -> None:
     """By nearest rank, in any order."""
-    seen = latency(seconds)
-    assert (seen.p50_ms, seen.p99_ms, seen.max_ms) == pytest.approx((p50_ms, p99_ms, max_ms))
-    assert seen.samples == len(seconds)
+    found = latency(seconds)
+    assert (found.p50_ms, found.p99_ms, found.max_ms) == pytest.approx((p50_ms, p99_ms, max_ms))
+    assert found.samples == len(seconds)
 
 
 def test_nothing_has_no_percentiles() -> None:
-    """A load that got no answer says so, and not zero milliseconds."""
+    """A load that got no answer reports no latency, not zero milliseconds."""
     assert latency([]) == Latency(samples=0, p50_ms=None, p99_ms=None, max_ms=None)
 
 
-def counted(**changed: object) -> Usage:
-    """Return what 2,000 events took, with changes."""
-    usage = {
+def usage(**changed: object) -> Usage:
+    """Return the usage of 2,000 events, with changes."""
+    fields = {
         "seconds": 10.0,
         "events": 2_000,
         "wal_bytes": 4_000_000,
@@ -53,21 +53,21 @@ def counted(**changed: object) -> Usage:
         },
         "cache": {"commands": 2_000.0, "bytes in": 1_024_000.0, "bytes out": 1_024_000.0},
     }
-    return Usage(**(usage | changed))  # type: ignore[arg-type]
+    return Usage(**(fields | changed))  # type: ignore[arg-type]
 
 
 def test_usage_since_a_moment_is_what_came_after_it() -> None:
-    """Counts are differences; memory is what it is now; what is new counts from nothing."""
-    before = counted(sqs={}, relations={"events.daybook_events": 400_000}, memory_mb={"api": 1.0})
-    since = counted(events=2_500, seconds=12.0).since(before)
+    """Counts are differences, from 0 if they are new; memory is that of the later moment."""
+    before = usage(sqs={}, relations={"events.daybook_events": 400_000}, memory_mb={"api": 1.0})
+    since = usage(events=2_500, seconds=12.0).since(before)
     assert (since.events, since.seconds) == (500, 2.0)
     assert since.relations == {"events.daybook_events": 600_000, "read.entries": 1_000_000}
     assert since.sqs_total("requests") == 20
     assert since.memory_mb["api"] == 400
 
 
-def test_ratios_are_of_what_was_measured() -> None:
-    """A peer that did not run has no ratio; neither has one that did nothing."""
+def test_ratios_are_of_measured_rows() -> None:
+    """A peer that did not run, or whose rate is 0, has no ratio."""
     rows = [
         Row(key="tpcb", name="", figure=2_000.0),
         Row(key="turn-tpcb", name="", figure=1_500.0),
@@ -82,17 +82,17 @@ def test_ratios_are_of_what_was_measured() -> None:
     }
 
 
-def test_a_lag_is_never_shown_shorter_than_it_was() -> None:
-    """A commit counts from the last sample without it; several at once count as one."""
+def test_a_lag_is_never_reported_shorter_than_it_was() -> None:
+    """A commit counts from the last sample without it; several commits in a sample count as one."""
     lags = Lags()
-    lags.seen(0.0, 0.1, head=5, checkpoint=0)  # When 5 was committed nobody saw.
-    lags.seen(1.0, 1.1, head=7, checkpoint=5)
-    lags.seen(2.0, 2.1, head=9, checkpoint=6)
-    lags.seen(3.0, 3.1, head=9, checkpoint=7)
-    lags.seen(4.0, 4.1, head=9, checkpoint=9)
-    seen = lags.summary()
-    assert seen.samples == 2
-    assert (seen.p50_ms, seen.max_ms) == pytest.approx((3_100, 3_100))
+    lags.add_sample(0.0, 0.1, head=5, checkpoint=0)  # No sample before shows when 5 was committed.
+    lags.add_sample(1.0, 1.1, head=7, checkpoint=5)
+    lags.add_sample(2.0, 2.1, head=9, checkpoint=6)
+    lags.add_sample(3.0, 3.1, head=9, checkpoint=7)
+    lags.add_sample(4.0, 4.1, head=9, checkpoint=9)
+    lag = lags.summary()
+    assert lag.samples == 2
+    assert (lag.p50_ms, lag.max_ms) == pytest.approx((3_100, 3_100))
 
 
 CALLER = """

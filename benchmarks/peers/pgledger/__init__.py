@@ -1,8 +1,8 @@
-"""pgledger (github.com/pgr0ss/pgledger), whose SQL the user brings: it is no package.
+"""pgledger (github.com/pgr0ss/pgledger), whose SQL the user provides: it is not a package.
 
     singles, and arrays of 50 in one call, each between 10,000 accounts and between 2
 
-Its accounts get short ids, so that the scripts can name them without looking them up: a favour.
+Its accounts get short ids, so that the scripts need not look them up. This makes it faster.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import service
+from benchmarks import environment
+from benchmarks.environment import Bench
 from benchmarks.latency import Latency
 from benchmarks.peers import pgbench
 from benchmarks.result import Row, Sizes
-from benchmarks.service import Bench
 
 DATABASE = "bench_pgledger"
 HERE = Path(__file__).parent
@@ -23,9 +23,9 @@ ARRAY = 50
 
 
 class Load(msgspec.Struct, frozen=True):
-    """A script, how many transfers are in a call of it, and between how many accounts.
+    """A script, the transfers in one call of it, and the number of accounts.
 
-    With so many clients, of 2, 4 and 16, it is fastest.
+    `clients` is the number, of 2, 4 and 16, with which it is fastest.
     """
 
     key: str
@@ -46,10 +46,10 @@ LOADS = (
 
 
 async def prepare(bench: Bench, files: Sequence[Path]) -> None:
-    """Run `files` (its SQL, and first what that needs) in a new database, and open accounts."""
-    url = await service.create_database(bench, DATABASE)
+    """Run `files` in their order in a new database, and open accounts."""
+    url = await environment.create_database(bench, DATABASE)
     scripts = [path.read_text(encoding="utf-8") for path in (*files, HERE / "accounts.sql")]
-    await service.execute(url, *scripts)
+    await environment.execute(url, *scripts)
 
 
 async def measure(bench: Bench, sizes: Sizes) -> list[Row]:
@@ -75,5 +75,5 @@ async def press(bench: Bench, load: Load, seconds: int, warm_up_s: int) -> tuple
 
 
 async def drop(bench: Bench) -> None:
-    """Drop its database, so that nothing is done about it any more."""
-    await service.drop_database(bench, DATABASE)
+    """Drop its database, so that no autovacuum of it disturbs later measures."""
+    await environment.drop_database(bench, DATABASE)

@@ -1,4 +1,4 @@
-"""Processes that a run starts and waits for."""
+"""Start the processes of a run, and read their results."""
 
 import asyncio
 import subprocess
@@ -17,8 +17,8 @@ T = TypeVar("T")
 STDERR_SHOWN = 2_000
 
 
-async def output(*argv: str) -> str:
-    """Return what a program writes; end the run with its complaint when it fails."""
+async def run_program(*argv: str) -> str:
+    """Return the output of a program; exit with the end of its error output if it fails."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -29,8 +29,8 @@ async def output(*argv: str) -> str:
 
 
 @asynccontextmanager
-async def ready(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a module that says "ready" when it has prepared everything, and wait until then."""
+async def started(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a module, and wait until it has prepared everything and prints "ready"."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -49,11 +49,11 @@ async def ready(module: str, *arguments: str) -> AsyncIterator[asyncio.subproces
             await process.wait()
 
 
-async def told(module: str, asked: msgspec.Struct, answer: type[T]) -> T:
-    """Run a module that takes one JSON argument and writes one JSON answer."""
-    argument = msgspec.json.encode(asked).decode()
-    text = await output(sys.executable, "-m", module, argument)
-    return msgspec.json.decode(text, type=answer)
+async def run_module(module: str, options: msgspec.Struct, outcome: type[T]) -> T:
+    """Run a module with `options` as its JSON argument, and return the JSON that it prints."""
+    argument = msgspec.json.encode(options).decode()
+    text = await run_program(sys.executable, "-m", module, argument)
+    return msgspec.json.decode(text, type=outcome)
 
 
 async def metrics(port: int) -> list[tuple[str, dict[str, str], float]]:

@@ -1,4 +1,4 @@
-"""What a load takes of everything: CPU, memory, disk, write-ahead log, SQS and Valkey requests."""
+"""The resources that a load uses: CPU, memory, disk, write-ahead log, SQS and Valkey requests."""
 
 import time
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ import msgspec
 import psutil
 import redis
 
-from benchmarks.children import metrics
-from benchmarks.service import SQL, Bench
+from benchmarks.environment import SQL, Bench
+from benchmarks.processes import metrics
 from runtime import database
 
 N = TypeVar("N", int, float)
@@ -28,11 +28,11 @@ CACHE = {
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted since the servers started, or between two such moments.
+    """The counts since the servers started, or between two moments.
 
-    `cpu_s` and `memory_mb` are by process, `relations` in bytes by table and index; `sqs` is by
-    operation and `requests`, `billed` (as AWS counts them) or `bytes`. Memory is the share of it
-    that the process would give back (PSS), and always of the later moment.
+    `cpu_s` and `memory_mb` are by process, `relations` in bytes by table and index. `sqs` is by
+    operation, then by `requests`, `billed` requests (as AWS counts them) or `bytes`. Memory is the
+    proportional set size (PSS), always that of the later moment.
     """
 
     seconds: float
@@ -45,7 +45,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache: dict[str, float]
 
     def since(self, before: "Usage") -> "Usage":
-        """Return what came between `before` and this."""
+        """Return the counts between `before` and this."""
         return Usage(
             seconds=self.seconds - before.seconds,
             events=self.events - before.events,
@@ -65,8 +65,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return sum(counts.get(what, 0.0) for counts in self.sqs.values())
 
 
-async def usage(bench: Bench) -> Usage:
-    """Count everything up to now."""
+async def read_usage(bench: Bench) -> Usage:
+    """Return the counts up to now."""
     connection = await database.connect(bench.service.database_url)
     try:
         positions = await connection.fetchrow(SQL["positions"])
@@ -109,13 +109,13 @@ def _cache(url: str) -> dict[str, float]:
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """Return a process and what it started: PostgreSQL is many."""
+    """Return a process and its descendants: PostgreSQL has one process for each connection."""
     first = psutil.Process(pid)
     return [first, *first.children(recursive=True)]
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    """Return the CPU of a process, and of its children that have ended already."""
+    """Return the CPU of a process and of those of its children that have ended."""
     with suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return times.user + times.system + times.children_user + times.children_system

@@ -1,21 +1,22 @@
-"""One of Daybook's workers, unchanged but for one thing: its SQS requests are counted.
+"""Run one of Daybook's workers, and count its SQS requests.
 
-Counted where botocore sends them, retries included, and served with the process's own metrics.
+They are counted where botocore sends them, retries included, and served with the metrics of the
+process. Everything else is as in the product.
 
-    python -m benchmarks.counted relay|project
+    python -m benchmarks.sqs_counting_worker relay|project
 """
 
 import math
 from typing import Any
 from unittest import mock
 
-# Only to put handlers on its events; what speaks SQS is still runtime.queue.
+# Only to register handlers for its events; runtime.queue still makes all requests.
 from aiobotocore.session import get_session
 from prometheus_client import Counter
 
 from daybook.cli.main import main
 
-# AWS bills a request as many times as it carries 64 KiB of messages, begun ones included.
+# AWS bills each 64 KiB of messages, rounded up, as a request.
 BILLED_BYTES = 65_536
 REQUESTS = Counter("bench_sqs_requests", "Requests sent to SQS.", ["operation"])
 BILLED = Counter("bench_sqs_billed", "Requests as AWS bills them.", ["operation"])
@@ -47,7 +48,7 @@ def _received(parsed: dict[str, Any], **_: object) -> None:
 
 
 def _carried(operation: str, size: int) -> None:
-    """Count messages, and the billed requests beyond the one that every request is anyway."""
+    """Count the bytes of messages, and the requests billed beyond the first one."""
     BYTES.labels(operation).inc(size)
     BILLED.labels(operation).inc(max(0, math.ceil(size / BILLED_BYTES) - 1))
 

@@ -1,4 +1,4 @@
-"""The running Daybook that is measured, and the databases beside it on the same PostgreSQL."""
+"""The environment of a run: a Daybook on servers of its own, and databases for its peers."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ CAUGHT_UP_S = 120
 # What a run's 4,000 connections need of every process; a common default is 1,024.
 FILES_MAX = 10_000
 MAX_WAL_SIZE = "16GB"
-# What SQS is spoken by, and is therefore counted.
+# The programs that use SQS, whose requests are counted.
 COUNTED = ("relay", "project")
 AUDITING = ("audit", "seal")
 
 
 class Bench(msgspec.Struct, frozen=True):
-    """A running Daybook: the addresses of its API processes, and of its counted workers."""
+    """A running Daybook: the URLs of its API processes, and the metrics ports of COUNTED."""
 
     service: Service
     api_urls: list[str]
@@ -40,14 +40,14 @@ class Bench(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def running(*, apis: int = 1, audited: bool = False) -> AsyncIterator[Bench]:
-    """Run a Daybook on throw-away servers, fsync on, with so many API processes.
+    """Run a Daybook on temporary servers, fsync on, with `apis` API processes.
 
-    PostgreSQL's buffers are what its manual advises for a server of its own, and its checkpoints
-    as far apart as docs/operations.md advises: after each, pages are logged whole once more.
+    PostgreSQL gets the buffers that its manual advises for a dedicated server, and checkpoints as
+    rare as docs/operations.md advises: after each checkpoint, pages are logged whole once more.
     """
     _allow_connections()
     ports = {name: servers.free_port() for name in COUNTED}
-    programs = [_counted(p, ports) for p in PROGRAMS if audited or p.name not in AUDITING]
+    programs = [_with_sqs_counts(p, ports) for p in PROGRAMS if audited or p.name not in AUDITING]
     more = [servers.free_port() for _ in range(apis - 1)]
     api = next(program for program in PROGRAMS if program.name == "api")
     programs += [
@@ -72,17 +72,19 @@ def _quarter_of_memory() -> str:
 
 
 def _allow_connections() -> None:
-    """Raise the bound on open files, which every process that is started from here inherits."""
+    """Raise the bound on open files; the processes of the run inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _counted(program: Program, ports: dict[str, int]) -> Program:
-    """Return a worker that counts its SQS requests; any other program is as it was."""
+def _with_sqs_counts(program: Program, ports: dict[str, int]) -> Program:
+    """Return a program of COUNTED so that it counts its SQS requests, any other unchanged."""
     if program.name not in ports:
         return program
-    argv = tuple("benchmarks.counted" if word == "daybook" else word for word in program.argv)
+    argv = tuple(
+        "benchmarks.sqs_counting_worker" if word == "daybook" else word for word in program.argv
+    )
     env = program.env | {"DAYBOOK_HEALTH_PORT": str(ports[program.name])}
     return msgspec.structs.replace(program, argv=argv, env=env)
 
@@ -93,14 +95,14 @@ def pgbench() -> str:
 
 
 async def create_database(bench: Bench, name: str) -> str:
-    """Create a database beside the service's own, anew, and return its URL."""
+    """Create a new database on the PostgreSQL of the service, and return its URL."""
     await drop_database(bench, name)
     await execute(bench.service.database_url, f"CREATE DATABASE {name}")
     return bench.beside(name)
 
 
 async def drop_database(bench: Bench, name: str) -> None:
-    """Drop a database beside the service's own, if it is there."""
+    """Drop a database on the PostgreSQL of the service, if it exists."""
     await execute(bench.service.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
@@ -114,8 +116,8 @@ async def execute(url: str, *scripts: str) -> None:
         await connection.close()
 
 
-async def everybody_at_the_head(bench: Bench) -> None:
-    """Return once everything in the log has been published and projected. Raises TimeoutError."""
+async def wait_for_readers(bench: Bench) -> None:
+    """Wait until the whole log is published and projected. Raises TimeoutError."""
     connection = await database.connect(bench.service.database_url)
     try:
         async with asyncio.timeout(CAUGHT_UP_S):
@@ -129,7 +131,7 @@ async def everybody_at_the_head(bench: Bench) -> None:
         await connection.close()
 
 
-async def token(bench: Bench, ledger: str) -> str:
+async def new_token(bench: Bench, ledger: str) -> str:
     """Return a token for another ledger."""
     made = tokens.new_token()
     connection = await database.connect(bench.service.database_url)
@@ -140,8 +142,8 @@ async def token(bench: Bench, ledger: str) -> str:
     return made
 
 
-async def missing(bench: Bench, transactions: Sequence[object]) -> int:
-    """Return how many of these transactions the log does not have as posted."""
+async def count_missing(bench: Bench, transactions: Sequence[object]) -> int:
+    """Return how many of these transactions have no posted transfer in the log."""
     connection = await database.connect(bench.service.database_url)
     try:
         count: int = await connection.fetchval(SQL["missing"], transactions)

@@ -1,12 +1,12 @@
-"""What a load took of everything else, for each transfer: SQS, CPU, write-ahead log, disk."""
+"""Rows for the resources that a load used for each event: SQS, CPU, write-ahead log, disk."""
 
 from benchmarks.result import Row
-from benchmarks.spent import Usage
+from benchmarks.usage import Usage
 
 BYTES_SHOWN_MIN = 0.5
 
 
-def rows(key: str, of: str, used: Usage) -> list[Row]:
+def rows(key: str, load: str, used: Usage) -> list[Row]:
     """Return SQS requests, CPU and write-ahead log for each event of a load."""
     events = used.events
     operations = ", ".join(
@@ -19,7 +19,7 @@ def rows(key: str, of: str, used: Usage) -> list[Row]:
     return [
         Row(
             key=f"{key}-sqs",
-            name=f"{of}: SQS requests",
+            name=f"{load}: SQS requests",
             figure=used.sqs_total("requests") / events,
             unit="an event",
             note=f"{operations}; {events:,} events; goal ≤ 0.03",
