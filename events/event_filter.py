@@ -1,6 +1,6 @@
-"""Which events of the log somebody wants to read, and how they are shown to others. Pure.
+"""Which events of the log a reader takes, by what their stored state says of itself. Pure.
 
-An event is looked at as it is stored: what a newer Daybook wrote is passed on like any other.
+An event is read as it is stored, so that an event that a newer Daybook wrote passes like any other.
 """
 
 from collections.abc import Sequence
@@ -9,35 +9,34 @@ from uuid import UUID
 
 import msgspec
 
-from events import envelope
 from events.codec import UnreadableEventError
 from runtime.sql import Row
 
 
-class _Ends(msgspec.Struct, frozen=True):
+class _Accounts(msgspec.Struct, frozen=True):
     debit: str
     credit: str
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What any event says of itself: whose it is, when it was recorded, and what it is about."""
+class EventHeader(msgspec.Struct, frozen=True):
+    """What every event says of itself: its ledger, when it was recorded, and what it is about."""
 
     ledger: str
     recorded_at: datetime
     account_id: str | None = None
     about: UUID | None = None
-    refund_of: UUID | None = None  # What `about` was called in the first version of two events.
-    postings: Sequence[_Ends] = ()
+    refund_of: UUID | None = None  # The name of `about` in the first version of two events.
+    postings: Sequence[_Accounts] = ()
 
 
-_TOLD = msgspec.json.Decoder(Told)
+_HEADER = msgspec.json.Decoder(EventHeader)
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """A ledger's events; only those of a type, an account, a transaction, if they are named.
+class EventFilter(msgspec.Struct, frozen=True):
+    """The events of a ledger; if they are named, only those of a type, account or transaction.
 
-    An account's events move it, change it or name it. A transaction's are its own, and those of the
-    transactions that are about it.
+    The events of an account move it, change it or name it. The events of a transaction are its own
+    and those of the transactions that are about it.
     """
 
     ledger: str
@@ -47,34 +46,29 @@ class Wanted(msgspec.Struct, frozen=True):
 
     @property
     def needle(self) -> bytes | None:
-        """What the state of every wanted event holds, and most others don't."""
+        """Bytes that the state of every matching event holds, and most other states do not."""
         return None if self.account_id is None else b'"%s"' % self.account_id.encode()
 
-    def takes(self, row: Row) -> bool:
-        """Return whether the stored event is wanted. Raises UnreadableEventError."""
+    def matches(self, row: Row) -> bool:
+        """Return whether the stored event matches. Raises UnreadableEventError."""
         if self.topic not in (None, row["topic"]):
             return False
-        told = told_by(row)
-        if told.ledger != self.ledger:
+        header = event_header(row)
+        if header.ledger != self.ledger:
             return False
         if self.account_id is not None:
-            ends = {end for p in told.postings for end in (p.debit, p.credit)}
-            if self.account_id not in {told.account_id, *ends}:
+            accounts = {end for p in header.postings for end in (p.debit, p.credit)}
+            if self.account_id not in {header.account_id, *accounts}:
                 return False
-        return self.transaction_id in (None, row["originator_id"], told.about, told.refund_of)
+        return self.transaction_id in (None, row["originator_id"], header.about, header.refund_of)
 
 
-def told_by(row: Row) -> Told:
+def event_header(row: Row) -> EventHeader:
     """Return what a stored event says of itself. Raises UnreadableEventError."""
     try:
-        return _TOLD.decode(row["state"])
+        return _HEADER.decode(row["state"])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEventError(
             f"position {row['notification_id']}: the state of a {row['topic']!r} event cannot be "
             f"read: {error}"
         ) from error
-
-
-def as_json(row: Row) -> bytes:
-    """Return a stored event as a CloudEvent, with the time at which it was recorded."""
-    return envelope.cloud_event(row, told_by(row).recorded_at)

@@ -1,6 +1,6 @@
-"""Reading the log for somebody: of one ledger, in bounded steps, up to a position or a time.
+"""Reading the log of one ledger, in bounded steps, up to a position or a time.
 
-Nothing here asks a read model, so what it finds is what was recorded, projected or not.
+Nothing here reads a read model, so it finds what was recorded, projected or not.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from events import event_filter, log
-from events.event_filter import Wanted
+from events.event_filter import EventFilter
 from runtime.database import Executor
 from runtime.sql import Row, queries
 
@@ -17,9 +17,9 @@ LOOK_MAX = 20_000
 
 
 class Found(NamedTuple):
-    """Wanted events, and the position where looking for them stopped.
+    """Matching events, and the position where reading stopped.
 
-    Upwards everything up to `edge` was looked at; downwards everything after it.
+    Upwards everything up to `edge` was read; backwards everything after it.
     """
 
     rows: Sequence[Row]
@@ -28,50 +28,50 @@ class Found(NamedTuple):
 
 async def look(
     connection: Executor,
-    wants: Wanted,
+    wanted: EventFilter,
     after: int,
     until: int,
     limit: int,
     *,
     backwards: bool = False,
 ) -> Found:
-    """Look for wanted events in (after, until], from its beginning or backwards from its end.
+    """Return matching events of (after, until], from its beginning or backwards from its end.
 
-    Looks at LOOK_MAX events at most, and returns `limit` at most: either bound may be what stopped
-    it, and `edge` is where to go on.
+    At most LOOK_MAX positions are read, and at most `limit` events returned. Either bound may stop
+    the reading; `edge` is where to go on.
     """
     if backwards:
         name, low, high = "read_of_ledger_backwards", max(after, until - LOOK_MAX), until
     else:
         name, low, high = "read_of_ledger", after, min(until, after + LOOK_MAX)
     rows: Sequence[Row] = await connection.fetch(
-        SQL[name], low, high, wants.ledger, wants.topic, wants.needle, limit
+        SQL[name], low, high, wanted.ledger, wanted.topic, wanted.needle, limit
     )
     edge = low if backwards else high
     if len(rows) == limit:
         last: int = rows[-1]["notification_id"]
         edge = last - 1 if backwards else last
-    return Found([row for row in rows if wants.takes(row)], edge)
+    return Found([row for row in rows if wanted.matches(row)], edge)
 
 
 async def tail(
     connection: Executor, ledgers: Sequence[str], after: int, until: int, limit: int
 ) -> Found:
-    """Look for events of several ledgers in (after, until]; each row has its `ledger`, too."""
+    """Return events of several ledgers in (after, until]; each row also has its `ledger`."""
     until = min(until, after + LOOK_MAX)
     rows = await connection.fetch(SQL["read_tail"], after, until, ledgers, limit)
     return Found(rows, rows[-1]["notification_id"] if len(rows) == limit else until)
 
 
-async def begun(connection: Executor, wants: Wanted) -> int:
-    """Return a position after which all events of the wanted transaction are; 0 if none is known.
+async def begun(connection: Executor, wanted: EventFilter) -> int:
+    """Return a position before all events that match; 0 if no later one is known.
 
-    What is about a transaction that exists was recorded after it.
+    Events about a transaction are recorded after the transaction itself.
     """
-    if wants.transaction_id is None:
+    if wanted.transaction_id is None:
         return 0
-    for row in await connection.fetch(SQL["find"], [wants.transaction_id]):
-        if event_filter.told_by(row).ledger == wants.ledger:
+    for row in await connection.fetch(SQL["find"], [wanted.transaction_id]):
+        if event_filter.event_header(row).ledger == wanted.ledger:
             position: int = row["notification_id"]
             return position - 1
     return 0
@@ -80,13 +80,13 @@ async def begun(connection: Executor, wants: Wanted) -> int:
 async def position_before(connection: Executor, moment: datetime) -> int:
     """Return the last position that was recorded before `moment`; 0 is before the log.
 
-    Recorded times follow positions, so each question halves what is left of the log.
+    Recorded times follow positions, so each read halves what is left of the log.
     """
     low, high = 0, (await log.head(connection)).position
     while low < high:
         middle = (low + high) // 2
         rows = await log.rows_after(connection, middle, 1)
-        if rows and event_filter.told_by(rows[0]).recorded_at < moment:
+        if rows and event_filter.event_header(rows[0]).recorded_at < moment:
             low = rows[0]["notification_id"]
         else:
             high = middle

@@ -1,6 +1,7 @@
 """The query parameters that several subjects share, and what they mean. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 from uuid import UUID
@@ -85,6 +86,14 @@ def time_filter(meaning: times.Meaning, description: str) -> Meta:
         },
         extra_json_schema=times.SCHEMA,
     )
+
+
+_RECORDED = "When it was recorded"
+_EFFECTIVE = "When it counts as having happened"
+RecordedFrom = Annotated[datetime, time_filter(times.start, f"{_RECORDED}: not before.")]
+RecordedTo = Annotated[datetime, time_filter(times.end, f"{_RECORDED}: before its end.")]
+EffectiveFrom = Annotated[datetime, time_filter(times.start, f"{_EFFECTIVE}: not before.")]
+EffectiveTo = Annotated[datetime, time_filter(times.end, f"{_EFFECTIVE}: before its end.")]
 
 
 class ListParameters(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from auditing.replay import ReplayedState
 from auditing.roles import AUDITOR
 from events import codec, ledger_log, log
 from events import schema as schemas
-from events.event_filter import Wanted
+from events.event_filter import EventFilter
 from events.schema import Schema
 from events.types import AccountOpened, Recorded, account_stream_id
 from runtime import database
@@ -191,7 +191,7 @@ class Replay:
             async for page in log.pages(self._connection, after, until):
                 yield page, page[-1].position
             return
-        wants = Wanted(ledger, account_id=account_id)
+        wants = EventFilter(ledger, account_id=account_id)
         edge = after
         while edge < until:
             found = await ledger_log.look(self._connection, wants, edge, until, PAGE_EVENTS_MAX)

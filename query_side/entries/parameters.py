@@ -4,7 +4,6 @@ Filters work together: an entry must match all of them. The first one of these t
 to the entries: `transaction_id`, the account, the ledger.
 """
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -18,18 +17,18 @@ from query_side.parameters import (
     AccountId,
     Amount,
     Currency,
+    EffectiveFrom,
+    EffectiveTo,
     ListParameters,
+    RecordedFrom,
+    RecordedTo,
     TransactionId,
-    time_filter,
 )
-from web import times
 from web.cursors import BIGGEST, Cut
 
 FIRST_LINE: Cut = (0, 0)
 LAST_LINE: Cut = (BIGGEST, 0)
 _AMOUNT = "The entry's amount, in units"
-_RECORDED = "When it was recorded"
-_EFFECTIVE = "When it counts as having happened"
 
 
 class EntryKind(StrEnum):
@@ -53,18 +52,10 @@ class AccountEntryFilters(ListParameters, frozen=True, kw_only=True):
     currency: Currency | None = None
     amount_min: Annotated[Amount, Meta(description=f"{_AMOUNT}: at least.")] | None = None
     amount_max: Annotated[Amount, Meta(description=f"{_AMOUNT}: at most.")] | None = None
-    recorded_from: (
-        Annotated[datetime, time_filter(times.start, f"{_RECORDED}: not before.")] | None
-    ) = None
-    recorded_to: (
-        Annotated[datetime, time_filter(times.end, f"{_RECORDED}: before its end.")] | None
-    ) = None
-    effective_from: (
-        Annotated[datetime, time_filter(times.start, f"{_EFFECTIVE}: not before.")] | None
-    ) = None
-    effective_to: (
-        Annotated[datetime, time_filter(times.end, f"{_EFFECTIVE}: before its end.")] | None
-    ) = None
+    recorded_from: RecordedFrom | None = None
+    recorded_to: RecordedTo | None = None
+    effective_from: EffectiveFrom | None = None
+    effective_to: EffectiveTo | None = None
     transaction_id: (
         Annotated[TransactionId, Meta(description="The entries of this transaction.")] | None
     ) = None

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from msgspec import Meta, Raw, Struct
 
-from events import event_filter
 from events.envelope import SOURCE
+from events.event_filter import event_header
 from runtime.sql import Row
 from web.answers import ENCODER
 
@@ -62,7 +62,7 @@ def event(row: Row) -> LogEvent:
         id=str(row["notification_id"]),
         type=row["topic"],
         subject=row["originator_id"],
-        time=event_filter.told_by(row).recorded_at,
+        time=event_header(row).recorded_at,
         streamversion=row["originator_version"],
         data=Raw(row["state"]),
     )

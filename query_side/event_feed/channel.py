@@ -1,4 +1,4 @@
-"""What was added lately for one ledger, kept for all clients that follow it, in bounded memory."""
+"""The latest events and discrepancies of a ledger, for all clients that follow it; bounded."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ BYTES_MAX = 1_048_576
 
 
 class Recent:
-    """The latest rows: all of those in (since, until]. `key` is the column that numbers them."""
+    """The latest rows: all those in (since, until]. `key` is the column that numbers them."""
 
     def __init__(self, key: str, *texts: str) -> None:
         self.since = self.until = 0
@@ -19,14 +19,14 @@ class Recent:
         self._rows: deque[Row] = deque()
         self._bytes = 0
 
-    def begin(self, place: int) -> None:
-        """Know nothing of what was before `place`."""
+    def begin(self, at: int) -> None:
+        """Forget all rows, and hold only those after `at`."""
         self._rows.clear()
         self._bytes = 0
-        self.since = self.until = place
+        self.since = self.until = at
 
     def add(self, rows: list[Row], until: int) -> None:
-        """Add what came after; the oldest rows are dropped where it gets too much."""
+        """Add the rows that follow; drop the oldest ones where a bound is exceeded."""
         self.until = until
         self._rows.extend(rows)
         self._bytes += sum(map(self._size, rows))
@@ -35,16 +35,16 @@ class Recent:
             self._bytes -= self._size(dropped)
             self.since = dropped[self._key]
 
-    def after(self, place: int) -> list[Row]:
-        """Return the rows after `place`, which is not before `since`."""
-        return [row for row in self._rows if row[self._key] > place]
+    def after(self, key: int) -> list[Row]:
+        """Return the rows after `key`, which is not before `since`."""
+        return [row for row in self._rows if row[self._key] > key]
 
     def _size(self, row: Row) -> int:
         return sum(len(row[text]) for text in self._texts)
 
 
 class Channel:
-    """The latest events of one ledger, and the latest discrepancies, for whoever follows it."""
+    """The latest events and the latest discrepancies of one ledger."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -54,25 +54,25 @@ class Channel:
         self.moved = asyncio.Event()
 
     def begin(self, position: int, discrepancy_id: int) -> None:
-        """Know nothing of what was before."""
+        """Hold only what comes after a position and a discrepancy."""
         self.events.begin(position)
         self.discrepancies.begin(discrepancy_id)
         self.begun = True
         self.wake()
 
     def add_events(self, rows: list[Row], until: int) -> None:
-        """Add what was recorded since."""
+        """Add the events that follow."""
         self.events.add(rows, until)
         if rows:
             self.wake()
 
     def add_discrepancies(self, rows: list[Row], until: int) -> None:
-        """Add what was found since."""
+        """Add the discrepancies that follow."""
         self.discrepancies.add(rows, until)
         if rows:
             self.wake()
 
     def wake(self) -> None:
-        """Let everybody who waits look again."""
+        """Wake every client that waits."""
         self.moved.set()
         self.moved = asyncio.Event()

@@ -6,7 +6,7 @@ projector or a relay that is late belongs to no ledger; only the operator is tol
 
 from collections.abc import Sequence
 
-from events.event_filter import Wanted
+from events.event_filter import EventFilter
 from runtime.database import Executor
 from runtime.sql import Row, queries
 
@@ -39,10 +39,10 @@ def concerns(ledger: str, row: Row) -> bool:
     return bool(row["ledger"] == ledger or row["kind"] == GAP)
 
 
-def wanted(wants: Wanted, row: Row) -> bool:
+def matches(wanted: EventFilter, row: Row) -> bool:
     """Return whether a filter takes a discrepancy; a filter by type of event takes none."""
     return (
-        wants.topic is None
-        and wants.account_id in (None, row["account_id"])
-        and wants.transaction_id in (None, row["transaction_id"])
+        wanted.topic is None
+        and wanted.account_id in (None, row["account_id"])
+        and wanted.transaction_id in (None, row["transaction_id"])
     )

@@ -1,14 +1,14 @@
-"""Following the log and what the auditor finds: any number of clients, one look for all of them.
+"""Following the log and the auditor's findings: any number of clients, one read for all of them.
 
-    the log ──one look a tick, for all ledgers that are followed──▶ Channel, one a ledger
-                                                                     │ the latest events, bounded
-    the log ──pages of a client's own, where it is behind the channel─┴─▶ each client, at its pace
+    the log ──one read a tick, for all ledgers that are followed──▶ Channel, one for each ledger
+                                                                      │ the latest events, bounded
+    the log ──pages for a client that is behind its channel───────────┴─▶ each client, at its pace
 
 Discrepancies travel beside the events in the same way, numbered by their ids instead of positions.
 
-A client is its place in both and nothing more. What it has still to get comes from the channel if
-that goes back far enough, and else from the database: so a slow client costs no memory, a new
-connection goes on from any place, and everything of the ledger is sent once, in its order.
+The state of a client is its feed position, and nothing more. The next rows come from the channel if
+that goes back far enough, and otherwise from the database. So a slow client takes no memory, a new
+connection goes on from any feed position, and everything of the ledger is sent once, in its order.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from prometheus_client import Gauge
 
 from events import ledger_log
 from events import log as logs
-from events.event_filter import Wanted
+from events.event_filter import EventFilter
 from query_side.event_feed import answers, discrepancies, sse
 from query_side.event_feed.channel import Channel
 from query_side.settings import QuerySettings
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 STREAMS = Gauge("daybook_streams", "Event streams that are open.")
 TICK_S = 0.02
 BEAT_S = 15.0
-# A token that was revoked works for at most a minute (web/tokens.py), and then this at most.
+# A revoked token works for at most a minute (web/tokens.py), and on a stream this much longer.
 IDENTIFY_S = 60.0
 AGAIN_S = 1.0
 LOOK_EVENTS_MAX = 2_000
@@ -63,7 +63,7 @@ class FeedPosition(NamedTuple):
 
 
 class Following:
-    """All clients of a process that follow the log."""
+    """All clients of a process that follow the log, and the channels that they read from."""
 
     def __init__(
         self, settings: QuerySettings, pool: database.Pool, turns: asyncio.Semaphore
@@ -73,14 +73,14 @@ class Following:
         self._turns = turns
         self._channels: dict[str, Channel] = {}
         self._position: int | None = None
-        self._found = 0
-        self._looks_at = 0.0
-        self._wanted = asyncio.Event()
+        self._discrepancy_id = 0
+        self._next_discrepancies_at = 0.0
+        self._followed = asyncio.Event()
         self._stopping = False
 
     @contextmanager
     def joined(self, ledger: str) -> Iterator[Channel]:
-        """Be one of the clients that follow `ledger`. Raises Unavailable if there are too many."""
+        """Count one more client that follows `ledger`. Raises Unavailable if there are too many."""
         settings = self._settings
         clients = sum(channel.clients for channel in self._channels.values())
         channel = self._channels.get(ledger) or Channel()
@@ -90,7 +90,7 @@ class Following:
         self._channels[ledger] = channel
         channel.clients += 1
         STREAMS.inc()
-        self._wanted.set()
+        self._followed.set()
         try:
             yield channel
         finally:
@@ -102,18 +102,19 @@ class Following:
     async def messages(
         self,
         channel: Channel,
-        wants: Wanted,
+        wanted: EventFilter,
         after: FeedPosition,
         idle_s: float | None,
         identify: Callable[[], Awaitable[object]],
     ) -> AsyncGenerator[bytes, None]:
-        """Yield what is wanted after a place, for ever, or until nothing came for `idle_s`.
+        """Yield messages after a feed position, for ever, or until none came for `idle_s`.
 
-        `identify` raises a Problem as soon as the client may not read any more: that ends it, as
-        does a database that is away. The client comes back, and is told why.
+        `identify` raises a Problem as soon as the client may not read any more. That ends the
+        stream, and so does a database that does not answer; the client connects again and gets the
+        reason.
         """
         yield sse.opening(str(after))
-        place, sent_at, told_at = after, time.monotonic(), time.monotonic()
+        reached, sent_at, written_at = after, time.monotonic(), time.monotonic()
         identified_at = sent_at
         while not self._stopping:
             moved = channel.moved
@@ -121,21 +122,21 @@ class Following:
                 if time.monotonic() - identified_at > IDENTIFY_S:
                     await identify()
                     identified_at = time.monotonic()
-                found, place = await self._next(channel, wants, place)
+                found, reached = await self._next(channel, wanted, reached)
             except (Problem, *database.CONNECTION_ERRORS) as error:
                 log.info("a stream ends: %s", error)
                 return
             if found:
                 yield b"".join(map(sse.encoded, found))
-                sent_at = told_at = time.monotonic()
+                sent_at = written_at = time.monotonic()
                 continue
             now = time.monotonic()
-            if now - told_at >= BEAT_S:
-                yield sse.beat(str(place))
-                told_at = now
+            if now - written_at >= BEAT_S:
+                yield sse.beat(str(reached))
+                written_at = now
             if (
-                place.position < channel.events.since
-                or place.discrepancy_id < channel.discrepancies.since
+                reached.position < channel.events.since
+                or reached.discrepancy_id < channel.discrepancies.since
             ):
                 continue
             if idle_s is not None and channel.begun and now - sent_at >= idle_s:
@@ -146,26 +147,26 @@ class Following:
                     await moved.wait()
 
     async def _next(
-        self, channel: Channel, wants: Wanted, place: FeedPosition
+        self, channel: Channel, wanted: EventFilter, reached: FeedPosition
     ) -> tuple[list[sse.Message], FeedPosition]:
-        """Return some of what is wanted after `place`, events first, and how far that is."""
-        rows, position = await self._events(channel, wants, place.position)
+        """Return the next messages after `reached`, events first, and how far they go."""
+        rows, position = await self._events(channel, wanted, reached.position)
         if rows:
             return [
                 sse.Message(
-                    str(place._replace(position=row["notification_id"])),
+                    str(reached._replace(position=row["notification_id"])),
                     row["topic"],
                     answers.event_json(row),
                 )
                 for row in rows
-            ], place._replace(position=position)
-        place = place._replace(position=position)
-        rows, found = await self._discrepancies(channel, wants, place.discrepancy_id)
+            ], reached._replace(position=position)
+        reached = reached._replace(position=position)
+        rows, found = await self._discrepancies(channel, wanted, reached.discrepancy_id)
         if not rows:
-            return [], place._replace(discrepancy_id=found)
+            return [], reached._replace(discrepancy_id=found)
         return [
             sse.Message(
-                str(place._replace(sent_discrepancy_id=row["id"])),
+                str(reached._replace(sent_discrepancy_id=row["id"])),
                 DISCREPANCY,
                 answers.discrepancy_json(row),
             )
@@ -173,31 +174,31 @@ class Following:
         ], FeedPosition(position, found, rows[-1]["id"])
 
     async def _events(
-        self, channel: Channel, wants: Wanted, position: int
+        self, channel: Channel, wanted: EventFilter, position: int
     ) -> tuple[Sequence[Row], int]:
         recent = channel.events
         if position < recent.since:
             async with self._turns, self._pool.acquire() as connection:
                 return await ledger_log.look(
-                    connection, wants, position, recent.since, SENT_EVENTS_MAX
+                    connection, wanted, position, recent.since, SENT_EVENTS_MAX
                 )
-        rows = [row for row in recent.after(position) if wants.takes(row)]
+        rows = [row for row in recent.after(position) if wanted.matches(row)]
         if len(rows) > SENT_EVENTS_MAX:
             rows = rows[:SENT_EVENTS_MAX]
             return rows, rows[-1]["notification_id"]
         return rows, max(position, recent.until)
 
     async def _discrepancies(
-        self, channel: Channel, wants: Wanted, found: int
+        self, channel: Channel, wanted: EventFilter, found: int
     ) -> tuple[Sequence[Row], int]:
         recent = channel.discrepancies
         if found < recent.since:
             async with self._turns, self._pool.acquire() as connection:
                 page, edge = await discrepancies.after(
-                    connection, [wants.ledger], found, recent.since, SENT_EVENTS_MAX
+                    connection, [wanted.ledger], found, recent.since, SENT_EVENTS_MAX
                 )
-            return [row for row in page if discrepancies.wanted(wants, row)], edge
-        rows = [row for row in recent.after(found) if discrepancies.wanted(wants, row)]
+            return [row for row in page if discrepancies.matches(wanted, row)], edge
+        rows = [row for row in recent.after(found) if discrepancies.matches(wanted, row)]
         if len(rows) > SENT_EVENTS_MAX:
             rows = rows[:SENT_EVENTS_MAX]
             return rows, rows[-1]["id"]
@@ -205,7 +206,7 @@ class Following:
 
     @asynccontextmanager
     async def running(self, stopping: asyncio.Event) -> AsyncIterator["Following"]:
-        """Look at the log's end beside the caller; when `stopping` is set, end every client."""
+        """Read the log's end beside the caller; end every stream when `stopping` is set."""
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._end(stopping))]
         try:
             yield self
@@ -224,27 +225,27 @@ class Following:
         while True:
             if not self._channels:
                 self._position = None
-                self._wanted.clear()
-                await self._wanted.wait()
+                self._followed.clear()
+                await self._followed.wait()
             started = time.monotonic()
             try:
                 async with self._pool.acquire() as connection:
                     await self._look(connection)
             except Exception:
-                # Whatever it is, it can only be mended from outside; the clients keep their places.
-                log.exception("the log's end cannot be looked at; trying again")
+                # The cause is outside of this process; the clients keep their feed positions.
+                log.exception("the log's end cannot be read; trying again")
                 await asyncio.sleep(AGAIN_S)
             await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - started)))
 
     async def _look(self, connection: Executor) -> None:
-        """Put what was added to the log since the last look into the channels."""
+        """Put what was added to the log since the last read into the channels."""
         head = (await logs.head(connection)).position
         if self._position is None:
             self._position = head
-            self._found = await discrepancies.latest(connection)
-        elif time.monotonic() >= self._looks_at:
+            self._discrepancy_id = await discrepancies.latest(connection)
+        elif time.monotonic() >= self._next_discrepancies_at:
             await self._look_for_discrepancies(connection)
-            self._looks_at = time.monotonic() + LOOK_DISCREPANCIES_S
+            self._next_discrepancies_at = time.monotonic() + LOOK_DISCREPANCIES_S
         while self._position < head and self._channels:
             ledgers = list(self._channels)
             rows, edge = await ledger_log.tail(
@@ -258,19 +259,19 @@ class Following:
                 if channel.begun:
                     channel.add_events(of_ledger[ledger], edge)
         for channel in self._channels.values():
-            # Whoever came while the look was under way begins here, and reads back from the log.
+            # A client that joined during the read begins here, and reads earlier events itself.
             if not channel.begun:
-                channel.begin(self._position, self._found)
+                channel.begin(self._position, self._discrepancy_id)
 
     async def _look_for_discrepancies(self, connection: Executor) -> None:
-        """Put what was found since the last look into the channels; seldom, for it is seldom."""
+        """Put the discrepancies found since the last read into the channels. It runs seldom."""
         latest = await discrepancies.latest(connection)
-        while self._found < latest and self._channels:
+        while self._discrepancy_id < latest and self._channels:
             ledgers = list(self._channels)
             rows, edge = await discrepancies.after(
-                connection, ledgers, self._found, latest, LOOK_DISCREPANCIES_MAX
+                connection, ledgers, self._discrepancy_id, latest, LOOK_DISCREPANCIES_MAX
             )
-            self._found = edge
+            self._discrepancy_id = edge
             for ledger, channel in self._channels.items():
                 if channel.begun:
                     mine = [row for row in rows if discrepancies.concerns(ledger, row)]

@@ -44,7 +44,7 @@ class Stretch(NamedTuple):
 async def stretch(connection: Executor, asked: EventQuery) -> Stretch:
     """Return the positions between which the events that are asked for can be."""
     head = (await log.head(connection)).position
-    after, until = max(asked.after, await ledger_log.begun(connection, asked.wants)), head
+    after, until = max(asked.after, await ledger_log.begun(connection, asked.wanted)), head
     if asked.before is not None:
         until = min(until, asked.before - 1)
     if asked.period.start is not None:
@@ -64,7 +64,7 @@ async def page(pool: database.Pool, asked: EventQuery, request: PageRequest) -> 
             (near,) = request.cursor.cut
             after, until = (max(after, near - 1), until) if up else (after, min(until, near - 1))
         rows, edge = await ledger_log.look(
-            connection, asked.wants, after, until, request.limit + 1, backwards=not up
+            connection, asked.wanted, after, until, request.limit + 1, backwards=not up
         )
     if len(rows) > request.limit:
         rows = rows[: request.limit]
@@ -88,7 +88,7 @@ async def lines(
     while edge < within.until:
         async with turns, pool.acquire() as connection:
             rows, edge = await ledger_log.look(
-                connection, asked.wants, edge, within.until, LINES_EVENTS_MAX
+                connection, asked.wanted, edge, within.until, LINES_EVENTS_MAX
             )
         if rows:
             yield b"".join(answers.event_json(row) + b"\n" for row in rows)

@@ -1,13 +1,12 @@
 """What the routes of the log take: which events, from where, up to where. Pure."""
 
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
-from events.event_filter import Wanted
+from events.event_filter import EventFilter
 from events.types import EVENT_TYPES
 from query_side.list_query import FIRST, PageRequest, Period
 from query_side.parameters import (
@@ -15,17 +14,16 @@ from query_side.parameters import (
     ListParameters,
     Order,
     Position,
+    RecordedFrom,
+    RecordedTo,
     TransactionId,
-    time_filter,
 )
 from runtime.problems import Invalid
-from web import times
 from web.cursors import BIGGEST, LIMIT_DEFAULT
 from web.freshness import wait
 from web.media import JSON, NDJSON
 
 LIST = "events"
-_RECORDED = "When it was recorded"
 _LAST_EVENT_ID = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 
 # Every type of event, by its topic. (mypy takes literals only.)
@@ -45,7 +43,7 @@ FORMAT_OF = {JSON: LogFormat.JSON, NDJSON: LogFormat.NDJSON}
 class EventQuery(NamedTuple):
     """Events after the position `after`, before `before`, recorded in `period`."""
 
-    wants: Wanted
+    wanted: EventFilter
     after: int
     before: int | None
     period: Period
@@ -87,12 +85,8 @@ class EventParameters(ListParameters, frozen=True, kw_only=True):
     type: Annotated[Topic, _TYPE] | None = None
     after: Annotated[Position, Meta(description="Events after this position.")] = 0
     before: Annotated[Position, Meta(description="Events before this position.")] | None = None
-    recorded_from: (
-        Annotated[datetime, time_filter(times.start, f"{_RECORDED}: not before.")] | None
-    ) = None
-    recorded_to: (
-        Annotated[datetime, time_filter(times.end, f"{_RECORDED}: before its end.")] | None
-    ) = None
+    recorded_from: RecordedFrom | None = None
+    recorded_to: RecordedTo | None = None
     format: (
         Annotated[
             LogFormat,
@@ -108,7 +102,7 @@ class EventParameters(ListParameters, frozen=True, kw_only=True):
     def query(self, ledger: str) -> EventQuery:
         """Return which events of a ledger are asked for."""
         return EventQuery(
-            Wanted(ledger, self.type, self.account_id, self.transaction_id),
+            EventFilter(ledger, self.type, self.account_id, self.transaction_id),
             self.after,
             self.before,
             Period(self.recorded_from, self.recorded_to),
@@ -140,9 +134,9 @@ class FollowParameters(Struct, frozen=True, kw_only=True):
         Annotated[Position, Meta(description="Begin after this position; without it, now.")] | None
     ) = None
 
-    def wants(self, ledger: str) -> Wanted:
+    def wanted(self, ledger: str) -> EventFilter:
         """Return which events of a ledger are followed."""
-        return Wanted(ledger, self.type, self.account_id, self.transaction_id)
+        return EventFilter(ledger, self.type, self.account_id, self.transaction_id)
 
 
 class FollowHeaders(Struct, frozen=True, kw_only=True):
@@ -164,7 +158,7 @@ class FollowHeaders(Struct, frozen=True, kw_only=True):
 
 
 def resumed(query: FollowParameters, headers: FollowHeaders) -> LastSeen | None:
-    """Return what the client got last; None is everything until now.
+    """Return what the client got last; None if it begins now.
 
     A client that comes back repeats its URL, so `Last-Event-ID` goes before `after`.
     """

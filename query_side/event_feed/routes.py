@@ -76,7 +76,7 @@ async def stream(
 
     The stream begins now, or at any place in the past that the client names.
     """
-    wants, seen = query.wants(caller.ledger), parameters.resumed(query, headers)
+    wanted, seen = query.wanted(caller.ledger), parameters.resumed(query, headers)
     async with side.reading.pool.acquire() as connection:
         head = (await log.head(connection)).position
         latest = await discrepancies.latest_of(connection, caller.ledger)
@@ -94,7 +94,7 @@ async def stream(
 
     async def following(scope: Scope, receive: Receive, send: Send) -> None:
         with side.following.joined(caller.ledger) as channel:
-            messages = side.following.messages(channel, wants, start, idle_s, still_allowed)
+            messages = side.following.messages(channel, wanted, start, idle_s, still_allowed)
             answer_headers = {POSITION: str(head), **UNBUFFERED}
             await Streamed(messages, answer_headers, sse.MEDIA_TYPE)(scope, receive, send)
 

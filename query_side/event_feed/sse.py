@@ -1,7 +1,7 @@
-"""Server-Sent Events, as the HTML standard (9.2) has them: blocks of lines. Pure.
+"""Server-Sent Events, as the HTML standard (9.2) defines them: blocks of lines. Pure.
 
-A block with an id and no data is no event, but it moves the client's Last-Event-ID: so a client
-that got nothing yet, or nothing for long, knows where to go on all the same.
+A block with an id and no data is no event, but it sets the client's Last-Event-ID. So a client that
+got no event yet, or none for long, still knows where to go on.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ RETRY_MS = 1_000
 
 
 class Message(NamedTuple):
-    """One event: `data` is JSON, and so has no line end."""
+    """One event; `data` is JSON, and therefore has no line end."""
 
     id: str
     event: str
@@ -19,16 +19,16 @@ class Message(NamedTuple):
 
 
 def encoded(message: Message) -> bytes:
-    """Return a message as it travels."""
+    """Return the bytes of a message."""
     head = f"id: {message.id}\nevent: {message.event}\ndata: "
     return head.encode() + message.data + b"\n\n"
 
 
-def opening(place: str) -> bytes:
-    """Return what a stream begins with: how soon to come back, and from where."""
-    return f"retry: {RETRY_MS}\nid: {place}\n\n".encode()
+def opening(id_: str) -> bytes:
+    """Return the first block of a stream: when to reconnect, and the id to go on from."""
+    return f"retry: {RETRY_MS}\nid: {id_}\n\n".encode()
 
 
-def beat(place: str) -> bytes:
-    """Return a comment that keeps the connection alive, and the place that was come to."""
-    return f": {place}\nid: {place}\n\n".encode()
+def beat(id_: str) -> bytes:
+    """Return a comment that keeps the connection alive, and the id to go on from."""
+    return f": {id_}\nid: {id_}\n\n".encode()

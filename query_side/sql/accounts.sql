@@ -1,5 +1,5 @@
 -- name: account
--- Policy and counters at once; an account always has both.
+-- Policy and counters in one query; an account always has both.
 SELECT
     a.account_id, a.account_class, a.account_type, a.currency, a.normal_side, a.overdraft_limit,
     a.status, a.version, a.metadata, a.opened_at, b.debits_posted, b.credits_posted,
@@ -13,7 +13,7 @@ WHERE a.ledger = $1 AND a.account_id = $2;
 SELECT closed_before, position FROM read.books WHERE ledger = $1;
 
 -- name: account_keys
--- By id, in the order of its characters' codes whatever the database's own collation is.
+-- By id, in the order of character codes, whatever the database's own collation is.
 (
     SELECT account_id FROM read.accounts
     WHERE
@@ -86,8 +86,8 @@ ORDER BY f.place
 LIMIT $1;
 
 -- name: audit_trail_keys
--- Everything in the log that concerns an account: what moved it, what names it, its own stream (as
--- far as it is projected).
+-- All events of the log that concern an account: those that moved it, those that name it, and those
+-- of its own stream, as far as they are projected.
 (
     SELECT DISTINCT e.position AS notification_id FROM read.entries AS e
     WHERE
@@ -149,7 +149,7 @@ UNION
 );
 
 -- name: event_rows
--- From the log itself: as they were recorded.
+-- From the log itself, so that events are shown as they were recorded.
 WITH looked AS (
     SELECT position, place
     FROM unnest($2::bigint[]) WITH ORDINALITY AS looked (position, place)
@@ -162,17 +162,17 @@ ORDER BY looked.place
 LIMIT $1;
 
 -- name: statement_account
--- What an account was opened as: none of it changes, so it is true of every point.
+-- The properties that an account was opened with never change, so they are true of every point.
 SELECT account_class, account_type, currency, normal_side, opened_at
 FROM read.accounts WHERE ledger = $1 AND account_id = $2;
 
 -- name: balance_now
--- Of now, from the account's own row: the row that reconciliation compares.
+-- The counters of now come from the account's own row, which reconciliation compares.
 SELECT debits_posted, credits_posted, debits_pending, credits_pending, position, as_of
 FROM read.balances WHERE ledger = $1 AND account_id = $2;
 
 -- name: balance_at
--- The last entry up to a position carries the counters: one step down the entries' key.
+-- The last entry up to a position carries the counters, and the entries' key finds it in one step.
 SELECT
     debits_posted, credits_posted, debits_pending, credits_pending, position, recorded_at AS as_of
 FROM read.entries
@@ -181,8 +181,8 @@ ORDER BY position DESC, line DESC
 LIMIT 1;
 
 -- name: dated_back
--- What was recorded after one position, up to another, and dated back before a time. Only what was
--- dated back is in the index, so only that is looked at.
+-- The sums of entries that were recorded after one position, up to another, and dated back before a
+-- time. The index holds entries that were dated back only, so no others are read.
 SELECT
     coalesce(sum(amount) FILTER (WHERE side = 'debit'), 0) AS debits,
     coalesce(sum(amount) FILTER (WHERE side = 'credit'), 0) AS credits,
@@ -192,13 +192,14 @@ WHERE
     ledger = $1 AND account_id = $2 AND position > $3 AND position <= $4 AND effective_at < $5;
 
 -- name: opened_at_position
--- Where the log opened an account: only an account without an entry has to ask.
+-- The position at which an account was opened; only an account without entries needs it.
 SELECT notification_id FROM events.daybook_events
 WHERE originator_id = $1 AND originator_version = 1;
 
 -- name: difference
--- What moved an account between two positions, newest first, by the entries' own key; the cursor is
--- the last (position, line) seen. The page is cut before its transactions are looked up.
+-- The entries of an account between two positions, newest first, by the entries' own key; the
+-- cursor is the last (position, line) of the page before. The page is cut before its transactions
+-- are read.
 WITH page AS MATERIALIZED (
     SELECT
         e.position, e.line, e.transaction_id, e.kind, e.side, e.amount, e.recorded_at,

@@ -1,11 +1,12 @@
 -- name: latest_discrepancy
--- Of all ledgers, from the end of the run's index: where following them begins.
+-- The last id of all ledgers, from the end of the run's index: following begins after it.
 SELECT coalesce(max(id), 0) AS id FROM read.discrepancies
 WHERE reconciliation_id = '00000000-0000-0000-0000-000000000001';
 
 -- name: latest_discrepancy_of_ledger
--- The place that a ledger's client is told: it must not say how many there are in other ledgers.
--- The continuous reconciliation keeps a bounded number of rows, and the last ones come first.
+-- The last id of one ledger, which a client may see: it does not tell how many discrepancies other
+-- ledgers have. The continuous reconciliation keeps a bounded number of rows; the scan is
+-- backwards.
 SELECT coalesce((
     SELECT d.id FROM read.discrepancies AS d
     WHERE
@@ -16,7 +17,8 @@ SELECT coalesce((
 ), 0) AS id;
 
 -- name: discrepancies_found
--- By the continuous reconciliation (its id is a constant), for all ledgers that are followed.
+-- New discrepancies of the continuous reconciliation (its id is constant), for all followed
+-- ledgers.
 SELECT
     id, kind, view, ledger, account_id, transaction_id, position, expected, actual, explanation,
     found_at

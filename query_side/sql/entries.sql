@@ -1,5 +1,5 @@
 -- name: entry_keys
--- Of a whole ledger.
+-- Keys of a whole ledger.
 (
     SELECT e.position, e.line FROM read.entries AS e
     WHERE
@@ -21,7 +21,7 @@ UNION ALL
 );
 
 -- name: entry_keys_of_account
--- By the entries' own key.
+-- Keys of an account, by the entries' own primary key.
 (
     SELECT e.position, e.line FROM read.entries AS e
     WHERE
@@ -43,8 +43,8 @@ UNION ALL
 );
 
 -- name: entry_keys_of_transaction
--- No index on the transaction: its events are in the log under its id, and lead to its entries by
--- their positions. They are so few that their order needs no index.
+-- Entries have no index on the transaction. Its events are in the log under its id, and their
+-- positions lead to its entries, which are so few that sorting them needs no index.
 SELECT e.position, e.line
 FROM events.daybook_events AS s
 INNER JOIN read.entries AS e ON e.ledger = $7 AND s.notification_id = e.position
@@ -59,7 +59,7 @@ ORDER BY
 LIMIT $6;
 
 -- name: entry_rows
--- With the account's normal side, which says what its balance is.
+-- With the account's normal side, which gives the balance its sign.
 WITH looked AS (
     SELECT position, line, place
     FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS looked (position, line, place)

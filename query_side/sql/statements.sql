@@ -1,5 +1,5 @@
 -- name: last_closing
--- A ledger's last closing up to a position, from the log: read.books knows the very last one only.
+-- A ledger's last closing up to a position, from the log, because read.books holds the latest only.
 SELECT notification_id, originator_id, originator_version, topic, state
 FROM events.daybook_events
 WHERE originator_id = $1 AND notification_id <= $2
@@ -7,7 +7,7 @@ ORDER BY originator_version DESC
 LIMIT 1;
 
 -- name: statement_totals
--- Of what was posted between two positions; with $5 what was dated back there, too.
+-- Sums of entries that were posted between two positions; $5 includes those that were dated back.
 SELECT side, count(*) AS entries, sum(amount) AS amount
 FROM read.entries
 WHERE
@@ -16,7 +16,7 @@ WHERE
 GROUP BY side;
 
 -- name: statement_totals_dated_back
--- Of what was dated back into a period, up to a position. Only postings are ever dated back.
+-- Sums of entries that were dated back into a period, up to a position. Only posted entries can be.
 SELECT side, count(*) AS entries, sum(amount) AS amount
 FROM read.entries
 WHERE
@@ -25,8 +25,8 @@ WHERE
 GROUP BY side;
 
 -- name: statement_entries
--- A page of what was posted, oldest first, by the entries' own key, up to a position; with $6 what
--- was dated back, too. The page is cut before its transactions are looked up.
+-- A page of posted entries, oldest first, by the entries' own key, up to a position; $6 includes
+-- those that were dated back. The page is cut before its transactions are read.
 WITH page AS MATERIALIZED (
     SELECT
         e.position, e.line, e.transaction_id, e.side, e.amount, e.recorded_at, e.effective_at
@@ -49,7 +49,7 @@ INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.pos
 ORDER BY page.position, page.line;
 
 -- name: statement_entries_dated_back
--- A page of what was dated back into a period, by effective time, up to a position.
+-- A page of entries that were dated back into a period, by effective time, up to a position.
 WITH page AS MATERIALIZED (
     SELECT
         e.position, e.line, e.transaction_id, e.side, e.amount, e.recorded_at, e.effective_at
@@ -72,9 +72,10 @@ INNER JOIN read.transactions AS t ON t.ledger = $1 AND f.notification_id = t.pos
 ORDER BY page.effective_at, page.position, page.line;
 
 -- name: trial_balance_totals
--- Every account's last entry up to a position, one step down the entries' key each, and what was
--- dated back later; summed by currency, type and class. $4 may be null: nothing was. (One sum of
--- all that was dated back, joined, is a third faster, until the planner takes it for a few rows.)
+-- The last entry of every account up to a position, each found in one step by the entries' key, and
+-- the entries that were dated back later; summed by currency, type and class. $4 may be null: then
+-- nothing was dated back. (Joining one sum of all that was dated back is a third faster, but very
+-- slow when the planner expects only a few rows.)
 SELECT
     a.currency, a.account_type, a.account_class,
     sum(coalesce(e.debits_posted, 0) + coalesce(d.debits, 0)) AS debits_posted,
@@ -105,7 +106,8 @@ GROUP BY a.currency, a.account_type, a.account_class
 ORDER BY a.currency, a.account_type, a.account_class;
 
 -- name: trial_balance_accounts
--- A page of the same, account by account, by the accounts' key; the cursor is the last id seen.
+-- A page of the same, account by account, by the accounts' key; the cursor is the last id before
+-- it.
 SELECT
     a.account_id, a.currency, a.account_type, a.account_class, a.normal_side,
     coalesce(e.debits_posted, 0) + coalesce(d.debits, 0) AS debits_posted,

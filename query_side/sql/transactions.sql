@@ -1,6 +1,6 @@
 -- name: transaction
--- By id, which the idempotency key gives, too: as its first event says it, and how it stands now.
--- The log leads to it: its first event is at the transaction's own position.
+-- By id (which follows from the idempotency key): what its first event says, and its state now. The
+-- log leads to the row, because the first event is at the position of the transaction.
 SELECT
     t.transaction_id, t.position, t.idempotency_key, t.kind,
     coalesce(s.stage, t.stage) AS status, coalesce(s.code, t.code) AS code,
@@ -13,7 +13,7 @@ LEFT JOIN read.standings AS s ON t.transaction_id = s.transaction_id
 WHERE f.originator_id = $1 AND f.originator_version = 1 AND t.transaction_id = $1;
 
 -- name: related
--- What refers to a transaction, newest first.
+-- The transactions that refer to a transaction, newest first.
 SELECT t.transaction_id, t.kind, coalesce(s.stage, t.stage) AS status
 FROM read.transactions AS t
 LEFT JOIN read.standings AS s ON t.transaction_id = s.transaction_id
@@ -22,14 +22,14 @@ ORDER BY t.position DESC
 LIMIT $3;
 
 -- name: submitted
--- Is it in the log, though not yet projected? The log's primary key knows.
+-- Whether the log has a transaction, projected or not: one look at the log's primary key.
 SELECT EXISTS(
     SELECT 1 FROM events.daybook_events WHERE originator_id = $1 AND originator_version = 1
 );
 
 -- name: transaction_entries
--- No index on the transaction: its events are in the log under its id, and lead to its entries by
--- their positions.
+-- Entries have no index on the transaction. Its events are in the log under its id, and their
+-- positions lead to its entries.
 SELECT e.account_id, e.position, e.line, e.kind, e.side, e.amount, e.currency
 FROM events.daybook_events AS s
 INNER JOIN read.entries AS e ON e.ledger = $2 AND s.notification_id = e.position
@@ -37,7 +37,7 @@ WHERE s.originator_id = $1
 ORDER BY e.position, e.line;
 
 -- name: transaction_keys
--- Of a whole ledger.
+-- Keys of a whole ledger.
 (
     SELECT t.position FROM read.transactions AS t
     WHERE $3::boolean AND t.ledger = $5 AND t.position >= $1 AND t.position < $2
@@ -53,8 +53,8 @@ UNION ALL
 );
 
 -- name: transaction_keys_of_account
--- An account's transactions made entries of it, or are mentioned. Positions of a transaction's
--- second event are among them; no transaction begins there, so none is picked.
+-- Keys of an account: positions of its entries, and of events that name it. Some of them are of the
+-- second event of a transaction; no transaction begins there, so the row query finds none.
 (
     SELECT DISTINCT e.position FROM read.entries AS e
     WHERE
@@ -92,7 +92,7 @@ UNION
 );
 
 -- name: transaction_keys_by_reference
--- Few transactions have one, and the index holds these only.
+-- Few transactions have a reference, and the index holds only those.
 (
     SELECT t.position FROM read.transactions AS t
     WHERE
@@ -112,7 +112,7 @@ UNION ALL
 );
 
 -- name: transaction_keys_about
--- The same of what refers to an earlier transaction.
+-- Keys of transactions that refer to one transaction, by an index that holds only such.
 (
     SELECT t.position FROM read.transactions AS t
     WHERE
@@ -132,7 +132,7 @@ UNION ALL
 );
 
 -- name: transaction_rows
--- The amount in a currency is that of all postings in it.
+-- The amount that is compared is the sum of all postings in the currency that is asked for.
 WITH looked AS (
     SELECT position, place
     FROM unnest($2::bigint[]) WITH ORDINALITY AS looked (position, place)

@@ -4,7 +4,6 @@ Filters work together: a row must match all of them. Where several of them have 
 one of these that is given leads to the rows: `about`, `reference`, `account`, the ledger.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,18 +17,18 @@ from query_side.parameters import (
     AccountId,
     Amount,
     Currency,
+    EffectiveFrom,
+    EffectiveTo,
     ListParameters,
     Metadata,
+    RecordedFrom,
+    RecordedTo,
     Text,
     TransactionId,
-    time_filter,
 )
 from runtime.problems import NotFound
-from web import times
 
 _AMOUNT = "What its postings in the currency are together, in units"
-_CREATED = "When it was recorded"
-_EFFECTIVE = "When it counts as having happened"
 
 
 def transaction_id(text: str, _name: str) -> UUID:
@@ -86,18 +85,10 @@ class TransactionFilters(ListParameters, frozen=True, kw_only=True):
     currency: Currency | None = None
     amount_min: Annotated[Amount, Meta(description=f"{_AMOUNT}: at least.")] | None = None
     amount_max: Annotated[Amount, Meta(description=f"{_AMOUNT}: at most.")] | None = None
-    created_from: (
-        Annotated[datetime, time_filter(times.start, f"{_CREATED}: not before.")] | None
-    ) = None
-    created_to: (
-        Annotated[datetime, time_filter(times.end, f"{_CREATED}: before its end.")] | None
-    ) = None
-    effective_from: (
-        Annotated[datetime, time_filter(times.start, f"{_EFFECTIVE}: not before.")] | None
-    ) = None
-    effective_to: (
-        Annotated[datetime, time_filter(times.end, f"{_EFFECTIVE}: before its end.")] | None
-    ) = None
+    created_from: RecordedFrom | None = None
+    created_to: RecordedTo | None = None
+    effective_from: EffectiveFrom | None = None
+    effective_to: EffectiveTo | None = None
     reference: Annotated[Text, Meta(description="Exactly this reference.")] | None = None
     text: (
         Annotated[Text, Meta(description="Part of its description, reference or idempotency key.")]
