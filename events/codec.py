@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from events.types import EVENT_TYPES, Event, Posting, Recorded
 from runtime.sql import Row
@@ -71,16 +72,16 @@ class UnreadableEventError(ValueError):
 def encode(event: Event) -> bytes:
     """Return the state bytes of `event`; the same event gives the same bytes."""
     known = _FORMS[event.topic]
-    state = _ENCODER.encode(as_written(event) if known.moves else event)
+    if known.moves:
+        event = replace(event, postings=written(event.postings))  # type: ignore[union-attr]
+    state = _ENCODER.encode(event)
     return state[:-1] + known.ending if known.ending else state
 
 
 def as_written(event: Shape) -> Shape:
     """Return `event` with its postings, if it has some, as they are written to JSON."""
     postings: Iterable[Posting] | None = getattr(event, "postings", None)
-    if postings is None:
-        return event
-    return msgspec.structs.replace(event, postings=written(postings))
+    return event if postings is None else replace(event, postings=written(postings))
 
 
 def decode(topic: str, state: bytes) -> Event:

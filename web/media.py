@@ -8,6 +8,7 @@ from runtime.problems import Invalid, NotAcceptable, UnsupportedMedia
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+ANY = "*/*"
 PROBLEM = "application/problem+json"
 # What curl's `-d` sends if it is told nothing else. It says nothing about the body.
 UNSTATED = "application/x-www-form-urlencoded"
@@ -17,7 +18,7 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _VALUE = rf"(?:{_TOKEN}|{_QUOTED})"
 _PARAMETERS = rf"(?P<parameters>(?:[ \t]*;[ \t]*(?:{_TOKEN}[ \t]*(?:=[ \t]*{_VALUE})?)?)*)"
 _TYPE = re.compile(rf"(?P<type>{_TOKEN}/{_TOKEN}){_PARAMETERS}")
-_PREFERENCE = re.compile(rf"(?P<name>{_TOKEN})(?:[ \t]*=[ \t]*(?P<value>{_VALUE}))?{_PARAMETERS}")
+_PREFERENCE = re.compile(rf"(?P<name>{_TOKEN})(?:[ \t]*=[ \t]*(?P<value>{_VALUE})?)?{_PARAMETERS}")
 _PARAMETER = re.compile(rf";[ \t]*(?P<name>{_TOKEN})(?:[ \t]*=[ \t]*(?P<value>{_VALUE}))?")
 _ELEMENT = re.compile(rf"(?:[^\",]|{_QUOTED})+")
 _WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
@@ -36,7 +37,7 @@ def content_type(text: str | None, known: Sequence[str]) -> str:
 
     Raises UnsupportedMedia.
     """
-    if text is None or not text.strip():
+    if text == known[0] or text is None or not text.strip():
         return known[0]
     given = _media_type(text)
     if given is None:

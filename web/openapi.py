@@ -5,7 +5,8 @@ accepted cannot differ (decision 0026).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -268,14 +269,23 @@ class _Schemas:
             return {"allOf": [{"$ref": SCHEMAS.format(name="Problem")}, known]}
         if shape is bytes:
             return {"type": "string", "format": "binary"}
-        return dict(self._by_shape[shape])
+        if shape in self._by_shape:
+            return dict(self._by_shape[shape])
+        return {"anyOf": [self.of(each) for each in get_args(shape)]}
 
 
 def _shapes(operation: Operation) -> Iterable[Any]:
     for shapes in (operation.reads, *operation.answers.values()):
-        yield from (shape for shape in shapes.values() if shape is not bytes)
+        yield from (each for shape in shapes.values() for each in _parts(shape))
     for reader in operation.readers:
         yield from (parameter.type for parameter in reader.parameters)
+
+
+def _parts(shape: Any) -> Sequence[Any]:  # noqa: ANN401 - any annotation
+    """Return the shapes that an answer may have: msgspec has no unions of untagged structs."""
+    if shape is bytes:
+        return []
+    return get_args(shape) if isinstance(shape, UnionType) else [shape]
 
 
 def _custom(kind: type) -> Json:

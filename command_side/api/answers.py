@@ -1,167 +1,185 @@
-"""What a client gets back for a command: built from the event, so a retry gets the same again."""
+"""What a client gets for a command: built from its event, so a retry gets the same again. Pure."""
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, assert_never
-from urllib.parse import quote
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from command_side.api import problems
+from command_side.api.problems import REPLAYED, poll_url, problem_of
 from command_side.domain.account import AccountState
 from command_side.domain.commands import CloseBooks
-from command_side.domain.rejections import Code, Rejection
-from command_side.writer.outcomes import (
-    Accepted,
-    AllAccepted,
-    KeyReused,
-    NoneAccepted,
-    Outcome,
-    PolicySet,
-    Refused,
-    Rehearsed,
-    Unchanged,
-)
+from command_side.writer import outcomes
+from command_side.writer.outcomes import Outcome, PolicySet, Unchanged
 from events import money, transaction_view
+from events.answers import Books, Polled, Position, Transaction
+from events.money import Minor, Units
 from events.schema import Schema
-from events.types import Recorded, TransactionEvent
-from runtime.problems import Invalid, Outdated, Problem, Rejected
-from web.http import ENCODER, Answer
+from events.types import AccountType, Metadata, Side, Status, TransactionEvent
+from runtime.problems import Problem
+from web.answers import Reply
 
-POSITION = "Daybook-Position"
-REPLAYED = "Idempotent-Replayed"
-STATUS_PATH = "/api/v1/transactions/status/"
-
-
-def accepted(outcome: Accepted, result_ttl_s: int) -> Answer:
-    """202: it is durable, and will be readable at `pollUrl`."""
-    event = _transaction(outcome.recorded)
-    body = {
-        "status": "ACCEPTED",
-        "idempotencyKey": event.key,
-        "messageId": outcome.recorded.originator_id,
-        "pollUrl": STATUS_PATH + quote(event.key, safe=""),
-        "expiresAt": event.recorded_at + timedelta(seconds=result_ttl_s),
-    }
-    return Answer(ENCODER.encode(body), 202, headers(outcome.position, replayed=outcome.replayed))
+COUNTERS = (
+    *("balance", "available"),
+    *("debits_posted", "credits_posted", "debits_pending", "credits_pending"),
+)
 
 
-def completed(outcome: Accepted, schema: Schema) -> Answer:
-    """200: it is readable; the body is that of the status route."""
-    event = _transaction(outcome.recorded)
-    body = {
-        "status": "COMPLETED",
-        "idempotencyKey": event.key,
-        "result": transaction_view.answer(transaction_view.of_event(outcome.recorded), schema),
-    }
-    return Answer(ENCODER.encode(body), 200, headers(outcome.position, replayed=outcome.replayed))
+class Accepted(Struct):
+    """Decided, and durable in the log. `messageId` is the id of the transaction."""
+
+    status: Literal["ACCEPTED"]
+    idempotencyKey: str  # noqa: N815 - the API's own spelling
+    messageId: UUID  # noqa: N815
+    pollUrl: str  # noqa: N815
+    expiresAt: datetime  # noqa: N815
 
 
-def problem_of(outcome: Outcome) -> Problem | None:
-    """Return the problem that a client gets for an outcome, if it is not a success."""
-    match outcome:
-        case Accepted() | PolicySet() | Unchanged() | AllAccepted() | Rehearsed():
-            return None
-        case Refused():
-            return _rejected(outcome.rejection)
-        case KeyReused():
-            detail = f"The idempotency key {outcome.key!r} was used for a different command."
-            return Rejected("idempotency_key_reused", detail)
-        case NoneAccepted():
-            problem = problem_of(outcome.reason)
-            assert problem is not None, "a part is refused for a reason"
-            problem.extensions |= {"index": outcome.index, "idempotencyKey": outcome.key}
-            return problem
-        case Problem():
-            return outcome
-        case _:
-            assert_never(outcome)
+class BatchResult(Struct):
+    """The result of an item. `code` and `detail` say why it has no effect.
+
+    UNAVAILABLE: it may have happened or not; the same key finds out.
+    """
+
+    index: int
+    idempotencyKey: str | UnsetType = UNSET  # noqa: N815
+    messageId: UUID | UnsetType = UNSET  # noqa: N815
+    status: Literal["ACCEPTED", "REFUSED", "INVALID", "UNAVAILABLE"] = "ACCEPTED"
+    code: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+    replayed: Literal[True] | UnsetType = UNSET
 
 
-def logged_refusal(outcome: Refused, recorded: Recorded) -> Problem:
-    """Return the problem of a refusal that is in the log: it is the same for every retry."""
-    event = _transaction(recorded)
-    return _rejected(
-        outcome.rejection,
-        headers=headers(recorded.position, replayed=outcome.replayed),
+class BatchResults(Struct):
+    """One result for each item, in the order of the request."""
+
+    results: list[BatchResult]
+
+
+class _Policy(Struct, kw_only=True):
+    account_id: str
+    class_: str = msgspec.field(name="class")
+    type: AccountType
+    currency: str
+    normal_side: Side
+    overdraft: Annotated[str, Meta(description="`unlimited`, or an amount in units.")]
+    status: Status
+    metadata: Metadata | None
+    version: int
+
+
+class Policy(_Policy, kw_only=True):
+    """The policy of an account after a command."""
+
+    position: Position
+
+
+class RehearsedAccount(_Policy, kw_only=True):
+    """An account as it would be."""
+
+    balance: Units
+    balance_minor: Minor
+    available: Units
+    available_minor: Minor
+    debits_posted: Units
+    debits_posted_minor: Minor
+    credits_posted: Units
+    credits_posted_minor: Minor
+    debits_pending: Units
+    debits_pending_minor: Minor
+    credits_pending: Units
+    credits_pending_minor: Minor
+
+
+class RehearsedResult(Struct, kw_only=True):
+    """What would become of one command."""
+
+    status: Literal["ACCEPTED", "REFUSED", "INVALID"]
+    code: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    replayed: Literal[True] | UnsetType = UNSET
+    transaction: Transaction | UnsetType = UNSET
+
+
+class Rehearsed(Struct):
+    """The answer to `dry_run=true`: what would be decided now, and the accounts after that.
+
+    Nothing was appended.
+    """
+
+    dryRun: Literal[True]  # noqa: N815
+    results: list[RehearsedResult]
+    accounts: list[RehearsedAccount]
+
+
+def accepted(outcome: outcomes.Accepted, result_ttl_s: int) -> Reply:
+    """202: the command is durable, and will be readable at `pollUrl`."""
+    recorded, event = outcome.recorded, _event(outcome)
+    body = Accepted(
+        status="ACCEPTED",
         idempotencyKey=event.key,
-        transactionId=recorded.originator_id,
-        pollUrl=STATUS_PATH + quote(event.key, safe=""),
+        messageId=recorded.originator_id,
+        pollUrl=poll_url(event.key),
+        expiresAt=event.recorded_at + timedelta(seconds=result_ttl_s),
     )
+    return Reply(body, 202, recorded.position, _replayed(outcome))
 
 
-def _rejected(rejection: Rejection, **more: Any) -> Problem:  # noqa: ANN401 - as a Problem takes
-    kind = Outdated if rejection.code is Code.VERSION_CONFLICT else Rejected
-    return kind(rejection.code, rejection.detail, **more)
+def completed(outcome: outcomes.Accepted, schema: Schema) -> Reply:
+    """200: the command is readable; the body is that of the status route."""
+    facts = transaction_view.of_event(outcome.recorded)
+    body = Polled("COMPLETED", _event(outcome).key, transaction_view.answer(facts, schema))
+    return Reply(body, 200, outcome.position, _replayed(outcome))
 
 
-def account_policy(outcome: PolicySet, schema: Schema, status: int) -> Answer:
+def policy(outcome: PolicySet, schema: Schema, status: int) -> Reply:
     """Return an account's policy as it is after the command."""
-    body = _policy(outcome.account, schema) | {"position": outcome.position}
-    return Answer(ENCODER.encode(body), status, headers(outcome.position))
+    body = Policy(**_policy(outcome.account, schema), position=outcome.position)
+    return Reply(body, status, outcome.position)
 
 
-def books(outcome: Accepted | Unchanged, command: CloseBooks, status: int) -> Answer:
+def books(outcome: outcomes.Accepted | Unchanged, command: CloseBooks) -> Reply:
     """Return until when a ledger's books are closed."""
-    body = {"closed_before": command.closed_before, "position": outcome.position}
-    return Answer(ENCODER.encode(body), status, headers(outcome.position))
+    return Reply(Books(command.closed_before, outcome.position), 200, outcome.position)
 
 
-def rehearsed(
-    outcomes: Sequence[Outcome], accounts: Sequence[AccountState], schema: Schema
-) -> Answer:
-    """200: what would be decided of each, and the accounts that would change. Nothing was done."""
-    body = {
-        "dryRun": True,
-        "results": [_decision(outcome, schema) for outcome in outcomes],
-        "accounts": [_policy(account, schema) | _counters(account, schema) for account in accounts],
-    }
-    return Answer(ENCODER.encode(body))
+def rehearsed(each: Iterable[Outcome], accounts: Sequence[AccountState], schema: Schema) -> Reply:
+    """200: what would be decided of each, and the accounts that would change."""
+    results = [_decision(outcome, schema) for outcome in each]
+    shown = [_rehearsed_account(account, schema) for account in accounts]
+    return Reply(Rehearsed(dryRun=True, results=results, accounts=shown))
 
 
-def effect(problem: Problem) -> str:
-    """Return the status of one of many commands without effect: REFUSED, INVALID, UNAVAILABLE."""
-    match problem:
-        case Rejected():
-            return "REFUSED"
-        case Invalid():
-            return "INVALID"
-        case _:
-            return "UNAVAILABLE"
-
-
-def headers(position: int, *, replayed: bool = False) -> dict[str, str]:
-    """Return the headers that every answer to a command has."""
-    made = {POSITION: str(position)}
-    if replayed:
-        made[REPLAYED] = "true"
-    return made
-
-
-def _transaction(recorded: Recorded) -> TransactionEvent:
-    assert isinstance(recorded.event, TransactionEvent)
-    return recorded.event
-
-
-def _decision(outcome: Outcome, schema: Schema) -> dict[str, Any]:
-    problem = problem_of(outcome)
+def _decision(outcome: Outcome, schema: Schema) -> RehearsedResult:
+    problem: Problem | None = problem_of(outcome)
     if problem is not None:
-        return {"status": effect(problem), "code": problem.code, "detail": problem.detail}
-    made: dict[str, Any] = {"status": "ACCEPTED"}
-    if isinstance(outcome, Accepted):
-        if outcome.replayed:
-            made["replayed"] = True
-        if isinstance(outcome.recorded.event, TransactionEvent):
-            shown = transaction_view.answer(transaction_view.of_event(outcome.recorded), schema)
-            made["transaction"] = msgspec.structs.replace(shown, position=None)
+        status: Any = problems.status(problem)
+        return RehearsedResult(status=status, code=problem.code, detail=problem.detail)
+    if not isinstance(outcome, outcomes.Accepted):
+        return RehearsedResult(status="ACCEPTED")
+    made = RehearsedResult(status="ACCEPTED", replayed=True if outcome.replayed else UNSET)
+    if isinstance(outcome.recorded.event, TransactionEvent):
+        shown = transaction_view.answer(transaction_view.of_event(outcome.recorded), schema)
+        shown.position = None
+        made.transaction = shown
     return made
+
+
+def _rehearsed_account(account: AccountState, schema: Schema) -> RehearsedAccount:
+    counters = {name: getattr(account, name) for name in COUNTERS}
+    amounts = money.fields(schema.decimals(account.currency), **counters)
+    return RehearsedAccount(**_policy(account, schema), **amounts)
 
 
 def _policy(account: AccountState, schema: Schema) -> dict[str, Any]:
-    decimals = schema.decimals(account.currency)
-    limit = account.overdraft_limit
+    limit, decimals = account.overdraft_limit, schema.decimals(account.currency)
     return {
         "account_id": account.account_id,
-        "class": account.account_class,
+        "class_": account.account_class,
         "type": account.account_type,
         "currency": account.currency,
         "normal_side": account.normal_side,
@@ -172,14 +190,10 @@ def _policy(account: AccountState, schema: Schema) -> dict[str, Any]:
     }
 
 
-def _counters(account: AccountState, schema: Schema) -> dict[str, Any]:
-    decimals = schema.decimals(account.currency)
-    counters: dict[str, Any] = {}
-    for name in (
-        *("balance", "available"),
-        *("debits_posted", "credits_posted", "debits_pending", "credits_pending"),
-    ):
-        minor = getattr(account, name)
-        counters[name] = money.to_json(minor, decimals)
-        counters[f"{name}_minor"] = str(minor)
-    return counters
+def _event(outcome: outcomes.Accepted) -> TransactionEvent:
+    assert isinstance(outcome.recorded.event, TransactionEvent)
+    return outcome.recorded.event
+
+
+def _replayed(outcome: outcomes.Accepted) -> dict[str, str]:
+    return {REPLAYED: "true"} if outcome.replayed else {}

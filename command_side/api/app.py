@@ -6,9 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from litestar import Litestar
 
+from command_side.domain.commands import Rehearsal, Request
 from command_side.due import DueSettler
 from command_side.settings import CommandSettings
 from command_side.writer.idempotency import PREFIX, Idempotency
+from command_side.writer.outcomes import Rehearsed
 from command_side.writer.writer import ROLE, Writer
 from events import checkpoints
 from events import schema as schemas
@@ -36,6 +38,19 @@ class CommandSide(msgspec.Struct, frozen=True):
     async def reached(self, position: int, timeout_s: float) -> bool:
         """Return whether what is read here came to `position` within `timeout_s`."""
         return await self.projected.reached(position, timeout_s)
+
+    async def readable(self, position: int, wait_s: int | None) -> bool:
+        """Return whether `position` is readable within the time that a client waits, if it does."""
+        if wait_s is None:
+            return False
+        return await self.projected.reached(position, min(wait_s, self.settings.wait_s_max))
+
+    async def rehearse(self, commands: tuple[Request, ...]) -> Rehearsed:
+        """Return what would become of `commands`, all of one ledger, without doing anything."""
+        rehearsal = Rehearsal(ledger=commands[0].ledger, commands=commands)
+        outcome = await self.writer.submit(rehearsal)
+        assert isinstance(outcome, Rehearsed), outcome
+        return outcome
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ Number = Annotated[
 Amount = Number | msgspec.UnsetType
 
 
-class PostingBody(msgspec.Struct, forbid_unknown_fields=True):
+class PostingBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One posting; `amount` in units of `currency`, a JSON number or a string, exact either way."""
 
     source_account_id: str
@@ -26,7 +26,7 @@ class PostingBody(msgspec.Struct, forbid_unknown_fields=True):
     currency: str | None = None
 
 
-class ShareBody(msgspec.Struct, forbid_unknown_fields=True):
+class ShareBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One account's share: exactly one of an amount, a percentage, and what remains."""
 
     account_id: str
@@ -35,14 +35,14 @@ class ShareBody(msgspec.Struct, forbid_unknown_fields=True):
     remaining: bool = False
 
 
-class ExchangeBody(msgspec.Struct, forbid_unknown_fields=True):
+class ExchangeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Into which currency, and how many units of it for one unit of the transaction's."""
 
     currency: str
     rate: Number
 
 
-class ConditionBody(msgspec.Struct, forbid_unknown_fields=True):
+class ConditionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What must hold of one of the transaction's accounts, or it is refused."""
 
     account_id: str
@@ -51,7 +51,7 @@ class ConditionBody(msgspec.Struct, forbid_unknown_fields=True):
     balance_max: Amount = msgspec.UNSET
 
 
-class TransactionBody(msgspec.Struct, forbid_unknown_fields=True):
+class TransactionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A transfer: from one to one account, by postings, split by shares, or exchanged.
 
     `pending` makes it a hold, `due_at` a scheduled one, `effective_at` a back-dated one.
@@ -75,14 +75,14 @@ class TransactionBody(msgspec.Struct, forbid_unknown_fields=True):
     metadata: Metadata | None = None
 
 
-class SubmitBody(msgspec.Struct, forbid_unknown_fields=True):
+class SubmitBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`POST /transactions`, and each item of `POST /transactions/batch`."""
 
     transaction: TransactionBody
     idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
 
 
-class PartBody(msgspec.Struct, forbid_unknown_fields=True):
+class PartBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """How much of posting `line` (0, 1, 2 …) of the earlier transaction."""
 
     line: int
@@ -90,7 +90,7 @@ class PartBody(msgspec.Struct, forbid_unknown_fields=True):
     currency: str | None = None
 
 
-class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True):
+class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Refund or capture: `amount` of the only posting, `postings`, or neither: all that is left."""
 
     amount: Amount = msgspec.UNSET
@@ -103,7 +103,7 @@ class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True):
     idempotencyKey: str | None = None  # noqa: N815
 
 
-class EndBody(msgspec.Struct, forbid_unknown_fields=True):
+class EndBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Void or cancel."""
 
     description: str | None = None
@@ -112,7 +112,7 @@ class EndBody(msgspec.Struct, forbid_unknown_fields=True):
     idempotencyKey: str | None = None  # noqa: N815
 
 
-class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
+class OpenBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`POST /accounts`; `overdraft` is "none", "unlimited" or an amount in units."""
 
     account_id: str
@@ -121,7 +121,7 @@ class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
     metadata: Metadata | None = None
 
 
-class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
+class ChangeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`PATCH /accounts/{id}`; what is left out stays. An amount is in units of `currency`."""
 
     status: Status | None = None
@@ -131,7 +131,7 @@ class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
     expected_version: int | None = None
 
 
-class CloseBody(msgspec.Struct, forbid_unknown_fields=True):
+class CloseBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`POST /books/close`; a date is its first moment, in UTC."""
 
     closed_before: str

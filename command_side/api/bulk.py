@@ -7,13 +7,12 @@ Memory is bounded: by the bound of a JSON body, or by one chunk of lines; and by
 """
 
 from collections.abc import AsyncIterator
-from enum import StrEnum
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
-from command_side.api import movement_requests
-from command_side.api.answers import POSITION, effect, problem_of
+from command_side.api import movement_requests, problems
+from command_side.api.answers import BatchResult, BatchResults
 from command_side.api.bodies import SubmitBody
 from command_side.api.values import check_key
 from command_side.domain.commands import Atomic, Movement
@@ -22,32 +21,14 @@ from command_side.writer.outcomes import Accepted, AllAccepted, Outcome, Refused
 from command_side.writer.writer import Writer
 from events.schema import Schema
 from runtime.problems import Invalid, Problem, TooLarge
-from web.http import ENCODER, Answer, HttpRequest, decode, read_body, read_lines
+from web.answers import ENCODER, POSITION, Answer, Reply
+from web.bodies import decode, read_body, read_lines, shaped
+from web.media import NDJSON
+from web.request import Request
 
 TRANSACTIONS_MAX = 10_000
-NDJSON = "application/x-ndjson"
 _ITEM = msgspec.json.Decoder(SubmitBody)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class Mode(StrEnum):
-    """Each transaction alone, or all of them or none."""
-
-    INDEPENDENT = "independent"
-    ATOMIC = "atomic"
-
-
-class Result(msgspec.Struct, omit_defaults=True):
-    """The answer for one item; None is left out."""
-
-    index: int
-    idempotencyKey: str | None = None  # noqa: N815 - the API's own spelling
-    messageId: UUID | None = None  # noqa: N815
-    status: str = ""
-    code: str | None = None
-    detail: str | None = None
-    position: int | None = None
-    replayed: bool = False
 
 
 class Results:
@@ -56,45 +37,51 @@ class Results:
     def __init__(self, *, lines: bool) -> None:
         self.position = 0
         self._lines = lines
-        self._results: list[Result] = []
+        self._results: list[BatchResult] = []
 
     def add(self, item: Movement | Problem, outcome: Outcome) -> None:
         """Add the answer for the next item."""
-        result = Result(len(self._results))
+        result = BatchResult(len(self._results))
         if not isinstance(item, Problem):
             result.idempotencyKey, result.messageId = item.key, item.transaction_id
         if isinstance(outcome, Accepted):
-            result.status, result.position = "ACCEPTED", outcome.position
-            result.replayed = outcome.replayed
-            self.position = max(self.position, outcome.position)
+            result.position = outcome.recorded.position
+            self.position = max(self.position, result.position)
+            if outcome.replayed:
+                result.replayed = True
         else:
-            problem = problem_of(outcome)
+            problem = problems.problem_of(outcome)
             assert problem is not None, "an item has a key"
-            result.status = effect(problem)
-            result.code, result.detail = problem.code, problem.detail
+            status: Any = problems.status(problem)
+            result.status, result.code, result.detail = status, problem.code, problem.detail
             if isinstance(outcome, Refused) and outcome.recorded is not None:
                 self.position = max(self.position, outcome.recorded.position)
         self._results.append(result)
 
-    def answer(self, status: int) -> Answer:
+    def answer(self, status: int) -> Reply | Answer:
         """Return all of them in the form of the request."""
-        headers = {POSITION: str(self.position)}
         if self._lines:
+            headers = {POSITION: str(self.position)}
             return Answer(ENCODER.encode_lines(self._results), status, headers, NDJSON)
-        return Answer(ENCODER.encode({"results": self._results}), status, headers)
+        return Reply(BatchResults(self._results), status, self.position)
 
 
 class Batch:
     """The items of a request, read when they are needed. Reading may raise Invalid."""
 
     def __init__(
-        self, request: HttpRequest, ledger: str, schema: Schema, settings: CommandSettings
+        self,
+        request: Request,
+        ledger: str,
+        schema: Schema,
+        settings: CommandSettings,
+        *,
+        lines: bool,
     ) -> None:
         self.ledger = ledger
         self.schema = schema
         self.settings = settings
-        self.atomic = _mode(request) is Mode.ATOMIC
-        self.lines = request.headers.get("content-type", "").partition(";")[0].strip() == NDJSON
+        self.lines = lines
         self._request = request
 
     async def together(self) -> Atomic:
@@ -137,7 +124,7 @@ class Batch:
                 yield line
             return
         body = await read_body(self._request, self.settings.batch_body_bytes_max)
-        array = decode(body, _ARRAY)
+        array = shaped(body, _ARRAY)  # Each item is checked for repeated members by itself.
         _check_count(len(array))
         for raw in array:
             yield bytes(raw)
@@ -155,10 +142,8 @@ async def submit_together(batch: Batch, writer: Writer) -> Results:
     """Submit all items as one command. Raises the first refusal, with its `index`."""
     command = await batch.together()
     outcome = await writer.submit(command)
-    problem = problem_of(outcome)
-    if problem is not None:
-        raise problem
-    assert isinstance(outcome, AllAccepted), outcome
+    if not isinstance(outcome, AllAccepted):
+        raise problems.failure(outcome)
     results = Results(lines=batch.lines)
     for item, part in zip(command.commands, outcome.parts, strict=True):
         results.add(item, part)
@@ -174,14 +159,6 @@ async def submit_each(batch: Batch, writer: Writer) -> Results:
         for item in chunk:
             results.add(item, item if isinstance(item, Problem) else next(outcomes))
     return results
-
-
-def _mode(request: HttpRequest) -> Mode:
-    try:
-        return Mode(request.query_params.get("mode", Mode.INDEPENDENT))
-    except ValueError as error:
-        detail = "`mode` is independent or atomic."
-        raise Invalid("mode_invalid", detail, field="mode") from error
 
 
 def _check_count(count: int) -> None:

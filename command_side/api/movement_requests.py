@@ -112,9 +112,7 @@ def _exchanged(
     sold = minor(_given(body.amount, "amount"), currency, schema)
     decimals, bought_decimals = schema.decimals(currency), schema.decimals(wanted.currency)
     field = "exchange.rate"
-    rate = money.to_minor(
-        money.parse(bytes(wanted.rate), field), splits.RATE_DECIMALS, "a rate", field
-    )
+    rate = money.minor_units(bytes(wanted.rate), splits.RATE_DECIMALS, "a rate", field)
     bought = splits.exchange(sold, decimals, rate, bought_decimals)
     source, destination = _side(body, "source_account_id"), _side(body, "destination_account_id")
     text = money.to_text(rate, splits.RATE_DECIMALS).rstrip("0").rstrip(".")
@@ -177,8 +175,8 @@ def _share(body: ShareBody, field: str, currency: str, schema: Schema) -> Share:
         return Share(account_id=account_id, amount=minor(body.amount, currency, schema))
     if body.percentage is not msgspec.UNSET:
         name = f"{field}.percentage"
-        parsed = money.parse(bytes(body.percentage), name)
-        percent = money.to_minor(parsed, splits.PERCENT_DECIMALS, "a percentage", name)
+        raw = bytes(body.percentage)
+        percent = money.minor_units(raw, splits.PERCENT_DECIMALS, "a percentage", name)
         return Share(account_id=account_id, percent=percent)
     return Share(account_id=account_id)
 

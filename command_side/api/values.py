@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 def minor(amount: msgspec.Raw, currency: str, schema: Schema) -> int:
     """Return an amount of units as minor units. Raises Invalid."""
-    return money.to_minor(money.parse(bytes(amount)), schema.decimals(currency), currency)
+    return money.minor_units(bytes(amount), schema.decimals(currency), currency)
 
 
 def currency_of(text: str | None, schema: Schema) -> str:
@@ -37,7 +37,7 @@ def currency_of(text: str | None, schema: Schema) -> str:
 
 def moment_of(text: str | None, field: str) -> datetime | None:
     """Return the moment that `text` means; a date is its first one, in UTC. Raises Invalid."""
-    return moment(text, field, whole_day=False)
+    return None if text is None else moment(text, field, whole_day=False)
 
 
 def ambiguous(detail: str) -> Invalid:

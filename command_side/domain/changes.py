@@ -52,12 +52,15 @@ def _assert_balanced(changed: Iterable[tuple[AccountKey, AccountState]], before:
     """Assert that debits equal credits per currency; from the accounts, not from the events."""
     posted, pending = defaultdict[str, int](int), defaultdict[str, int](int)
     for key, account in changed:
-        posted[account.currency] += account.debits_posted - account.credits_posted
-        pending[account.currency] += account.debits_pending - account.credits_pending
+        more_posted = account.debits_posted - account.credits_posted
+        more_pending = account.debits_pending - account.credits_pending
         was = before.accounts.get(key)
         if was is not None:
-            posted[was.currency] -= was.debits_posted - was.credits_posted
-            pending[was.currency] -= was.debits_pending - was.credits_pending
+            assert was.currency == account.currency, "the currency of an account never changes"
+            more_posted -= was.debits_posted - was.credits_posted
+            more_pending -= was.debits_pending - was.credits_pending
+        posted[account.currency] += more_posted
+        pending[account.currency] += more_pending
     assert not any(posted.values()), f"debits and credits posted differ: {dict(posted)}"
     assert not any(pending.values()), f"debits and credits pending differ: {dict(pending)}"
 

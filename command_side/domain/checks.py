@@ -72,10 +72,7 @@ def stands(
 ) -> Rejection | None:
     """Return the first refusal that depends only on the accounts' version, currency and status."""
     return (
-        _version(conditions, accounts)
-        or _currency(postings, accounts)
-        or _closed(accounts)
-        or _frozen(accounts, made)
+        _version(conditions, accounts) or _currency(postings, accounts) or _status(accounts, made)
     )
 
 
@@ -160,18 +157,14 @@ def _currency(postings: Sequence[Posting], accounts: AccountsById) -> Rejection 
     return None
 
 
-def _closed(accounts: AccountsById) -> Rejection | None:
-    for account_id, account in accounts.items():
+def _status(accounts: AccountsById, made: Changes) -> Rejection | None:
+    """Return a refusal if an account is closed, or else if one is frozen for its change."""
+    barred = [account for account in accounts.values() if account.status is not Status.OPEN]
+    for account in barred:
         if account.status is Status.CLOSED:
-            return Rejection(Code.ACCOUNT_CLOSED, f"Account {account_id} is closed.")
-    return None
-
-
-def _frozen(accounts: AccountsById, made: Changes) -> Rejection | None:
-    for account_id, account in accounts.items():
-        if account.status is Status.OPEN:
-            continue
-        change = made[account_id]
+            return Rejection(Code.ACCOUNT_CLOSED, f"Account {account.account_id} is closed.")
+    for account in barred:
+        account_id, change = account.account_id, made[account.account_id]
         if change.added and account.status is not Status.FROZEN_OUT:
             return Rejection(Code.ACCOUNT_FROZEN, f"Account {account_id} takes nothing in.")
         if change.taken and account.status is not Status.FROZEN_IN:

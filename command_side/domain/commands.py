@@ -9,10 +9,9 @@ A command has the right shape already (`api/values.py`). Whether it is permitted
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import cached_property
-from typing import Any, ClassVar, assert_never
+from typing import Any, ClassVar, Generic, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
@@ -27,7 +26,22 @@ from events.types import (
     transaction_id,
 )
 
+Value = TypeVar("Value")
+
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class once(Generic[Value]):  # noqa: N801 - used as `property` is
+    """A property that is computed once: `cached_property` without its lock, in half the time."""
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+
+    def __get__(self, command: Any, _: type | None = None) -> Value:  # noqa: ANN401 - any command
+        """Compute the value, and put it in front of this."""
+        value = self._compute(command)
+        command.__dict__[self._compute.__name__] = value
+        return value
 
 
 class KeyedCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -47,7 +61,7 @@ class KeyedCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reference: str | None = None
     metadata: Metadata | None = None
 
-    @cached_property
+    @once
     def transaction_id(self) -> UUID:
         """The stream that this command makes, or has made already."""
         return transaction_id(self.ledger, self.key)

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from auditing.discrepancies import Discrepancy
@@ -17,8 +16,6 @@ from auditing.repair.plan import Action, Obstacle
 from bank_statements.findings import Finding
 from bank_statements.formats.reading import Format as StatementFormat
 from bank_statements.matching.types import MatchingTerms
-from events.answers import Transaction
-from events.types import AccountType, Metadata, Side, Status
 
 # Not every answer has it: the key is left out.
 Sometimes = UnsetType
@@ -57,106 +54,10 @@ class Problem(Struct):
     pollUrl: str | Sometimes = UNSET  # noqa: N815
 
 
-class Counters(Struct):
-    """What was debited and credited, and what is reserved on either side; and what that makes."""
-
-    balance: Money
-    available: Money
-    debits_posted: Money
-    credits_posted: Money
-    debits_pending: Money
-    credits_pending: Money
-
-
 # --- submissions --------------------------------------------------------------------------------
 
 
-class Accepted(Struct):
-    """Decided, and durable in the log. `messageId` is the transaction's id."""
-
-    status: Literal["ACCEPTED"]
-    idempotencyKey: str  # noqa: N815
-    messageId: UUID  # noqa: N815
-    pollUrl: str  # noqa: N815
-    expiresAt: datetime  # noqa: N815
-
-
-class BatchResult(Struct):
-    """What became of an item: `code` and `detail` say why it has no effect.
-
-    UNAVAILABLE: it may have happened or not, and the same key finds out.
-    """
-
-    index: int
-    status: Literal["ACCEPTED", "REFUSED", "INVALID", "UNAVAILABLE"]
-    idempotencyKey: str | Sometimes = UNSET  # noqa: N815
-    messageId: UUID | Sometimes = UNSET  # noqa: N815
-    position: Position | Sometimes = UNSET
-    replayed: Literal[True] | Sometimes = UNSET
-    code: str | Sometimes = UNSET
-    detail: str | Sometimes = UNSET
-
-
-class BatchResults(Struct):
-    """One result for each item, in the order of the request."""
-
-    results: list[BatchResult]
-
-
-class Decision(Struct):
-    """What would become of one command."""
-
-    status: Literal["ACCEPTED", "REFUSED", "INVALID"]
-    replayed: Literal[True] | Sometimes = UNSET
-    transaction: Transaction | Sometimes = UNSET
-    code: str | Sometimes = UNSET
-    detail: str | Sometimes = UNSET
-
-
 # --- accounts -----------------------------------------------------------------------------------
-
-
-class _Policy(Struct):
-    account_id: str
-    class_: str = msgspec.field(name="class")
-    type: AccountType
-    currency: str
-    normal_side: Side
-    overdraft: Overdraft
-    status: Status
-    metadata: Metadata | None
-    version: int
-
-
-class Policy(_Policy):
-    """An account's policy, as a command left it."""
-
-    position: Position
-
-
-class Rehearsed(Struct):
-    """The answer to `dry_run=true`: what would be decided now, and what accounts that would leave.
-
-    Nothing was appended.
-    """
-
-    dryRun: Literal[True]  # noqa: N815
-    results: list[Decision]
-    accounts: list["RehearsedAccount"]
-
-
-class RehearsedAccount(Counters):
-    """An account as it would be."""
-
-    account_id: str
-    class_: str = msgspec.field(name="class")
-    type: AccountType
-    currency: str
-    normal_side: Side
-    overdraft: Overdraft
-    status: Status
-    metadata: Metadata | None
-    version: int
 
 
 # --- reconciling --------------------------------------------------------------------------------

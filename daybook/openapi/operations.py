@@ -9,40 +9,20 @@ from auditing.reconcile.account_routes import PeriodBody
 from auditing.reconcile.job_routes import ReconciliationBody
 from auditing.repair.routes import RepairBody
 from bank_statements.parameters import Decision, Override
-from command_side.api.bodies import (
-    ChangeBody,
-    CloseBody,
-    EndBody,
-    FollowUpBody,
-    OpenBody,
-    SubmitBody,
-)
 from daybook.openapi import answers, codes
-from daybook.openapi.answers import (
-    Accepted,
-    BatchResult,
-    BatchResults,
-    Policy,
-    Rehearsed,
-)
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     CURSOR,
     DIFFERENCE_KIND,
     DISCREPANCIES,
-    DRY_RUN,
     FRESH,
     IMPORT,
-    KEY,
     LIMIT,
     MATCH_STATUS,
-    MODE,
     OF_ACCOUNT,
     TERMS,
-    WAIT,
     Parameter,
 )
-from events.answers import Books, Polled
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -96,116 +76,6 @@ def _json(shape: Any) -> Bodies:  # noqa: ANN401 - a type, or several
     return {JSON: shape}
 
 
-_SUBMITTED = {200: _json((Polled, Rehearsed)), 202: _json(Accepted)}
-
-WRITING = (
-    Operation(
-        name="submit",
-        route="POST /transactions",
-        tag="Submitting",
-        summary="Submit a transfer, a hold or a scheduled transfer",
-        scope="write",
-        parameters=(KEY, WAIT, DRY_RUN),
-        body=_json(SubmitBody),
-        answers=_SUBMITTED,
-        problems=codes.SUBMIT,
-    ),
-    Operation(
-        name="submitBatch",
-        route="POST /transactions/batch",
-        tag="Submitting",
-        summary="Submit up to 10,000, each alone or all or none",
-        scope="write",
-        parameters=(MODE, WAIT, DRY_RUN),
-        body={JSON: list[SubmitBody], NDJSON: SubmitBody},
-        answers={
-            200: {JSON: (BatchResults, Rehearsed), NDJSON: BatchResult},
-            202: {JSON: BatchResults, NDJSON: BatchResult},
-        },
-        problems=codes.BATCH,
-    ),
-    Operation(
-        name="refund",
-        route="POST /transactions/{transaction_id}/refund",
-        tag="Submitting",
-        summary="Give back all or part of a transaction",
-        scope="write",
-        parameters=(KEY, WAIT, DRY_RUN),
-        body=_json(FollowUpBody),
-        body_required=False,
-        answers=_SUBMITTED,
-        problems=codes.REFUND,
-    ),
-    Operation(
-        name="capture",
-        route="POST /transactions/{transaction_id}/capture",
-        tag="Submitting",
-        summary="Post all or part of a hold",
-        scope="write",
-        parameters=(KEY, WAIT, DRY_RUN),
-        body=_json(FollowUpBody),
-        body_required=False,
-        answers=_SUBMITTED,
-        problems=codes.CAPTURE,
-    ),
-    Operation(
-        name="void",
-        route="POST /transactions/{transaction_id}/void",
-        tag="Submitting",
-        summary="Release what is left of a hold",
-        scope="write",
-        parameters=(KEY, WAIT, DRY_RUN),
-        body=_json(EndBody),
-        body_required=False,
-        answers=_SUBMITTED,
-        problems=codes.VOID,
-    ),
-    Operation(
-        name="cancel",
-        route="POST /transactions/{transaction_id}/cancel",
-        tag="Submitting",
-        summary="Cancel a scheduled transfer",
-        scope="write",
-        parameters=(KEY, WAIT, DRY_RUN),
-        body=_json(EndBody),
-        body_required=False,
-        answers=_SUBMITTED,
-        problems=codes.CANCEL,
-    ),
-    Operation(
-        name="openAccount",
-        route="POST /accounts",
-        tag="Accounts",
-        summary="Open an account; 200 if it is there just so",
-        scope="write",
-        parameters=(DRY_RUN,),
-        body=_json(OpenBody),
-        answers={200: _json((Policy, Rehearsed)), 201: _json(Policy)},
-        problems=codes.OPEN,
-    ),
-    Operation(
-        name="changeAccount",
-        route="PATCH /accounts/{account_id}",
-        tag="Accounts",
-        summary="Freeze, open again or close an account; change its overdraft or metadata",
-        scope="write",
-        parameters=(DRY_RUN,),
-        body=_json(ChangeBody),
-        answers={200: _json((Policy, Rehearsed))},
-        problems=codes.CHANGE,
-    ),
-    Operation(
-        name="closeBooks",
-        route="POST /books/close",
-        tag="Accounts",
-        summary="Let nothing be dated before a moment that has passed, for good",
-        scope="admin",
-        parameters=(DRY_RUN,),
-        body=_json(CloseBody),
-        answers={200: _json((Books, Rehearsed))},
-        problems=codes.CLOSE,
-    ),
-)
 READING = (
     Operation(
         name="reconcile",
@@ -444,4 +314,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*WRITING, *READING, *STATEMENTS_OF_OTHERS, *SERVICE)
+OPERATIONS = (*READING, *STATEMENTS_OF_OTHERS, *SERVICE)

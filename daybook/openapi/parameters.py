@@ -53,16 +53,6 @@ PATH = {
     )
 }
 LEDGER = _header("Daybook-Ledger", "Which ledger; needed if the token has several.")
-KEY = _header(
-    "Idempotency-Key",
-    "The key, instead of `idempotencyKey` in the body; if both are sent they must be equal.",
-    maxLength=255,
-)
-WAIT = _header(
-    "Prefer",
-    "`wait=S`: wait up to S whole seconds until the result is readable, and answer 200 with it.",
-    pattern="wait=[0-9]+",
-)
 FRESH = (
     _header(
         "Daybook-Min-Position",
@@ -74,15 +64,6 @@ FRESH = (
         "`wait=S`: how long to wait for `Daybook-Min-Position`; 1 second without it.",
         pattern="wait=[0-9]+",
     ),
-)
-DRY_RUN = _query(
-    "dry_run", "`true`: only answer what would be decided now; nothing is appended.", type="boolean"
-)
-MODE = _query(
-    "mode",
-    "Each transaction alone, or all of them or none.",
-    enum=["independent", "atomic"],
-    default="independent",
 )
 
 

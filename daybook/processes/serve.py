@@ -46,7 +46,7 @@ from web.tokens import Tokens
 API_PATH = "/api/v1"
 CONNECTIONS_MAX = 2
 # Operations of rooms; every room adds its own here, and takes its raw handlers below away.
-COMMANDS: list[Operation] = []
+COMMANDS: list[Operation] = [*command_side.api.routes.OPERATIONS]
 QUERIES: list[Operation] = [
     *query_side.transactions.routes.OPERATIONS,
     *query_side.entries.routes.OPERATIONS,
@@ -77,7 +77,6 @@ def document() -> dict[str, Any]:
     return documents.whole(OPERATIONS)
 
 
-RAW_COMMANDS = command_side.api.routes.ROUTES
 RAW_QUERIES = [
     *auditing.reconcile.account_routes.ROUTES,
     *auditing.reconcile.job_routes.ROUTES,
@@ -92,7 +91,7 @@ def application(settings: Settings, side: Side) -> Litestar:
     operations: list[Operation | Raw] = [*health.OPERATIONS, *raw([openapi])]
     lifespans: list[Lifespan] = [_shared]
     if side in (Side.COMMAND, Side.ALL):
-        operations += [*COMMANDS, *raw(RAW_COMMANDS)]
+        operations += COMMANDS
         lifespans.append(command_side.api.app.lifespan)
     if side in (Side.QUERY, Side.ALL):
         operations += [*QUERIES, *raw(RAW_QUERIES)]

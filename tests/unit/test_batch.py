@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from command_side.api.answers import problem_of
+from command_side.api.problems import problem_of
 from command_side.domain.commands import Atomic, Command, Keyed
 from command_side.writer.outcomes import Accepted, AllAccepted, Outcome, PolicySet
 from events.types import AccountOpened, HoldPlaced, TransferPosted, TransferRejected, transaction_id

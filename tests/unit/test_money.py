@@ -60,6 +60,7 @@ DIGITS_38 = "12345678901234567890123456789012345678"
 )
 def test_an_amount_is_read_exactly(raw: bytes, decimals: int, minor: int) -> None:
     """A number and a string of the same digits mean the same integer of minor units."""
+    assert money.minor_units(raw, decimals, "XXX") == minor
     assert money.to_minor(money.parse(raw), decimals, "XXX") == minor
 
 
@@ -124,7 +125,7 @@ def test_an_amount_is_read_exactly(raw: bytes, decimals: int, minor: int) -> Non
 def test_what_is_no_amount_is_refused(raw: bytes, decimals: int, code: str) -> None:
     """Each wrong amount has a precise code, and the field's name."""
     with pytest.raises(Invalid) as refusal:
-        money.to_minor(money.parse(raw), decimals, "XXX")
+        money.minor_units(raw, decimals, "XXX")
     assert refusal.value.code == code
     assert refusal.value.extensions == {"field": "amount"}
 
