@@ -1,4 +1,4 @@
-"""What the auditor's routes work with, opened at start and closed at the end."""
+"""What the auditor's operations work with, opened at start and closed at the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,41 +14,40 @@ from events import schema as schemas
 from events.schema import Schema
 from runtime import database
 from web.operations import opened
-from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
 
 
 class AuditSide(msgspec.Struct, frozen=True):
-    """The auditor's connections: few, since each keeps one busy for long. Repairs take turns."""
+    """The auditor's connections. They are few, because each request uses one for long.
+
+    One repair at a time is applied.
+    """
 
     settings: AuditSettings
     schema: Schema
     pool: database.Pool
-    tokens: Tokens
     projected: checkpoints.Waiters
     repairing: asyncio.Lock
 
     async def reached(self, position: int, timeout_s: float) -> bool:
-        """Return whether what is read here came to `position` within `timeout_s`."""
+        """Return whether the read models reached `position` within `timeout_s`."""
         return await self.projected.reached(position, timeout_s)
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Put the open side where the routes find it. Raises SchemaError, Unavailable."""
+    """Open the side, where operations find it. Raises SchemaError, Unavailable."""
     settings: AuditSettings = app.state.settings
     async with (
         database.pool(settings.database_url, AUDITOR, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
-        app.state.audit_side = AuditSide(
+        opened(app)[AuditSide] = AuditSide(
             settings,
             schemas.load(settings.schema_file),
             pool,
-            app.state.tokens,
             projected,
             asyncio.Lock(),
         )
-        opened(app)[AuditSide] = app.state.audit_side
         yield

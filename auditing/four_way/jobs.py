@@ -1,9 +1,10 @@
-"""Four-way views that were asked for over HTTP: a row a ledger, which the audit worker works on.
+"""Four-way views that clients requested: one row for each ledger, for the audit worker.
 
-    ask ──▶ queued ──▶ running ──▶ clean | discrepancies | failed ──▶ ask …
-                          └─ the process dies: the next one begins again
+    request ──▶ queued ──▶ running ──▶ clean | discrepancies | failed ──▶ request …
+                              └─ the process dies: the next one begins again
 
-Whoever asks is told at once, and looks again. The last report stays until there is a newer one.
+A request is answered at once, and the client asks for the status later. The last report stays
+until there is a newer one.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from auditing.four_way import sides, views
+from auditing.four_way import answers, sides
 from auditing.pages import Progress
 from auditing.reconcile.jobs import FAILURE_CHARACTERS_MAX
 from events.schema import Schema
@@ -19,7 +20,7 @@ from runtime import database
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound, Unavailable
 from runtime.sql import Row, queries
-from web.http import ENCODER
+from web.answers import ENCODER
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +29,16 @@ MOVE_S = 1.0
 
 
 async def request(connection: Executor, ledger: str) -> Row:
-    """Queue a ledger's view, unless it is under way, and return how it stands."""
+    """Queue a ledger's view, unless it is under way, and return its row."""
     await connection.execute(SQL["ask_four_way"], ledger)
     return await row_of(connection, ledger)
 
 
 async def row_of(connection: Executor, ledger: str) -> Row:
-    """Return how a ledger's view stands. Raises NotFound if nobody ever asked for it."""
+    """Return the row of a ledger's view. Raises NotFound if it was never requested."""
     row = await connection.fetchrow(SQL["four_way"], ledger)
     if row is None:
-        detail = "Nobody has asked for this ledger's four-way view yet: POST /four-way."
+        detail = "Nobody has requested this ledger's four-way view yet: POST /four-way."
         raise NotFound("four_way_not_found", detail)
     return row
 
@@ -45,10 +46,10 @@ async def row_of(connection: Executor, ledger: str) -> Row:
 async def work(
     connection: Executor, beside: Executor, ledger: str, lag_s_max: float, schema: Schema
 ) -> int:
-    """Make a ledger's view; return how long the log was, or 0 if another process works on it.
+    """Make a ledger's view; return the length of the log, or 0 if another process works on it.
 
-    `beside` is another connection, which tells how far it is. What would fail again is kept as a
-    failure; what may pass is raised.
+    The progress is stored over the second connection, `beside`. A lost connection is raised; any
+    other error would be raised again, and is stored as the failure of the view.
     """
     name = f"four-way.{ledger}"
     if not await connection.fetchval(SQL["try_take_reconciliation"], name):
@@ -57,20 +58,20 @@ async def work(
         if not await connection.fetchval(SQL["begin_four_way"], ledger):
             return 0
         try:
-            async with _told(beside, ledger) as progress:
+            async with _storing_progress(beside, ledger) as progress:
                 found = await sides.compare(connection, ledger, lag_s_max, progress)
-            report = views.shown(found, schema)
+            report = answers.report(found, schema)
         except (*database.CONNECTION_ERRORS, Unavailable):
             raise
         except Exception as error:
-            # Whatever it is: the views of other ledgers wait behind this one.
+            # Any error is stored, because the views of other ledgers wait behind this one.
             logger.exception("the four-way view of ledger %s failed", ledger)
             said = error.detail if isinstance(error, Invalid) else str(error)
             failure = said[:FAILURE_CHARACTERS_MAX]
             await connection.execute(SQL["end_four_way"], ledger, "failed", None, failure)
             return 1
         text = ENCODER.encode(report).decode()
-        await connection.execute(SQL["end_four_way"], ledger, report["status"].lower(), text, None)
+        await connection.execute(SQL["end_four_way"], ledger, report.status.lower(), text, None)
         return max(1, found.head)
     finally:
         if not connection.is_closed():
@@ -78,24 +79,24 @@ async def work(
 
 
 @asynccontextmanager
-async def _told(connection: Executor, ledger: str) -> AsyncIterator[Progress]:
-    """Keep telling how far it is, on a connection that does nothing else meanwhile."""
-    place = (0, 0)
+async def _storing_progress(connection: Executor, ledger: str) -> AsyncIterator[Progress]:
+    """Store the progress every second, on a connection that does nothing else meanwhile."""
+    reached = (0, 0)
     ended = asyncio.Event()
 
     def progress(done: int, total: int) -> None:
-        nonlocal place
-        place = (done, total)
+        nonlocal reached
+        reached = (done, total)
 
-    async def tell() -> None:
+    async def store() -> None:
         while not ended.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), MOVE_S)
-            await connection.execute(SQL["move_four_way"], ledger, *place)
+            await connection.execute(SQL["move_four_way"], ledger, *reached)
 
-    telling = asyncio.create_task(tell())
+    storing = asyncio.create_task(store())
     try:
         yield progress
     finally:
         ended.set()
-        await telling
+        await storing

@@ -1,49 +1,50 @@
-"""The four-way view over HTTP: ask for it, see how far it is, read the last one."""
+"""The four-way view over HTTP: request it, see its progress, read the last report."""
 
 from datetime import UTC, datetime
 
-from litestar import get, post
-from litestar.types import ASGIApp
-
 from auditing.app import AuditSide
-from auditing.four_way import jobs, views
-from auditing.reconcile.job_routes import POSITION, parameters
+from auditing.four_way import answers, jobs
+from auditing.four_way.answers import FourWay
 from events import checkpoints
 from runtime.database import Executor
 from runtime.sql import Row
-from web import caller as access
+from web.answers import Reply
 from web.caller import Caller
-from web.http import ENCODER, Answer, HttpRequest, check_path
+from web.operations import operation
+
+TAG = "Reconciling"
 
 
-@post("/four-way", status_code=202)
-async def ask(request: HttpRequest) -> ASGIApp:
-    """Queue the ledger's view; while it is under way, that one is the answer."""
-    side, caller = await _caller(request, "reconcile")
+@operation(
+    "POST", "/four-way", name="askFourWay", tag=TAG, scope="reconcile", answers={202: FourWay}
+)
+async def request(side: AuditSide, caller: Caller) -> Reply:
+    """Request the comparison of log, read models, queue and bank statements.
+
+    While a comparison of the ledger is under way, that one is the answer.
+    """
     async with side.pool.acquire() as connection:
-        return await _answer(connection, await jobs.request(connection, caller.ledger), 202)
+        return await _reply(connection, await jobs.request(connection, caller.ledger), 202)
 
 
-@get("/four-way")
-async def latest(request: HttpRequest) -> ASGIApp:
-    """Show how the ledger's view stands, with the last report that there is."""
-    side, caller = await _caller(request, "read")
+@operation(
+    "GET",
+    "/four-way",
+    name="fourWay",
+    tag=TAG,
+    scope="read",
+    answers={200: FourWay},
+    problems={404: ("four_way_not_found",)},
+)
+async def latest(side: AuditSide, caller: Caller) -> Reply:
+    """Return the status of the ledger's four-way view, and its last report."""
     async with side.pool.acquire() as connection:
-        return await _answer(connection, await jobs.row_of(connection, caller.ledger), 200)
+        return await _reply(connection, await jobs.row_of(connection, caller.ledger), 200)
 
 
-ROUTES = [ask, latest]
+OPERATIONS = [request, latest]
 
 
-async def _caller(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
-    side: AuditSide = request.app.state.audit_side
-    caller = await access.caller(request.headers, side.tokens, scope)
-    check_path(request)
-    parameters(request, set())
-    return side, caller
-
-
-async def _answer(connection: Executor, row: Row, status: int) -> Answer:
+async def _reply(connection: Executor, row: Row, status: int) -> Reply:
     position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-    body = ENCODER.encode(views.asked(row, datetime.now(UTC)))
-    return Answer(body, status, headers={POSITION: str(position)})
+    return Reply(answers.four_way(row, datetime.now(UTC)), status, position)

@@ -139,7 +139,7 @@ class Published(msgspec.Struct, frozen=True):
     late: bool
 
 
-class FourWayReport(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """A ledger as of `position`, in the log and in the read models; the log ends at `head`.
 
     `missing` is the first position that the log lacks. Totals are by currency. The read models of
@@ -217,7 +217,7 @@ class _LogSide:
 
 async def compare(
     connection: Executor, ledger: str, lag_s_max: float, progress: Progress
-) -> FourWayReport:
+) -> Comparison:
     """Compare the four sides of a ledger in one snapshot. The role is the auditor's."""
     # All statements are read at once; what is imported during the replay is for the next view.
     statements, covered = await _statements(connection, ledger)
@@ -234,7 +234,7 @@ async def compare(
     accounts = _accounts(log_side, read_models, external)
     listed = [each for each in accounts if each.external is not None or not each.projected]
     worst = heapq.nsmallest(ACCOUNTS_MAX, listed, key=lambda each: each.order)
-    return FourWayReport(
+    return Comparison(
         ledger=ledger,
         position=checkpoint,
         head=head,

@@ -1,84 +1,107 @@
-"""Reconciliation over HTTP: one account and period on demand, and what was found before."""
+"""Reconciliation of one account over HTTP, and the reports that were stored before."""
 
-from typing import Any
+from typing import Annotated
 from uuid import uuid4
 
-import msgspec
-from litestar import get, post
-from litestar.params import FromPath
-from litestar.types import ASGIApp
+from msgspec import Meta, Struct
 
-from auditing import view_catalog
 from auditing.app import AuditSide
 from auditing.differences import Scope
-from auditing.reconcile.job_routes import newest_first, page_of, parameters, scope_of
+from auditing.reconcile import answers
+from auditing.reconcile.answers import Reconciliation, Reports
+from auditing.reconcile.job_routes import Paging, page_of, scope_of
 from auditing.reconcile.jobs import SQL, record
 from auditing.reconcile.reconcile import Report, reconcile_account
-from events import checkpoints, money
+from events import checkpoints
 from runtime.problems import NotFound
-from runtime.sql import Row
-from web import caller as access
-from web import conditions
+from web.answers import Reply
 from web.caller import Caller
-from web.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
+from web.freshness import Fresh
+from web.operations import operation
 
-POSITION = "Daybook-Position"
+TAG = "Reconciling"
 SHOWN_MAX = 100
+NO_ACCOUNT = {404: ("account_not_found",)}
 
 
-class PeriodBody(msgspec.Struct, forbid_unknown_fields=True):
+class OfAccount(Struct, frozen=True):
+    """An account of the ledger."""
+
+    account_id: Annotated[
+        str,
+        Meta(description="The id that the client chose.", extra_json_schema={"maxLength": 128}),
+    ]
+
+
+class PeriodBody(Struct, forbid_unknown_fields=True):
     """From `startDate` up to `endDate`: dates (the end's whole day included) or times."""
 
     startDate: str | None = None  # noqa: N815 - the API's own spelling
     endDate: str | None = None  # noqa: N815
 
 
-_PERIOD = msgspec.json.Decoder(PeriodBody)
-
-
-@post("/accounts/{account_id:str}/reconcile", status_code=200)
-async def reconcile(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """Replay the log for one account and compare; what was found is kept."""
-    side, caller = await _may_reconcile(request, "reconcile")
-    body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _PERIOD)
-    scope = scope_of(caller.ledger, account_id, body.startDate, body.endDate)
+@operation(
+    "POST",
+    "/accounts/{account_id}/reconcile",
+    name="reconcile",
+    tag=TAG,
+    scope="reconcile",
+    body_required=False,
+    answers={200: Reconciliation},
+    problems={400: ("period_invalid",), **NO_ACCOUNT},
+)
+async def reconcile(
+    side: AuditSide, caller: Caller, path: OfAccount, headers: Fresh, body: PeriodBody
+) -> Reply:
+    """Replay an account's events from the log, compare, and store the report."""
+    del headers
+    scope = scope_of(caller.ledger, path.account_id, body.startDate, body.endDate)
     report = await _run(side, scope)
     async with side.pool.acquire() as connection:
         await record(connection, report)
-    return _answer(_summary(report, side), report.position)
+    return _reply(side, report)
 
 
-@get("/accounts/{account_id:str}/reconciliation-difference")
-async def difference(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """Compare the account's balance with its events as of now; nothing is kept."""
-    side, caller = await _may_reconcile(request, "read")
-    report = await _run(side, Scope(ledger=caller.ledger, account_id=account_id))
-    return _answer(_summary(report, side), report.position)
+@operation(
+    "GET",
+    "/accounts/{account_id}/reconciliation-difference",
+    name="reconciliationDifference",
+    tag=TAG,
+    scope="read",
+    answers={200: Reconciliation},
+    problems=NO_ACCOUNT,
+)
+async def difference(side: AuditSide, caller: Caller, path: OfAccount, headers: Fresh) -> Reply:
+    """Compare all of an account with its events as of now, and store nothing."""
+    del headers
+    scope = Scope(ledger=caller.ledger, account_id=path.account_id)
+    return _reply(side, await _run(side, scope))
 
 
-@get("/accounts/{account_id:str}/reconciliation-history")
-async def history(request: HttpRequest, account_id: FromPath[str]) -> ASGIApp:
-    """List an account's reconciliations, newest first, each with its first discrepancies."""
-    side, caller = await _may_reconcile(request, "read")
-    limit, before = newest_first(parameters(request, {"limit", "cursor"}), "history")
+@operation(
+    "GET",
+    "/accounts/{account_id}/reconciliation-history",
+    name="reconciliationHistory",
+    tag=TAG,
+    scope="read",
+    answers={200: Reports},
+)
+async def history(
+    side: AuditSide, caller: Caller, path: OfAccount, query: Paging, headers: Fresh
+) -> Reply:
+    """List the stored reports of an account, newest first."""
+    del headers
+    before = query.before("history")
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         rows = await connection.fetch(
-            SQL["history"], caller.ledger, account_id, before, limit + 1, SHOWN_MAX
+            SQL["history"], caller.ledger, path.account_id, before, query.limit + 1, SHOWN_MAX
         )
-    items, following = page_of(rows, limit, "history", up=False)
-    return _answer({"items": [_kept(row) for row in items], "next": following}, position)
+    rows, following = page_of(rows, query.limit, "history", "number")
+    return Reply(Reports([*map(answers.kept_report, rows)], following), position=position)
 
 
-ROUTES = [reconcile, difference, history]
-
-
-async def _may_reconcile(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
-    side: AuditSide = request.app.state.audit_side
-    caller = await access.caller(request.headers, side.tokens, scope)
-    check_path(request)
-    await conditions.ensure(request.headers, side.projected.reached, side.settings.wait_s_max)
-    return side, caller
+OPERATIONS = [reconcile, difference, history]
 
 
 async def _run(side: AuditSide, scope: Scope) -> Report:
@@ -89,63 +112,6 @@ async def _run(side: AuditSide, scope: Scope) -> Report:
     return report
 
 
-def _summary(report: Report, side: AuditSide) -> dict[str, Any]:
-    assert report.expected is not None
+def _reply(side: AuditSide, report: Report) -> Reply:
     decimals = side.schema.decimals(report.currency)
-    expected = report.expected["balance"]
-    actual = None if report.actual is None else report.actual["balance"]
-    difference_minor = expected if actual is None else expected - actual
-    return {
-        "reconciliationId": report.reconciliation_id,
-        "account_id": report.scope.account_id,
-        "startDate": report.scope.start,
-        "endDate": report.scope.end,
-        "status": "CLEAN" if report.clean else "DISCREPANCIES",
-        "currency": report.currency,
-        "expected_balance": money.to_json(expected, decimals),
-        "actual_balance": None if actual is None else money.to_json(actual, decimals),
-        "difference": money.to_json(difference_minor, decimals),
-        "difference_minor": str(difference_minor),
-        "expected_counters": _counters(report.expected, decimals),
-        "actual_counters": _counters(report.actual, decimals),
-        "eventsRead": report.events_read,
-        "entriesCompared": report.entries_compared,
-        "discrepancyCount": report.discrepancy_count,
-        "discrepancies": report.discrepancies,
-        "position": report.position,
-        "timestamp": report.finished_at,
-    }
-
-
-def _counters(counters: dict[str, int] | None, decimals: int) -> dict[str, Any] | None:
-    """Return the four counters in units and in minor units; None if the row is missing."""
-    if counters is None:
-        return None
-    return {
-        name + suffix: shown
-        for name in view_catalog.COUNTERS
-        for suffix, shown in (
-            ("", money.to_json(counters[name], decimals)),
-            ("_minor", str(counters[name])),
-        )
-    }
-
-
-def _kept(row: Row) -> dict[str, Any]:
-    return {
-        "reconciliationId": row["reconciliation_id"],
-        "account_id": row["account_id"],
-        "startDate": row["start_at"],
-        "endDate": row["end_at"],
-        "status": "DISCREPANCIES" if row["discrepancy_count"] else "CLEAN",
-        "eventsRead": row["events_read"],
-        "entriesCompared": row["entries_compared"],
-        "discrepancyCount": row["discrepancy_count"],
-        "discrepancies": msgspec.Raw(row["discrepancies"].encode()),
-        "position": row["position"],
-        "timestamp": row["finished_at"],
-    }
-
-
-def _answer(body: object, position: int) -> Answer:
-    return Answer(ENCODER.encode(body), headers={POSITION: str(position)})
+    return Reply(answers.reconciliation(report, decimals), position=report.position)

@@ -1,35 +1,42 @@
-"""Reconciliations over HTTP: ask for one, see how far it is, read what it found."""
+"""Reconciliations over HTTP: request one, see its progress, read what it found."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
-from litestar import get, post
-from litestar.params import FromPath
 from litestar.types import ASGIApp
+from msgspec import Meta, Struct
 
 from auditing.app import AuditSide
 from auditing.differences import Scope
 from auditing.discrepancies import Kind
-from auditing.reconcile import job_views, jobs
+from auditing.reconcile import answers, jobs
+from auditing.reconcile.answers import (
+    AskedReconciliation,
+    AskedReconciliations,
+    Discrepancies,
+)
 from auditing.reconcile.continuous import CONTINUOUS
+from auditing.reconcile.csv_export import as_csv
 from events import checkpoints
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound
 from runtime.sql import Row
-from web import caller as access
 from web import cursors
+from web.answers import POSITION, Answer, Reply
 from web.caller import Caller
-from web.cursors import BIGGEST, Cursor
-from web.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
+from web.cursors import BIGGEST, LIMIT_DEFAULT, Cursor, CursorText, Limit
+from web.media import JSON
+from web.operations import operation
 from web.times import moment
 
-POSITION = "Daybook-Position"
+TAG = "Reconciling"
 CSV = "text/csv"
+NEXT = "Daybook-Next"
+NO_RECONCILIATION = {404: ("reconciliation_not_found",)}
 
 
-class ReconciliationBody(msgspec.Struct, forbid_unknown_fields=True):
+class ReconciliationBody(Struct, forbid_unknown_fields=True):
     """Without an account, the whole ledger; the period says which of its entries are compared."""
 
     account_id: str | None = None
@@ -37,88 +44,145 @@ class ReconciliationBody(msgspec.Struct, forbid_unknown_fields=True):
     endDate: str | None = None  # noqa: N815
 
 
-_BODY = msgspec.json.Decoder(ReconciliationBody)
+class OfReconciliation(Struct, frozen=True):
+    """A reconciliation of the ledger."""
+
+    reconciliation_id: Annotated[str, Meta(description="Its id, or `continuous`.")]
 
 
-@post("/reconciliations", status_code=202)
-async def ask(request: HttpRequest) -> ASGIApp:
-    """Queue a reconciliation; while one of the ledger is under way, that one is the answer."""
-    side, caller = await _caller(request, "reconcile")
-    body = decode(await read_body(request, side.settings.body_bytes_max) or b"{}", _BODY)
+class Paging(Struct, frozen=True, kw_only=True):
+    """A page of a list in one order."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+    def before(self, name: str) -> int:
+        """Return the number before which a list, newest first, continues. Raises Invalid."""
+        if self.cursor is None:
+            return BIGGEST
+        return int(cursors.decode(self.cursor, name, (0,)).cut[0])
+
+
+class DiscrepancyFilter(Struct, frozen=True, kw_only=True):
+    """Which discrepancies to list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+    kind: Annotated[
+        Kind | None, Meta(description="Of this kind.", extra={"code": "kind_unknown"})
+    ] = None
+    account_id: Annotated[str | None, Meta(description="Of this account.")] = None
+
+
+@operation(
+    "POST",
+    "/reconciliations",
+    name="askReconciliation",
+    tag=TAG,
+    scope="reconcile",
+    body_required=False,
+    answers={202: AskedReconciliation},
+    problems={400: ("period_invalid",)},
+)
+async def request(side: AuditSide, caller: Caller, body: ReconciliationBody) -> Reply:
+    """Request the reconciliation of a whole ledger, or of an account.
+
+    While a reconciliation of the ledger is under way, that one is the answer.
+    """
     scope = scope_of(caller.ledger, body.account_id, body.startDate, body.endDate)
     if body.account_id is None and (body.startDate is not None or body.endDate is not None):
         detail = "A period needs an `account_id`: a whole ledger is compared whole."
         raise Invalid("period_invalid", detail, field="startDate")
     async with side.pool.acquire() as connection:
         requested = await jobs.request(connection, scope, jobs.WORKER)
-        shown = await _shown(connection, caller, requested)
+        answer = await _answer(connection, caller, requested)
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-    return _answer(shown, position, 202)
+    return Reply(answer, 202, position)
 
 
-@get("/reconciliations")
-async def listed(request: HttpRequest) -> ASGIApp:
+@operation(
+    "GET",
+    "/reconciliations",
+    name="reconciliations",
+    tag=TAG,
+    scope="read",
+    answers={200: AskedReconciliations},
+)
+async def listed(side: AuditSide, caller: Caller, query: Paging) -> Reply:
     """List the ledger's reconciliations, newest first."""
-    side, caller = await _caller(request, "read")
-    given = parameters(request, {"limit", "cursor"})
-    limit, before = newest_first(given, "reconciliations")
+    before = query.before("reconciliations")
     async with side.pool.acquire() as connection:
-        rows = await connection.fetch(jobs.SQL["reconciliations"], caller.ledger, before, limit + 1)
+        rows = await connection.fetch(
+            jobs.SQL["reconciliations"], caller.ledger, before, query.limit + 1
+        )
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-    items, following = page_of(rows, limit, "reconciliations", up=False)
+    rows, following = page_of(rows, query.limit, "reconciliations", "number")
     now = datetime.now(UTC)
-    body = {"items": [job_views.reconciliation(row, now) for row in items], "next": following}
-    return _answer(body, position)
+    items = [answers.asked_reconciliation(row, now) for row in rows]
+    return Reply(AskedReconciliations(items, following), position=position)
 
 
-@get("/reconciliations/{reconciliation_id:str}")
-async def one(request: HttpRequest, reconciliation_id: FromPath[str]) -> ASGIApp:
-    """Show how a reconciliation stands."""
-    side, caller = await _caller(request, "read")
-    parameters(request, set())
+@operation(
+    "GET",
+    "/reconciliations/{reconciliation_id}",
+    name="reconciliation",
+    tag=TAG,
+    scope="read",
+    answers={200: AskedReconciliation},
+    problems=NO_RECONCILIATION,
+)
+async def one(side: AuditSide, caller: Caller, path: OfReconciliation) -> Reply:
+    """Return a reconciliation and its status; `continuous` is the one that never ends."""
     async with side.pool.acquire() as connection:
-        shown = await _shown(connection, caller, _id(reconciliation_id))
+        answer = await _answer(connection, caller, _id(path.reconciliation_id))
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-    return _answer(shown, position)
+    return Reply(answer, position=position)
 
 
-@get("/reconciliations/{reconciliation_id:str}/discrepancies")
-async def found(request: HttpRequest, reconciliation_id: FromPath[str]) -> ASGIApp:
-    """List what a reconciliation found, in the order in which it was found: JSON or CSV."""
-    side, caller = await _caller(request, "read")
-    given = parameters(request, {"limit", "cursor", "kind", "account_id"})
-    limit = cursors.limit(given.get("limit"))
+@operation(
+    "GET",
+    "/reconciliations/{reconciliation_id}/discrepancies",
+    name="discrepancies",
+    tag=TAG,
+    scope="read",
+    answers={200: {JSON: Discrepancies, CSV: str}},
+    problems=NO_RECONCILIATION,
+)
+async def found(
+    side: AuditSide, caller: Caller, path: OfReconciliation, query: DiscrepancyFilter, media: str
+) -> Reply | ASGIApp:
+    """List what a reconciliation found, in the order in which it was found.
+
+    As CSV, the cursor of the next page is in the header `Daybook-Next`.
+    """
     after = 0
-    if (text := given.get("cursor")) is not None:
-        after = cursors.decode(text, "discrepancies", (0,)).cut[0]
-    kind = given.get("kind")
-    if kind is not None and kind not in set(Kind):
-        raise Invalid("kind_unknown", "There is no such kind of discrepancy.", field="kind")
+    if query.cursor is not None:
+        after = cursors.decode(query.cursor, "discrepancies", (0,)).cut[0]
     async with side.pool.acquire() as connection:
-        row = await _visible(connection, caller, _id(reconciliation_id))
+        row = await _visible(connection, caller, _id(path.reconciliation_id))
         rows = await connection.fetch(
             jobs.SQL["discrepancies"],
             row["reconciliation_id"],
             after,
-            kind,
-            given.get("account_id"),
+            query.kind,
+            query.account_id,
             caller.ledger,
-            limit + 1,
+            query.limit + 1,
         )
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-    items, following = page_of(rows, limit, "discrepancies", up=True)
-    if CSV in request.headers.get("accept", ""):
-        headers = {POSITION: str(position)} | ({"Daybook-Next": following} if following else {})
-        return Answer(job_views.as_csv(items).encode(), headers=headers, media_type=CSV)
-    body = {"items": [job_views.discrepancy(row) for row in items], "next": following}
-    return _answer(body, position)
+    rows, following = page_of(rows, query.limit, "discrepancies", "id")
+    if media == CSV:
+        headers = {POSITION: str(position)} | ({NEXT: following} if following else {})
+        return Answer(as_csv(rows).encode(), headers=headers, media_type=CSV)
+    items = [*map(answers.kept_discrepancy, rows)]
+    return Reply(Discrepancies(items, following), position=position)
 
 
-ROUTES = [ask, listed, one, found]
+OPERATIONS = [request, listed, one, found]
 
 
 def scope_of(ledger: str, account_id: str | None, start: str | None, end: str | None) -> Scope:
-    """Return what to reconcile. Raises Invalid for a period that is none."""
+    """Return what to reconcile. Raises Invalid if the period does not begin before its end."""
     scope = Scope(
         ledger=ledger,
         account_id=account_id,
@@ -130,45 +194,19 @@ def scope_of(ledger: str, account_id: str | None, start: str | None, end: str | 
     return scope
 
 
-def parameters(request: HttpRequest, known: set[str]) -> dict[str, str]:
-    """Return the query's parameters, each once. Raises Invalid for one that is not known."""
-    given: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if name not in known:
-            raise Invalid("parameter_unknown", f"There is no parameter {name!r}.", field=name)
-        if name in given:
-            raise Invalid("parameter_repeated", f"`{name}` is given twice.", field=name)
-        if "\x00" in value:
-            raise Invalid("control_character", f"`{name}` holds U+0000.", field=name)
-        given[name] = value
-    return given
+def page_of(rows: list[Any], limit: int, name: str, key: str) -> tuple[list[Any], str | None]:
+    """Return the rows of a page of `limit`, and the cursor of the next page, if there is one.
 
-
-def newest_first(given: dict[str, str], name: str) -> tuple[int, int]:
-    """Return how many to show, and before which number. Raises Invalid."""
-    limit = cursors.limit(given.get("limit"))
-    text = given.get("cursor")
-    return limit, BIGGEST if text is None else cursors.decode(text, name, (0,)).cut[0]
-
-
-def page_of(rows: list[Any], limit: int, name: str, *, up: bool) -> tuple[list[Any], str | None]:
-    """Return the rows of a page of `limit`, and the cursor of the next, if there is more."""
+    A list by `id` ascends, and a list by `number` descends.
+    """
     if len(rows) <= limit:
         return rows, None
     shown = rows[:limit]
-    last = shown[-1]["id" if up else "number"]
-    return shown, cursors.encode(name, Cursor(up, (last,)))
-
-
-async def _caller(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
-    side: AuditSide = request.app.state.audit_side
-    caller = await access.caller(request.headers, side.tokens, scope)
-    check_path(request)
-    return side, caller
+    return shown, cursors.encode(name, Cursor(key == "id", (shown[-1][key],)))
 
 
 def _id(text: str) -> UUID:
-    """Return the id in a path; one that is none is one of nothing. Raises NotFound."""
+    """Return the id in a path. Raises NotFound, also for a text that is no id."""
     if text == "continuous":
         return CONTINUOUS
     try:
@@ -185,7 +223,9 @@ async def _visible(connection: Executor, caller: Caller, reconciliation_id: UUID
     return row
 
 
-async def _shown(connection: Executor, caller: Caller, reconciliation_id: UUID) -> dict[str, Any]:
+async def _answer(
+    connection: Executor, caller: Caller, reconciliation_id: UUID
+) -> AskedReconciliation:
     row = await _visible(connection, caller, reconciliation_id)
     counted = None
     if reconciliation_id == CONTINUOUS:
@@ -193,12 +233,8 @@ async def _shown(connection: Executor, caller: Caller, reconciliation_id: UUID) 
             jobs.SQL["counted_discrepancies"], reconciliation_id, caller.ledger
         )
         counted = {row["kind"]: row["times"] for row in rows}
-    return job_views.reconciliation(row, datetime.now(UTC), counted)
+    return answers.asked_reconciliation(row, datetime.now(UTC), counted)
 
 
 def _unknown() -> NotFound:
     return NotFound("reconciliation_not_found", "The ledger has no such reconciliation.")
-
-
-def _answer(body: object, position: int, status: int = 200) -> Answer:
-    return Answer(ENCODER.encode(body), status, headers={POSITION: str(position)})

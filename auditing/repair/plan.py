@@ -18,7 +18,7 @@ The log is the only truth, so what is wrong with the log itself is never written
 import hashlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -68,6 +68,17 @@ class RowSelection(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class RepairedRow(msgspec.Struct, frozen=True):
+    """A whole row of a view, before and after. Amounts are text of integer minor units."""
+
+    action: Action
+    table: str
+    kind: Kind
+    position: Annotated[int, msgspec.Meta(ge=0, description="A position in the log.")]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One whole row of `table`, before and after; None is a row that is not there.
 
@@ -102,6 +113,18 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         if self.before is None or self.after is None:
             return list(self.row)
         return [name for name in self.after if self.after[name] != self.before[name]]
+
+    @property
+    def shown(self) -> RepairedRow:
+        """Return the change as it is stored and shown."""
+        return RepairedRow(
+            self.action,
+            self.table,
+            self.kind,
+            self.position,
+            shown(self.before),
+            shown(self.after),
+        )
 
     def same_as(self, other: "Change") -> bool:
         """Return whether both repair the same row in the same way.
@@ -237,7 +260,7 @@ def unprovable(problem: str) -> Obstacle:
 
 
 def shown(row: Row | None) -> dict[str, Any] | None:
-    """Return a row as it is shown to people and clients."""
+    """Return a row as people and clients see it."""
     if row is None:
         return None
     return {name: _text(value) if name in AMOUNTS else value for name, value in row.items()}

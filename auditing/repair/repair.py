@@ -30,7 +30,7 @@ from auditing.differences import journal_difference, register_difference
 from auditing.expected_rows import ExpectedEntry
 from auditing.pages import Progress
 from auditing.repair import survey as surveys
-from auditing.repair.plan import ROWS_MAX, Change, Plan, RowSelection, shown
+from auditing.repair.plan import ROWS_MAX, Change, Plan, RowSelection
 from auditing.repair.survey import COMMAND_SIDE, JOURNALS, VIEWS, Survey, change_of
 from auditing.replay import ReplayedState
 from auditing.view_catalog import ENTRIES, Journal, Register
@@ -264,7 +264,7 @@ async def _record(connection: Executor, repair: Repair, selection: RowSelection)
         repair.checkpoint,
         repair.head,
         len(repair.changes),
-        msgspec.json.encode([described(change) for change in repair.changes]).decode(),
+        msgspec.json.encode([change.shown for change in repair.changes]).decode(),
         repair.applied_at,
     )
 
@@ -281,18 +281,6 @@ async def _checked(connection: Executor, repair: Repair, selection: RowSelection
         check.remaining,
     )
     return msgspec.structs.replace(repair, check=check)
-
-
-def described(change: Change) -> dict[str, Any]:
-    """Return a change as it is stored and shown: amounts as text of minor units."""
-    return {
-        "action": change.action,
-        "table": change.table,
-        "kind": change.kind,
-        "position": change.position,
-        "before": shown(change.before),
-        "after": shown(change.after),
-    }
 
 
 def _stale(what: str) -> Conflict:

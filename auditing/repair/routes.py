@@ -1,42 +1,41 @@
-"""Repair over HTTP: a plan, unless it is asked to be applied; and what was repaired before.
+"""Repair over HTTP: plan it, apply it, and read what was repaired before.
 
-Only rows of the caller's ledger are compared, shown and mended.
+Only rows of the caller's ledger are compared, shown and repaired.
 """
 
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
-from litestar.params import FromPath
-from litestar.types import ASGIApp
+from msgspec import Meta, Struct
 
 from auditing.app import AuditSide
 from auditing.discrepancies import Kind
+from auditing.repair import answers
 from auditing.repair import repair as repairs
 from auditing.repair import survey as surveys
-from auditing.repair.plan import ROWS_MAX, Plan, RowSelection
-from auditing.repair.repair import Repair, described
+from auditing.repair.answers import RepairDone, RepairPlan, Repairs
+from auditing.repair.plan import RowSelection
 from auditing.repair.survey import Survey
 from auditing.roles import REPAIRER
 from events import checkpoints, log
 from runtime import database
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound, Rejected
-from runtime.sql import Row, queries
-from web import caller as access
-from web import conditions
+from runtime.sql import queries
+from web.answers import Reply
 from web.caller import Caller
-from web.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
+from web.freshness import Fresh
+from web.operations import operation
 
 SQL = queries("auditing")
-POSITION = "Daybook-Position"
+TAG = "Reconciling"
 HISTORY_MAX = 100
-# A whole ledger takes the whole log: beyond this, the command line has the patience.
+# A repair of a whole ledger reads the whole log; longer logs are repaired by the command line.
 EVENTS_MAX = 1_000_000
 
 
-class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
+class RepairBody(Struct, forbid_unknown_fields=True):
     """Which rows: an account's, or those that a reconciliation compared; of them, one difference.
 
     `plan` is the name of the plan that was looked at: no other one is applied.
@@ -52,171 +51,138 @@ class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
     plan: str | None = None
 
 
-_BODY = msgspec.json.Decoder(RepairBody)
+class OfRepair(Struct, frozen=True):
+    """A repair of the ledger."""
+
+    repair_id: Annotated[
+        str,
+        Meta(
+            description="The `repairId` of a repair.",
+            extra_json_schema={"type": "string", "format": "uuid"},
+        ),
+    ]
 
 
-@post("/repairs", status_code=200)
-async def repair(request: HttpRequest) -> ASGIApp:
-    """Plan a repair; with `apply`, mend the rows and keep who did it and why."""
-    side, caller = await _may(request, "repair")
-    body = decode(await read_body(request, side.settings.body_bytes_max), _BODY)
+@operation(
+    "POST",
+    "/repairs",
+    name="repair",
+    tag=TAG,
+    scope="repair",
+    answers={200: RepairPlan | RepairDone},
+    problems={
+        400: ("reason_missing", "repair_ambiguous"),
+        404: ("account_not_found", "reconciliation_not_found"),
+        409: ("plan_stale",),
+        422: ("log_unsound", "repair_too_large"),
+    },
+)
+async def repair(side: AuditSide, caller: Caller, headers: Fresh, body: RepairBody) -> Reply:
+    """Plan which rows to correct from the log; with `apply`, correct them.
+
+    Who applied a repair, and why, is stored for ever.
+    """
+    del headers
     reason = (body.reason or "").strip()
     if body.apply and not reason:
-        raise Invalid("reason_missing", "Say why in `reason`: it is kept.", field="reason")
+        raise Invalid("reason_missing", "Say why in `reason`: it is stored.", field="reason")
     async with side.pool.acquire() as connection:
-        wanted = await _wanted(connection, body, caller)
+        selection = await _selection(connection, body, caller)
         if not body.apply:
-            found = await surveys.survey(connection, wanted)
-            _known(found)
-            return _answer(_planned(found.plan), found.checkpoint)
+            return await _plan(connection, selection)
     async with side.repairing:
-        return await _applied(side, wanted, body, caller, reason)
+        return await _apply(side, selection, body, caller, reason)
 
 
-@get("/repairs")
-async def repaired(request: HttpRequest) -> ASGIApp:
+@operation("GET", "/repairs", name="repairs", tag=TAG, scope="read", answers={200: Repairs})
+async def listed(side: AuditSide, caller: Caller, headers: Fresh) -> Reply:
     """List the ledger's latest repairs, newest first."""
-    side, caller = await _may(request, "read")
+    del headers
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         rows = await connection.fetch(SQL["repairs"], caller.ledger, None, HISTORY_MAX)
-    return _answer({"items": [_kept(row) for row in rows]}, position)
+    return Reply(Repairs([*map(answers.stored, rows)]), position=position)
 
 
-@get("/repairs/{repair_id:str}")
-async def one_repair(request: HttpRequest, repair_id: FromPath[str]) -> ASGIApp:
+@operation(
+    "GET",
+    "/repairs/{repair_id}",
+    name="oneRepair",
+    tag=TAG,
+    scope="read",
+    answers={200: RepairDone},
+    problems={404: ("repair_not_found",)},
+)
+async def one(side: AuditSide, caller: Caller, path: OfRepair, headers: Fresh) -> Reply:
     """Return one repair: who, when, why, and every row before and after."""
-    side, caller = await _may(request, "read")
+    del headers
     try:
-        wanted = UUID(repair_id)
+        repair_id = UUID(path.repair_id)
     except ValueError:
-        wanted = UUID(int=0)
+        raise _unknown() from None
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        row = await connection.fetchrow(SQL["repairs"], caller.ledger, wanted, 1)
+        row = await connection.fetchrow(SQL["repairs"], caller.ledger, repair_id, 1)
     if row is None:
-        raise NotFound("repair_not_found", "There is no such repair in this ledger.")
-    return _answer(_kept(row), position)
+        raise _unknown()
+    return Reply(answers.stored(row), position=position)
 
 
-ROUTES = [repair, repaired, one_repair]
+OPERATIONS = [repair, listed, one]
 
 
-async def _may(request: HttpRequest, scope: str) -> tuple[AuditSide, Caller]:
-    side: AuditSide = request.app.state.audit_side
-    caller = await access.caller(request.headers, side.tokens, scope)
-    check_path(request)
-    await conditions.ensure(request.headers, side.projected.reached, side.settings.wait_s_max)
-    return side, caller
-
-
-async def _wanted(connection: Executor, body: RepairBody, caller: Caller) -> RowSelection:
+async def _selection(connection: Executor, body: RepairBody, caller: Caller) -> RowSelection:
     if (body.account_id is None) == (body.reconciliationId is None):
         detail = "Name either `account_id` or `reconciliationId`: the rows to repair."
         raise Invalid("repair_ambiguous", detail)
     if body.reconciliationId is None:
-        wanted = RowSelection(ledger=caller.ledger, account_id=body.account_id)
+        selection = RowSelection(ledger=caller.ledger, account_id=body.account_id)
     else:
-        wanted = await repairs.scope_of(connection, body.reconciliationId, caller.ledger)
-        if wanted.account_id is None and (await log.head(connection)).position > EVENTS_MAX:
+        selection = await repairs.scope_of(connection, body.reconciliationId, caller.ledger)
+        if selection.account_id is None and (await log.head(connection)).position > EVENTS_MAX:
             detail = (
                 f"The log has more than {EVENTS_MAX:,} events: repair account by account here, or"
                 " all with `daybook repair`."
             )
             raise Rejected("repair_too_large", detail)
     return msgspec.structs.replace(
-        wanted, kind=body.kind, position=body.position, transaction_id=body.transaction_id
+        selection, kind=body.kind, position=body.position, transaction_id=body.transaction_id
     )
 
 
-async def _applied(
-    side: AuditSide, wanted: RowSelection, body: RepairBody, caller: Caller, reason: str
-) -> Answer:
+async def _plan(connection: Executor, selection: RowSelection) -> Reply:
+    found = await surveys.survey(connection, selection)
+    _check_known(found)
+    return Reply(answers.planned(found.plan), position=found.checkpoint)
+
+
+async def _apply(
+    side: AuditSide, selection: RowSelection, body: RepairBody, caller: Caller, reason: str
+) -> Reply:
     connection = await database.connect(side.settings.database_url, REPAIRER)
     try:
         done = await repairs.apply(
             connection,
-            wanted,
+            selection,
             applied_by=caller.who,
             reason=reason,
             fingerprint=body.plan,
         )
         if done is None:
-            found = await surveys.survey(connection, wanted)
-            _known(found)
-            return _answer(_planned(found.plan), found.checkpoint)
+            return await _plan(connection, selection)
     except database.CONNECTION_ERRORS as error:
         raise database.unavailable(error) from error
     finally:
         await connection.close()
-    return _answer(_done(done), done.checkpoint)
+    return Reply(answers.applied(done), position=done.checkpoint)
 
 
-def _known(found: Survey) -> None:
-    """Refuse an account that neither the log nor any view knows."""
-    if (
-        found.selection.account_id is not None
-        and not found.walker.state.accounts
-        and not found.row_count
-    ):
-        raise NotFound(
-            "account_not_found", f"The log has no account {found.selection.account_id!r}."
-        )
+def _check_known(found: Survey) -> None:
+    """Raise NotFound for an account that neither the log nor any view knows."""
+    account_id = found.selection.account_id
+    if account_id is not None and not found.walker.state.accounts and not found.row_count:
+        raise NotFound("account_not_found", f"The log has no account {account_id!r}.")
 
 
-def _planned(plan: Plan) -> dict[str, Any]:
-    if plan.obstacles:
-        status = "REFUSED"
-    elif plan.row_count > ROWS_MAX:
-        status = "TOO_LARGE"
-    else:
-        status = "PLANNED" if plan.changes else "CLEAN"
-    return {
-        "status": status,
-        "account_id": plan.selection.account_id,
-        "plan": plan.fingerprint,
-        "rowCount": plan.row_count,
-        "changes": [described(change) for change in plan.changes],
-        "obstacles": plan.obstacles,
-        "position": plan.checkpoint,
-    }
-
-
-def _done(done: Repair) -> dict[str, Any]:
-    return {
-        "repairId": done.repair_id,
-        "status": "APPLIED",
-        "account_id": done.account_id,
-        "plan": done.fingerprint,
-        "appliedBy": done.applied_by,
-        "reason": done.reason,
-        "rowCount": len(done.changes),
-        "changes": [described(change) for change in done.changes],
-        "verification": None
-        if done.check is None
-        else {"remaining": done.check.remaining, "timestamp": done.check.checked_at},
-        "position": done.checkpoint,
-        "timestamp": done.applied_at,
-    }
-
-
-def _kept(row: Row) -> dict[str, Any]:
-    return {
-        "repairId": row["repair_id"],
-        "status": "APPLIED",
-        "account_id": row["account_id"],
-        "plan": row["fingerprint"],
-        "appliedBy": row["applied_by"],
-        "reason": row["reason"],
-        "rowCount": row["row_count"],
-        "changes": msgspec.Raw(row["changes"].encode()),
-        "verification": None
-        if row["checked_at"] is None
-        else {"remaining": row["remaining"], "timestamp": row["checked_at"]},
-        "position": row["checkpoint"],
-        "timestamp": row["applied_at"],
-    }
-
-
-def _answer(body: object, position: int) -> Answer:
-    return Answer(ENCODER.encode(body), headers={POSITION: str(position)})
+def _unknown() -> NotFound:
+    return NotFound("repair_not_found", "There is no such repair in this ledger.")

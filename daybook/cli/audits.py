@@ -61,7 +61,7 @@ def four_way(ledger: str, as_json: bool) -> None:
 
     report = run(lambda settings: action.report(settings, ledger))
     say(as_json, report, action.as_text(report))
-    sys.exit(0 if report["status"] == "CLEAN" else 1)
+    sys.exit(0 if report.status == "CLEAN" else 1)
 
 
 @click.command()

@@ -70,37 +70,6 @@ OVERRIDE = (
         "match_accepted",
     )
 )
-RECONCILE = READ | NO_ACCOUNT | BODY | _codes("period_invalid")
-READ_PATH = ACCESS | _codes("path_invalid")
-ASKED_RECONCILIATION = READ_PATH | BODY | _codes("period_invalid")
-RECONCILIATIONS = _codes(
-    "parameter_unknown",
-    "parameter_repeated",
-    "control_character",
-    "cursor_invalid",
-    "limit_invalid",
-)
-KIND = _codes("kind_unknown")
-ONE_RECONCILIATION = READ_PATH | _codes(
-    "reconciliation_not_found", "parameter_unknown", "parameter_repeated", "control_character"
-)
-FOUR_WAY = READ_PATH | _codes("parameter_unknown", "parameter_repeated", "control_character")
-NO_FOUR_WAY = _codes("four_way_not_found")
-REPAIR = (
-    READ
-    | NO_ACCOUNT
-    | BODY
-    | _codes(
-        "reason_missing",
-        "repair_ambiguous",
-        "reconciliation_not_found",
-        "log_unsound",
-        "repair_too_large",
-        "plan_stale",
-    )
-)
-NO_REPAIR = _codes("repair_not_found")
-
 _STATUS = {
     401: _codes("token_missing", "token_unknown"),
     403: _codes("scope_missing", "ledger_not_allowed"),

@@ -5,16 +5,12 @@ from typing import Any
 
 import msgspec
 
-from auditing.reconcile.account_routes import PeriodBody
-from auditing.reconcile.job_routes import ReconciliationBody
-from auditing.repair.routes import RepairBody
 from bank_statements.parameters import Decision, Override
 from daybook.openapi import answers, codes
 from daybook.openapi.codes import Codes
 from daybook.openapi.parameters import (
     CURSOR,
     DIFFERENCE_KIND,
-    DISCREPANCIES,
     FRESH,
     IMPORT,
     LIMIT,
@@ -76,129 +72,6 @@ def _json(shape: Any) -> Bodies:  # noqa: ANN401 - a type, or several
     return {JSON: shape}
 
 
-READING = (
-    Operation(
-        name="reconcile",
-        route="POST /accounts/{account_id}/reconcile",
-        tag="Reconciling",
-        summary="Replay an account's events from the log and compare; the report is kept",
-        scope="reconcile",
-        parameters=FRESH,
-        body=_json(PeriodBody),
-        body_required=False,
-        answers={200: _json(answers.Reconciliation)},
-        problems=codes.RECONCILE,
-    ),
-    Operation(
-        name="reconciliationDifference",
-        route="GET /accounts/{account_id}/reconciliation-difference",
-        tag="Reconciling",
-        summary="The same as of now, for the whole time; nothing is kept",
-        scope="read",
-        parameters=FRESH,
-        answers={200: _json(answers.Reconciliation)},
-        problems=codes.READ | codes.NO_ACCOUNT,
-    ),
-    Operation(
-        name="reconciliationHistory",
-        route="GET /accounts/{account_id}/reconciliation-history",
-        tag="Reconciling",
-        summary="An account's reports, newest first",
-        scope="read",
-        parameters=(LIMIT, CURSOR, *FRESH),
-        answers={200: _json(answers.Reports)},
-        problems=codes.READ | codes.RECONCILIATIONS,
-    ),
-    Operation(
-        name="askReconciliation",
-        route="POST /reconciliations",
-        tag="Reconciling",
-        summary="Ask for a whole ledger, or an account, to be reconciled behind the scenes",
-        scope="reconcile",
-        body=_json(ReconciliationBody),
-        body_required=False,
-        answers={202: _json(answers.AskedReconciliation)},
-        problems=codes.ASKED_RECONCILIATION,
-    ),
-    Operation(
-        name="reconciliations",
-        route="GET /reconciliations",
-        tag="Reconciling",
-        summary="The ledger's reconciliations, newest first",
-        scope="read",
-        parameters=(LIMIT, CURSOR),
-        answers={200: _json(answers.AskedReconciliations)},
-        problems=codes.RECONCILIATIONS | codes.READ_PATH,
-    ),
-    Operation(
-        name="reconciliation",
-        route="GET /reconciliations/{reconciliation_id}",
-        tag="Reconciling",
-        summary="How a reconciliation stands; `continuous` is the one that never ends",
-        scope="read",
-        answers={200: _json(answers.AskedReconciliation)},
-        problems=codes.ONE_RECONCILIATION,
-    ),
-    Operation(
-        name="discrepancies",
-        route="GET /reconciliations/{reconciliation_id}/discrepancies",
-        tag="Reconciling",
-        summary="What a reconciliation found, in the order in which it did",
-        scope="read",
-        parameters=DISCREPANCIES,
-        answers={200: {JSON: answers.Discrepancies, CSV: str}},
-        problems=codes.ONE_RECONCILIATION | codes.RECONCILIATIONS | codes.KIND,
-    ),
-    Operation(
-        name="askFourWay",
-        route="POST /four-way",
-        tag="Reconciling",
-        summary="Ask for log, read models, queue and statements to be compared behind the scenes",
-        scope="reconcile",
-        answers={202: _json(answers.FourWay)},
-        problems=codes.FOUR_WAY,
-    ),
-    Operation(
-        name="fourWay",
-        route="GET /four-way",
-        tag="Reconciling",
-        summary="How that stands, and the last report",
-        scope="read",
-        answers={200: _json(answers.FourWay)},
-        problems=codes.FOUR_WAY | codes.NO_FOUR_WAY,
-    ),
-    Operation(
-        name="repair",
-        route="POST /repairs",
-        tag="Reconciling",
-        summary="Plan which rows to put right, from the log; with `apply`, do it",
-        scope="repair",
-        parameters=FRESH,
-        body=_json(RepairBody),
-        answers={200: _json((answers.RepairPlan, answers.RepairDone))},
-        problems=codes.REPAIR,
-    ),
-    Operation(
-        name="repairs",
-        route="GET /repairs",
-        tag="Reconciling",
-        summary="The ledger's latest repairs, newest first",
-        scope="read",
-        parameters=FRESH,
-        answers={200: _json(answers.Repairs)},
-        problems=codes.READ,
-    ),
-    Operation(
-        name="oneRepair",
-        route="GET /repairs/{repair_id}",
-        tag="Reconciling",
-        summary="One repair: who, when, why, and every row before and after",
-        scope="read",
-        parameters=FRESH,
-        answers={200: _json(answers.RepairDone)},
-        problems=codes.READ | codes.NO_REPAIR,
-    ),
-)
 STATEMENTS_OF_OTHERS = (
     Operation(
         name="importStatement",
@@ -314,4 +187,4 @@ SERVICE = (
         answers={200: _json(answers.Json)},
     ),
 )
-OPERATIONS = (*READING, *STATEMENTS_OF_OTHERS, *SERVICE)
+OPERATIONS = (*STATEMENTS_OF_OTHERS, *SERVICE)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from auditing.discrepancies import Kind as DiscrepancyKind
 from bank_statements.findings import Kind as FindingKind
 from bank_statements.formats.reading import Format as StatementFormat
 from bank_statements.matching.types import Rule
@@ -42,11 +41,9 @@ PATH = {
     parameter.name: parameter
     for parameter in (
         _path("transaction_id", "The `messageId` of the submission.", format="uuid"),
-        _path("repair_id", "The `repairId` of a repair.", format="uuid"),
         _path("account_id", "The id that the client chose.", maxLength=128),
         _path("statement_id", "As the import answered.", format="uuid"),
         _path("match_id", "Its number in the statement.", pattern="^[0-9]+$"),
-        _path("reconciliation_id", "Its id, or `continuous`."),
         _path("key", "The idempotency key, percent-encoded, `/` included."),
         _path("level", "0 for the leaves; each level is 256 times narrower.", pattern="^[0-7]$"),
         _path("tile", "Its index in groups of three digits, `x001/067`; `.p/W`: its first W."),
@@ -117,10 +114,4 @@ IMPORT = (
         {"type": "object", "additionalProperties": {"type": "string"}},
     ),
     *TERMS,
-)
-DISCREPANCIES = (
-    LIMIT,
-    CURSOR,
-    _choice("kind", "Of this kind.", DiscrepancyKind),
-    _query("account_id", "Of this account."),
 )

@@ -55,6 +55,10 @@ QUERIES: list[Operation] = [
     *query_side.statements.routes.OPERATIONS,
     *query_side.service_routes.OPERATIONS,
     *sealing.routes.OPERATIONS,
+    *auditing.reconcile.account_routes.OPERATIONS,
+    *auditing.reconcile.job_routes.OPERATIONS,
+    *auditing.four_way.routes.OPERATIONS,
+    *auditing.repair.routes.OPERATIONS,
 ]
 OPERATIONS = [*COMMANDS, *QUERIES, *health.OPERATIONS]
 
@@ -78,10 +82,6 @@ def document() -> dict[str, Any]:
 
 
 RAW_QUERIES = [
-    *auditing.reconcile.account_routes.ROUTES,
-    *auditing.reconcile.job_routes.ROUTES,
-    *auditing.four_way.routes.ROUTES,
-    *auditing.repair.routes.ROUTES,
     *bank_statements.routes.ROUTES,
 ]
 

@@ -2,13 +2,13 @@
 
 import json
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
 
-from auditing.four_way import jobs, sides, views
-from auditing.four_way.sides import FourWayReport
+from auditing.four_way import answers, jobs, sides
+from auditing.four_way.answers import FourWayReport
+from auditing.four_way.sides import Comparison
 from auditing.job_worker import JobWorker
 from auditing.roles import AUDITOR
 from bank_statements import importer
@@ -19,7 +19,7 @@ from bank_statements.matching.types import MatchingTerms
 from daybook.cli.actions import four_way
 from runtime.problems import NotFound
 from tests.integration import fixtures
-from web.http import ENCODER
+from web.answers import ENCODER
 
 BANK = "bank:main"
 DAY = fixtures.START.date()
@@ -34,20 +34,18 @@ LATE_S = 1e9
 PUBLISHED = "UPDATE events.checkpoints SET position = {position} WHERE reader = 'relay'"
 
 
-async def seen(
-    database_url: str, lag_s_max: float = LATE_S
-) -> tuple[FourWayReport, dict[str, Any]]:
+async def seen(database_url: str, lag_s_max: float = LATE_S) -> tuple[Comparison, FourWayReport]:
     """Return the ledger `demo` as it is, and as it is shown."""
     async with fixtures.connected(database_url, AUDITOR) as connection:
         found = await sides.compare(connection, "demo", lag_s_max, lambda _done, _total: None)
-    report = views.shown(found, fixtures.SCHEMA)
+    report = answers.report(found, fixtures.SCHEMA)
     assert four_way.as_text(report)
     return found, report
 
 
-def agreeing(report: dict[str, Any]) -> dict[str, bool]:
+def agreeing(report: FourWayReport) -> dict[str, bool]:
     """Return each side's verdict."""
-    return {side: verdict["agrees"] for side, verdict in report["verdicts"].items()}
+    return {side: verdict.agrees for side, verdict in report.verdicts.by_side.items()}
 
 
 async def imported(database_url: str, *rows: str) -> None:
@@ -66,8 +64,8 @@ async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
     found, report = await seen(database_url)
     assert agreeing(report) == dict.fromkeys(("log", "read_models", "published", "external"), True)
     assert found.log == found.read_models
-    assert report["status"] == "CLEAN"
-    assert report["accounts"] == []
+    assert report.status == "CLEAN"
+    assert report.accounts == []
     mine = [r for r in await fixtures.whole_log(database_url) if r.event.ledger == "demo"]
     assert (found.published.position, found.published.waiting) == (0, len(mine))
     async with fixtures.connected(database_url, AUDITOR) as connection:
@@ -77,7 +75,7 @@ async def test_a_ledger_that_agrees_says_so(database_url: str) -> None:
         )
     assert row is not None
     assert (found.log["USD"].count, found.log["USD"].debits) == (row["count"], row["debits"])
-    assert report["log"]["USD"]["debits_minor"] == str(row["debits"])
+    assert report.log["USD"].debits_minor == str(row["debits"])
 
 
 async def test_the_command_line_reports_a_ledger_that_there_is(database_url: str) -> None:
@@ -114,8 +112,8 @@ async def test_a_spoiled_row_is_on_the_side_of_the_read_models(database_url: str
         assert agreeing(report) == {
             "log": True, "read_models": False, "published": True, "external": True
         }  # fmt: skip
-        assert "1 of" in report["verdicts"]["read_models"]["explanation"]
-        assert report["accounts"][0]["log"] != report["accounts"][0]["read_models"]
+        assert "1 of" in report.verdicts.read_models.explanation
+        assert report.accounts[0].log != report.accounts[0].read_models
 
 
 async def test_a_relay_that_is_behind_or_beyond_is_told(database_url: str) -> None:
@@ -162,12 +160,13 @@ async def test_a_statement_stands_beside_the_ledger(database_url: str) -> None:
     assert (external.entries.count, external.entries.incoming) == (1, 250)
     assert (external.ends_on, external.closing, external.ledger_closing) == (DAY, 1_333, 1_250)
     assert agreeing(report)["external"] is False
-    told = report["verdicts"]["external"]["explanation"]
+    told = report.verdicts.external.explanation
     assert "lines that the ledger does not have: 1" in told
     assert "the balance on" in told
-    (line,) = report["accounts"]
-    assert line["external"]["closing_balance_minor"] == "1333"
-    assert bytes(line["external"]["ledger_balance"]) == b"12.50"
+    (line,) = report.accounts
+    assert line.external is not None
+    assert line.external.closing_balance_minor == "1333"
+    assert bytes(line.external.ledger_balance) == b"12.50"
 
 
 async def test_what_comes_after_the_last_day_is_not_in_its_balance(database_url: str) -> None:
@@ -202,14 +201,14 @@ async def test_days_between_statements_are_not_expected_to_be_stated(database_ur
     assert (external.starts_on, external.ends_on, external.uncovered) == (first, last, 2)
     assert (external.entries.count, external.lines.matched.count) == (0, 2)
     left = "entries that no statement has"
-    assert left not in report["verdicts"]["external"]["explanation"]
+    assert left not in report.verdicts.external.explanation
     assert f"{first} to {last} but for 2 days in USD" in four_way.as_text(report)
     await imported(database_url, f"{gap},9.00,other,what,9.00")
     found, report = await seen(database_url)
     external = found.accounts[0].external
     assert external is not None
     assert (external.uncovered, external.entries.count, external.entries.incoming) == (1, 1, 200)
-    assert left in report["verdicts"]["external"]["explanation"]
+    assert left in report.verdicts.external.explanation
 
 
 async def test_a_statement_that_ends_before_it_begins_covers_its_last_day(
@@ -247,13 +246,13 @@ async def test_the_worst_accounts_are_listed_and_all_are_counted(
             )
     found, report = await seen(database_url)
     assert [each.account_id for each in found.accounts] == ["bea", "cat", "ann", BANK]
-    assert (report["differingCount"], report["statedCount"], report["unsettledCount"]) == (3, 1, 1)
-    assert report["leftOut"] == 0
+    assert (report.differingCount, report.statedCount, report.unsettledCount) == (3, 1, 1)
+    assert report.leftOut == 0
     monkeypatch.setattr(sides, "ACCOUNTS_MAX", 2)
     found, report = await seen(database_url)
     assert [each.account_id for each in found.accounts] == ["bea", "cat"]
-    assert (report["differingCount"], report["unsettledCount"], report["leftOut"]) == (3, 1, 2)
-    assert report["verdicts"]["external"]["explanation"].endswith(": 1 accounts.")
+    assert (report.differingCount, report.unsettledCount, report.leftOut) == (3, 1, 2)
+    assert report.verdicts.external.explanation.endswith(": 1 accounts.")
     assert "and 2 more accounts" in four_way.as_text(report)
 
 

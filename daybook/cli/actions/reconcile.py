@@ -8,7 +8,8 @@ import msgspec
 from rich.console import Console
 
 from auditing.differences import Scope
-from auditing.reconcile import job_views, jobs
+from auditing.reconcile import jobs
+from auditing.reconcile.csv_export import COLUMNS, as_csv
 from auditing.reconcile.reconcile import Report, RunContext
 from auditing.roles import AUDITOR
 from daybook.cli.actions.progress import progress
@@ -88,7 +89,7 @@ def report_as(report: Report, form: str) -> str:
         return msgspec.json.encode(report, enc_hook=str).decode()
     if form == "csv":
         rows = [msgspec.structs.asdict(found) for found in report.discrepancies]
-        return job_views.as_csv(rows, job_views.COLUMNS[1:-1]).rstrip("\r\n")
+        return as_csv(rows, COLUMNS[1:-1]).rstrip("\r\n")
     return as_text(report)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from auditing.discrepancies import Kind
 from auditing.repair import repair as repairs
 from auditing.repair.plan import ROWS_MAX, Change, Plan, RowSelection, shown
-from auditing.repair.repair import Repair, described
+from auditing.repair.repair import Repair
 from auditing.roles import REPAIRER
 from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
@@ -89,9 +89,10 @@ def is_clean(answer: Plan | Repair) -> bool:
 def as_document(answer: Plan | Repair) -> dict[str, Any]:
     """Return a plan or a repair for JSON: amounts are text of minor units."""
     document = msgspec.structs.asdict(answer)
-    document["changes"] = [described(change) for change in answer.changes]
+    document["changes"] = [change.shown for change in answer.changes]
     if isinstance(answer, Plan):
         document["fingerprint"] = answer.fingerprint
+        document["wanted"] = document.pop("selection")
     return document
 
 
