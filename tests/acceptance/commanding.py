@@ -1,4 +1,4 @@
-"""What the acceptance tests ask for beyond a transfer: holds, schedules, follow-ups, batches."""
+"""Commands of the acceptance tests beyond a transfer: holds, schedules, follow-ups, batches."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ async def sleep_until(moment: str, plus_s: float = 0.0) -> None:
 
 
 async def accepted(ledger: Ledger, /, **fields: Any) -> str:  # noqa: ANN401
-    """Submit what must be accepted, wait until it is readable, and return its id."""
+    """Submit a transfer that must be accepted, wait until it is readable, and return its id."""
     return str((await ledger.posted(None, **fields))["id"])
 
 
@@ -76,14 +76,14 @@ async def follow(
 
 
 async def followed(ledger: Ledger, verb: str, about: str, /, **body: Any) -> str:  # noqa: ANN401
-    """Do what must succeed to an earlier transaction; return the new one's id."""
+    """Send a follow-up that must succeed; return the id of the new transaction."""
     answer = await follow(ledger, verb, about, body)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["result"]["id"])
 
 
 async def transaction(ledger: Ledger, transaction_id: str) -> dict[str, Any]:
-    """Return a transaction as it can be read."""
+    """Return a transaction from the query API."""
     return await ledger.get(f"/transactions/{transaction_id}")
 
 
@@ -115,13 +115,13 @@ async def stream(database: Database, transaction_id: str) -> list[str]:
 
 
 async def about(database: Database, ledger: Ledger, transaction_id: str) -> list[str]:
-    """Return the topics of what was done to a transaction, in order, but for refusals."""
+    """Return the topics of the follow-ups of a transaction, in order, without refusals."""
     rows = await database.fetch(ABOUT, ledger.name, transaction_id)
     return [row["topic"] for row in rows]
 
 
 def item(key: str | None = None, /, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return one of a batch; without a key, one that nobody used."""
+    """Return an item of a batch, with a fresh key unless one is given."""
     return {"transaction": transfer(**fields), "idempotencyKey": key or new_key()}
 
 
@@ -137,19 +137,19 @@ async def batch(
     *,
     dry_run: bool = False,
 ) -> httpx.Response:
-    """Submit a batch as a JSON array; wait until it is readable, unless it is a rehearsal."""
+    """Submit a batch as a JSON array; wait until it is readable, unless it is a dry run."""
     query = f"?mode={mode}" + ("&dry_run=true" if dry_run else "")
     content = msgspec.json.encode(items)
     return await ledger.http.post(f"{BATCH}{query}", content=content, headers=READABLE)
 
 
 async def change(ledger: Ledger, account_id: str, **policy: Any) -> httpx.Response:  # noqa: ANN401
-    """Ask for another policy of an account."""
+    """Change the policy of an account."""
     return await ledger.http.patch(f"{API}/accounts/{account_id}", json=policy)
 
 
 def results(answer: httpx.Response, status: int = 200) -> list[dict[str, Any]]:
-    """Return what became of each of a batch."""
+    """Return the outcome of each item of a batch."""
     assert answer.status_code == status, answer.text[:500]
     if answer.headers["content-type"] == NDJSON["content-type"]:
         return [msgspec.json.decode(line) for line in answer.content.splitlines()]

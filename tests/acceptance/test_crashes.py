@@ -40,10 +40,10 @@ AGAIN = 503
 
 
 class Load:
-    """Clients that submit unique keys, each until it is answered, or nobody wants any more."""
+    """Clients that submit unique keys, and repeat each until it is answered or the load ends."""
 
     def __init__(self, ledger: Ledger) -> None:
-        """Submit nothing yet."""
+        """Prepare the clients without submitting."""
         self._ledger = ledger
         self.enough = asyncio.Event()
         self.answers: dict[str, httpx.Response] = {}
@@ -51,7 +51,7 @@ class Load:
         self.disturbed = 0
 
     async def run(self, number: int) -> None:
-        """Be one client: pay, sometimes wait to read it, sometimes ask for too much."""
+        """Act as one client that pays, sometimes waits for it, and sometimes asks for too much."""
         count = 0
         while not self.enough.is_set():
             count += 1
@@ -92,7 +92,7 @@ async def ledger(mortal: Service) -> AsyncIterator[Ledger]:
 
 @asynccontextmanager
 async def onlooker(mortal: Service) -> AsyncIterator[Database]:
-    """Connect for a moment: PostgreSQL itself may have been away."""
+    """Connect for a short time, because PostgreSQL itself may be restarted."""
     connection = await asyncpg.connect(mortal.database_url)
     try:
         yield connection
@@ -102,7 +102,7 @@ async def onlooker(mortal: Service) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def under_load(ledger: Ledger) -> AsyncIterator[Load]:
-    """Keep the program busy inside the context, and wait for every answer at its end."""
+    """Keep the program busy inside the context, and wait for every answer at the end."""
     load = Load(ledger)
     clients = [asyncio.create_task(load.run(number)) for number in range(CLIENTS)]
     try:
@@ -115,13 +115,13 @@ async def under_load(ledger: Ledger) -> AsyncIterator[Load]:
 
 
 async def is_level(mortal: Service) -> bool:
-    """Tell whether the read models show the whole log."""
+    """Return whether the read models are at the end of the log."""
     async with onlooker(mortal) as database:
         return await projected(database)
 
 
 async def check_nothing_is_lost_or_doubled(mortal: Service, ledger: Ledger, load: Load) -> None:
-    """Compare what clients were told with the log, the log with the views, and the money."""
+    """Compare the answers with the log, the log with the views, and the sum of the money."""
     assert load.surprises == []
     async with onlooker(mortal) as database:
         events = await outcomes(database, ledger.name)
@@ -154,7 +154,7 @@ async def check_nothing_is_lost_or_doubled(mortal: Service, ledger: Ledger, load
 async def test_killed_process_loses_and_doubles_nothing(
     mortal: Service, ledger: Ledger, name: str
 ) -> None:
-    """Whatever dies comes back, and every command that was answered is in the log once."""
+    """Each killed process is restarted, and every answered command is in the log once."""
     await until(lambda: is_ready(mortal.url), "everything is there")
     async with under_load(ledger) as load:
         answered = len(load.answers)
@@ -171,7 +171,7 @@ async def test_killed_process_loses_and_doubles_nothing(
 
 
 async def test_projector_and_relay_killed_again_and_again(mortal: Service, ledger: Ledger) -> None:
-    """Workers die wherever they are; the read models still show each event once."""
+    """Workers are killed at any moment; the read models still show each event once."""
     async with under_load(ledger) as load:
         for name in ("project", "relay", "project"):
             victim = mortal.pids()[name]
@@ -205,7 +205,7 @@ CORRUPTIONS = [
 async def test_corrupted_view_is_found(
     mortal: Service, ledger: Ledger, kind: str, change: str
 ) -> None:
-    """One row that its log does not justify: exit code 1, and the report names it."""
+    """A row that the log does not justify makes the exit code 1, and the report names it."""
     change += " WHERE ledger = $2 AND account_id = 'wallet'"
     async with onlooker(mortal) as database:
         await until(lambda: projected(database), "the projector catches up")

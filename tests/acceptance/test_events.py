@@ -1,4 +1,4 @@
-"""The stream of events against the running program: under load, over processes that come and go."""
+"""The event stream of the running program, under load and while processes stop."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ END = "end"
 
 
 async def sent(http: httpx.AsyncClient, place: str) -> AsyncIterator[tuple[str, str | None]]:
-    """Yield what a stream sends after `place`: the id, and of an event its key."""
+    """Yield the id and, for an event, the key of what a stream sends after `place`."""
     headers = {"Last-Event-ID": place} if place else {}
     async with http.stream("GET", f"{API}/events/stream", headers=headers) as answer:
         assert answer.status_code == 200
@@ -37,7 +37,7 @@ async def sent(http: httpx.AsyncClient, place: str) -> AsyncIterator[tuple[str, 
 async def test_a_stream_goes_on_at_another_process_while_the_first_one_stops(
     service: Service, ledger: Ledger, database: Database
 ) -> None:
-    """Load all the while; the process stops at once, and every event comes once, in order."""
+    """Under load the process stops at once, and every event comes once, in order."""
     got: list[str] = []
     place = "0"
     seen = asyncio.Event()

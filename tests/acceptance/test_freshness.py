@@ -1,4 +1,4 @@
-"""A reader can know how fresh an answer is, and wait, boundedly, for its own write."""
+"""A reader knows how fresh an answer is, and can wait, within a bound, for its own write."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ HISTORY = "/accounts/wallet/reconciliation-history"
 
 @pytest.mark.parametrize("view", [*VIEWS, DIFFERENCE, HISTORY])
 async def test_every_view_says_what_position_it_is_true_of(ledger: Ledger, view: str) -> None:
-    """`Daybook-Position` is at least that of what the answer shows."""
+    """`Daybook-Position` is at least the position of every row in the answer."""
     result = await ledger.posted("first")
     answer = await ledger.http.get(f"{API}{view}")
     assert answer.status_code == 200
@@ -48,7 +48,7 @@ async def test_every_view_says_what_position_it_is_true_of(ledger: Ledger, view:
     [*VIEWS, DIFFERENCE, HISTORY],
 )
 async def test_every_view_waits_for_a_position(ledger: Ledger, service: Service, view: str) -> None:
-    """Not there in time: 503 with `Retry-After`, and not much later than asked for."""
+    """If the position is not reached in time, 503 with `Retry-After` comes soon after the wait."""
     await ledger.posted("first")
     with paused(service.pids()["project"]):
         position = (await ledger.submit("second")).headers["Daybook-Position"]
@@ -62,7 +62,7 @@ async def test_every_view_waits_for_a_position(ledger: Ledger, service: Service,
 
 
 async def test_own_write_is_read_with_the_position_it_got(ledger: Ledger) -> None:
-    """Fifty times: submit, then read the balance at least as new as the write."""
+    """Fifty times a transfer is submitted, and the balance read afterwards includes it."""
     for count in range(1, WRITES + 1):
         written = await ledger.submit(f"k{count}", amount=b"1.00")
         position = written.headers["Daybook-Position"]
@@ -74,7 +74,7 @@ async def test_own_write_is_read_with_the_position_it_got(ledger: Ledger) -> Non
 
 
 async def test_wait_ends_as_soon_as_the_position_is_there(ledger: Ledger, service: Service) -> None:
-    """A waiter goes on when the projector does, not when its time is over."""
+    """A waiting request is answered when the projector arrives, not when its time is over."""
     await ledger.posted("first", amount=b"1")
     with paused(service.pids()["project"]):
         written = await ledger.submit("second", amount=b"1")
@@ -91,7 +91,7 @@ async def test_wait_ends_as_soon_as_the_position_is_there(ledger: Ledger, servic
 
 
 async def test_without_a_preference_the_wait_is_short(ledger: Ledger, database: Database) -> None:
-    """A position that nobody has written yet is waited for about a second."""
+    """A request for a position beyond the log waits for about a second."""
     headers = {"Daybook-Min-Position": str(await head_position(database) + 1_000)}
     asked = time.monotonic()
     problem(await ledger.http.get(f"{API}/transactions", headers=headers), 503,
@@ -120,7 +120,7 @@ async def test_position_zero_is_always_there(ledger: Ledger) -> None:
 
 
 async def test_submission_that_waits_is_answered_with_the_result(ledger: Ledger) -> None:
-    """200 once it is readable, and it is readable then."""
+    """200 comes once the result is readable."""
     answer = await ledger.submit("k", headers=READABLE)
     assert answer.status_code == 200
     body = exact(answer)
@@ -129,7 +129,7 @@ async def test_submission_that_waits_is_answered_with_the_result(ledger: Ledger)
 
 
 async def test_submission_whose_wait_is_over_is_accepted(ledger: Ledger, service: Service) -> None:
-    """It is durable, and not yet readable: 202 in the usual shape, about when asked for."""
+    """202 comes after the wait if the transfer is durable and not yet readable."""
     with paused(service.pids()["project"]):
         asked = time.monotonic()
         answer = await ledger.submit("k", headers={"Prefer": "wait=1"})
@@ -145,7 +145,7 @@ async def test_preference_is_found_among_others(ledger: Ledger) -> None:
 
 
 async def test_duplicate_that_waits_is_answered_with_the_result_too(ledger: Ledger) -> None:
-    """The replay of an accepted command may be waited for like the command itself."""
+    """A repeated request may wait for its result like the first one."""
     await ledger.submit("k")
     answer = await ledger.submit("k", headers=READABLE)
     assert (answer.status_code, answer.json()["status"]) == (200, "COMPLETED")
@@ -153,7 +153,7 @@ async def test_duplicate_that_waits_is_answered_with_the_result_too(ledger: Ledg
 
 
 async def test_many_waiters_are_answered_together(ledger: Ledger) -> None:
-    """Forty submissions that all wait are all answered with their own result."""
+    """Each of forty waiting submissions is answered with its own result."""
     answers = await asyncio.gather(
         *(ledger.submit(f"k{n}", amount=b"1", headers=READABLE) for n in range(40))
     )

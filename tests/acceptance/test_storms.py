@@ -1,4 +1,4 @@
-"""Many at once, through two API processes: one effect a key, one line of positions, one answer."""
+"""Many requests at once through two API processes: one effect and one answer for each key."""
 
 import asyncio
 import os
@@ -44,14 +44,14 @@ Weather = Callable[[Service], AbstractAsyncContextManager[None]]
 
 @pytest.fixture(scope="module")
 async def urls(mortal: Service) -> AsyncIterator[tuple[str, str]]:
-    """Serve the API twice."""
+    """Run a second API process."""
     async with second_api(mortal) as url:
         yield (mortal.url, url)
 
 
 @pytest.fixture
 async def onlooker(mortal: Service) -> AsyncIterator[Database]:
-    """Connect to the database beside everybody else."""
+    """Connect to the database as an observer."""
     connection = await asyncpg.connect(mortal.database_url)
     yield connection
     await connection.close()
@@ -59,7 +59,7 @@ async def onlooker(mortal: Service) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def twins(mortal: Service, urls: tuple[str, str]) -> AsyncIterator[tuple[Ledger, Ledger]]:
-    """Open one fresh ledger, seen through either API process."""
+    """Open one fresh ledger through each of the two API processes."""
     async with opened_ledger(mortal) as one, client(urls[1], one.token) as http:
         await asyncio.gather(one.fund("wallet", "1000000"), http.get(f"{API}/transactions"))
         yield one, Ledger(one.name, one.token, http)
@@ -70,7 +70,7 @@ async def storm(
     keys: Sequence[str],
     **fields: Any,  # noqa: ANN401
 ) -> dict[str, list[httpx.Response]]:
-    """Submit each key 64 times at once, every other time through the other process."""
+    """Submit each key 64 times at once, alternately through both processes."""
     answers = await asyncio.gather(
         *(twins[number % 2].submit(key, **fields) for key in keys for number in range(SUBMITTERS))
     )
@@ -86,7 +86,7 @@ async def check_one_effect(
     stormed: dict[str, list[httpx.Response]],
     status: int,
 ) -> None:
-    """Every key is in the log once; all its answers are the same, and but one are replays."""
+    """Every key is in the log once; its answers are equal, and all but one are replays."""
     in_log = Counter(row["key"] for row in await outcomes(onlooker, ledger.name))
     for key, answers in stormed.items():
         assert in_log[key] == 1
@@ -99,13 +99,13 @@ async def check_one_effect(
 
 @asynccontextmanager
 async def nothing_happens(_: Service) -> AsyncIterator[None]:
-    """Leave Valkey alone."""
+    """Do nothing to Valkey."""
     yield
 
 
 @asynccontextmanager
 async def flushed(service: Service) -> AsyncIterator[None]:
-    """Empty Valkey again and again."""
+    """Empty Valkey repeatedly."""
 
     async def flushing() -> None:
         while True:
@@ -123,14 +123,14 @@ async def flushed(service: Service) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def standing_still(service: Service) -> AsyncIterator[None]:
-    """Let Valkey take connections and never answer."""
+    """Let Valkey accept connections and never answer."""
     with paused(service.pids()["valkey"]):
         yield
 
 
 @asynccontextmanager
 async def killed(service: Service) -> AsyncIterator[None]:
-    """Kill Valkey now and once more in the middle; the supervisor starts it again each time."""
+    """Kill Valkey now and in the middle; the supervisor restarts it each time."""
 
     async def killing() -> None:
         await asyncio.sleep(0.05)
@@ -150,7 +150,7 @@ async def killed(service: Service) -> AsyncIterator[None]:
 async def test_one_key_has_one_effect_and_one_answer(
     mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Weather
 ) -> None:
-    """64 submitters a key, 4 keys, two processes, whatever Valkey does meanwhile."""
+    """64 clients submit each of 4 keys through two processes, whatever Valkey does."""
     keys = [new_key() for _ in range(4)]
     async with valkey(mortal):
         stormed = await storm(twins, keys, source="wallet", destination="shop", amount=b"1.00")
@@ -165,7 +165,7 @@ async def test_one_key_has_one_effect_and_one_answer(
 async def test_one_refusal_is_refused_once(
     mortal: Service, onlooker: Database, twins: tuple[Ledger, Ledger], valkey: Weather
 ) -> None:
-    """A refusal is an effect, too: one event, and the same 422 for everyone."""
+    """A refusal is an effect, too: one event, and the same 422 for every client."""
     async with valkey(mortal):
         stormed = await storm(twins, [new_key()], source="empty", destination="shop")
     await check_one_effect(onlooker, twins[0], stormed, 422)
@@ -174,7 +174,7 @@ async def test_one_refusal_is_refused_once(
 async def test_one_key_for_two_commands_lets_one_win(
     onlooker: Database, twins: tuple[Ledger, Ledger]
 ) -> None:
-    """Both processes decide at once: the first command stands, everyone else is refused."""
+    """Both processes decide at once: the first command is kept, all others are refused."""
     key = new_key()
     answers = await asyncio.gather(
         *(
@@ -194,7 +194,7 @@ async def test_one_key_for_two_commands_lets_one_win(
 async def test_the_last_money_is_spent_once(
     onlooker: Database, twins: tuple[Ledger, Ledger]
 ) -> None:
-    """Two processes spend one balance with different keys: as many succeed as it covers."""
+    """Two processes spend one balance with different keys: only covered transfers succeed."""
     await twins[0].fund("purse", "10.00")
     answers = await asyncio.gather(
         *(

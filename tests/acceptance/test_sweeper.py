@@ -1,4 +1,4 @@
-"""What time brings comes, once, whatever is lost or killed meanwhile: the log alone knows it."""
+"""Expiries and due transfers happen once, whatever is lost or killed: only the log knows them."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ PAYS = {"source": "wallet", "destination": "shop"}
 
 @pytest.fixture
 async def onlooker(mortal: Service) -> AsyncIterator[Database]:
-    """Connect to the database beside everybody else."""
+    """Connect to the database as an observer."""
     connection = await asyncpg.connect(mortal.database_url)
     yield connection
     await connection.close()
@@ -50,7 +50,7 @@ async def onlooker(mortal: Service) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def ledger(mortal: Service) -> AsyncIterator[Ledger]:
-    """Open a fresh ledger, with money, in the service that may be killed."""
+    """Open a funded ledger in the service whose processes may be killed."""
     await until(lambda: is_ready(mortal.url), "everything is there")
     async with opened_ledger(mortal) as opened:
         await opened.fund("wallet", "1000.00")
@@ -58,7 +58,7 @@ async def ledger(mortal: Service) -> AsyncIterator[Ledger]:
 
 
 async def kill(mortal: Service, name: str) -> None:
-    """Kill a process, and wait until the supervisor has started it again."""
+    """Kill a process, and wait until the supervisor has restarted it."""
     victim = mortal.pids()[name]
     os.kill(victim, signal.SIGKILL)
 
@@ -81,7 +81,7 @@ async def come_to_pass(ledger: Ledger, onlooker: Database, hold: str, scheduled:
 async def test_times_survive_the_loss_of_valkey_and_sqs(
     mortal: Service, ledger: Ledger, onlooker: Database
 ) -> None:
-    """Emptied and killed before the time: they never knew it."""
+    """Both are emptied and killed before the time; they do not hold it."""
     due_at = soon(DUE_S)
     hold = await held(ledger, expires_at=due_at)
     scheduled = await accepted(ledger, **PAYS, amount=b"10.00", due_at=due_at)
@@ -93,7 +93,7 @@ async def test_times_survive_the_loss_of_valkey_and_sqs(
 async def test_times_come_while_valkey_stands_still(
     mortal: Service, ledger: Ledger, onlooker: Database
 ) -> None:
-    """A cache that takes connections and never answers holds nothing up."""
+    """A cache that accepts connections and never answers delays nothing."""
     due_at = soon(DUE_S)
     hold = await held(ledger, expires_at=due_at)
     scheduled = await accepted(ledger, **PAYS, amount=b"10.00", due_at=due_at)
@@ -104,7 +104,7 @@ async def test_times_come_while_valkey_stands_still(
 async def test_times_that_pass_without_an_api_are_caught_up(
     mortal: Service, ledger: Ledger, onlooker: Database
 ) -> None:
-    """The API is dead across the time; started again, it records what was due."""
+    """The API is stopped when the time comes; after a restart it records what was due."""
     due_at = soon(0.8)
     hold = await held(ledger, expires_at=due_at)
     scheduled = await accepted(ledger, **PAYS, amount=b"10.00", due_at=due_at)
@@ -122,7 +122,7 @@ async def test_times_that_pass_without_an_api_are_caught_up(
 async def test_two_processes_sweep_and_each_time_comes_once(
     mortal: Service, ledger: Ledger, onlooker: Database
 ) -> None:
-    """Many fall due at one moment, under both sweepers: one event each, none forgotten."""
+    """Many are due at one moment, with two sweepers: each gets one event."""
     async with second_api(mortal) as url, client(url, ledger.token) as http:
         twins = ledger, Ledger(ledger.name, ledger.token, http)
         due_at = soon(DUE_S)
