@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from events import money
 from events.answers import CurrencyTotal, PostingView, Related, Transaction
@@ -31,6 +31,13 @@ from events.types import (
 )
 from runtime.sql import Row
 
+# The field that names the earlier transaction, by the kind of transaction that refers to it.
+_ABOUT = {
+    Kind.REFUND: "refund_of",
+    Kind.CAPTURE: "hold_id",
+    Kind.VOID: "hold_id",
+    Kind.CANCELLATION: "scheduled_id",
+}
 # Only these refer to the lines of an earlier transaction.
 _OF_LINES = (Kind.REFUND, Kind.CAPTURE, Kind.VOID)
 _POSTINGS = msgspec.json.Decoder(tuple[Posting, ...], strict=False)
@@ -119,37 +126,40 @@ def answer(
     facts: TransactionFacts, schema: Schema, related: Iterable[Row] | None = None
 ) -> Transaction:
     """Return a transaction as the API shows it; `related` are the rows that refer to it."""
-    summary = facts.summary
-    decimals = 0 if summary.currency is None else schema.decimals(summary.currency)
-    return Transaction(
+    source, destination, amount, currency = facts.summary
+    shown = Transaction(
         id=facts.transaction_id,
         kind=facts.kind,
         status=facts.stage,
-        source_account_id=summary.source,
-        destination_account_id=summary.destination,
-        **money.fields(decimals, amount=summary.amount_minor),
-        currency=summary.currency,
-        postings=_postings(facts, schema),
+        source_account_id=source,
+        destination_account_id=destination,
+        amount=None,
+        amount_minor=None,
+        currency=currency,
+        postings=[_posting(facts, number, schema) for number in range(len(facts.postings))],
         description=facts.description,
         reference=facts.reference,
         metadata=facts.metadata,
         rate=facts.rate,
+        refund_of=None,
         effective_at=facts.effective_at or facts.recorded_at,
         position=facts.position,
         created_at=facts.recorded_at,
-        **_about(facts),
-        **_totals(facts, schema),
-        code=_or_unset(facts.code),
-        detail=_or_unset(facts.detail),
-        changed_at=_or_unset(facts.changed_at),
-        changed_position=_or_unset(facts.changed_position),
-        related=UNSET
-        if related is None
-        else [
+    )
+    if amount is not None and currency is not None:
+        _show(shown, "amount", amount, schema.decimals(currency))
+    _show_about(shown, facts)
+    _show_totals(shown, facts, schema)
+    if facts.code is not None and facts.detail is not None:
+        shown.code, shown.detail = facts.code, facts.detail
+    if facts.changed_at is not None and facts.changed_position is not None:
+        shown.changed_at, shown.changed_position = facts.changed_at, facts.changed_position
+    if related is not None:
+        shown.related = [
             Related(other["transaction_id"], Kind(other["kind"]), Stage(other["status"]))
             for other in related
-        ],
-    )
+        ]
+    return shown
 
 
 def postings_of(row: Row) -> tuple[Posting, ...]:
@@ -173,79 +183,68 @@ def parsed(text: str | None) -> Any:  # noqa: ANN401 - any JSON
     return None if text is None else msgspec.json.decode(text)
 
 
-def _about(facts: TransactionFacts) -> dict[str, Any]:
-    """Return the fields that name the earlier transaction, and when this one comes due."""
-    about, due = facts.about, _or_unset(facts.due_at)
-    made: dict[str, Any] = {"refund_of": None}
-    match facts.kind:
-        case Kind.REFUND:
-            made["refund_of"] = about
-        case Kind.CAPTURE | Kind.VOID:
-            made["hold_id"] = _or_unset(about)
-        case Kind.CANCELLATION:
-            made["scheduled_id"] = _or_unset(about)
-        case Kind.HOLD:
-            return made | {"expires_at": due}
-        case _:
-            pass
-    return made | {"due_at": due}
+def _show(
+    shown: Transaction | PostingView | CurrencyTotal, name: str, minor: int, decimals: int
+) -> None:
+    """Set an amount in units, and the same in minor units."""
+    setattr(shown, name, money.to_json(minor, decimals))
+    setattr(shown, f"{name}_minor", str(minor))
 
 
-def _postings(facts: TransactionFacts, schema: Schema) -> list[PostingView]:
-    shown = []
-    for number, posting in enumerate(facts.postings):
-        decimals = schema.decimals(posting.currency)
-        used = facts.used[number] if facts.used else 0
-        shown.append(
-            PostingView(
-                source_account_id=posting.debit,
-                destination_account_id=posting.credit,
-                **money.fields(decimals, amount=posting.amount_minor),
-                currency=posting.currency,
-                line=posting.line if facts.kind in _OF_LINES else UNSET,
-                **(money.fields(decimals, **{_use(facts): used}) if used else {}),
-            )
-        )
+def _show_about(shown: Transaction, facts: TransactionFacts) -> None:
+    """Name the earlier transaction, and the time when this one comes due."""
+    if facts.about is not None:
+        setattr(shown, _ABOUT[facts.kind], facts.about)
+    if facts.due_at is not None:
+        setattr(shown, "expires_at" if facts.kind is Kind.HOLD else "due_at", facts.due_at)
+
+
+def _posting(facts: TransactionFacts, number: int, schema: Schema) -> PostingView:
+    posting = facts.postings[number]
+    decimals = schema.decimals(posting.currency)
+    shown = PostingView(
+        source_account_id=posting.debit,
+        destination_account_id=posting.credit,
+        amount=money.to_json(posting.amount_minor, decimals),
+        amount_minor=str(posting.amount_minor),
+        currency=posting.currency,
+    )
+    if facts.kind in _OF_LINES:
+        shown.line = posting.line
+    if facts.used and facts.used[number]:
+        _show(shown, _use(facts), facts.used[number], decimals)
     return shown
 
 
-def _totals(facts: TransactionFacts, schema: Schema) -> dict[str, Any]:
-    """Return what was refunded or captured; of several currencies, also the totals of each.
+def _show_totals(shown: Transaction, facts: TransactionFacts, schema: Schema) -> None:
+    """Show what was refunded or captured, and of several currencies the totals of each.
 
     The figure beside the transaction's own amount is in the currency of that amount, too.
     """
+    used = any(facts.used)
+    if len(facts.postings) == 1 and not used:
+        return
     amounts: dict[str, int] = {}
     uses: dict[str, int] = {}
     for number, posting in enumerate(facts.postings):
         currency = posting.currency
         amounts[currency] = amounts.get(currency, 0) + posting.amount_minor
-        if facts.used:
+        if used:
             uses[currency] = uses.get(currency, 0) + facts.used[number]
-    any_used = any(uses.values())
-
-    def used_of_currency(currency: str) -> dict[str, Any]:
-        if not any_used:
-            return {}
-        return money.fields(schema.decimals(currency), **{_use(facts): uses[currency]})
-
-    made: dict[str, Any] = {}
-    if facts.summary.currency is not None:
-        made |= used_of_currency(facts.summary.currency)
+    if used and facts.summary.currency is not None:
+        currency = facts.summary.currency
+        _show(shown, _use(facts), uses[currency], schema.decimals(currency))
     if len(amounts) > 1:
-        made["totals"] = [
-            CurrencyTotal(
-                currency=currency,
-                **money.fields(schema.decimals(currency), amount=total),
-                **used_of_currency(currency),
+        shown.totals = []
+        for currency, total in amounts.items():
+            decimals = schema.decimals(currency)
+            of_currency = CurrencyTotal(
+                currency=currency, amount=money.to_json(total, decimals), amount_minor=str(total)
             )
-            for currency, total in amounts.items()
-        ]
-    return made
+            if used:
+                _show(of_currency, _use(facts), uses[currency], decimals)
+            shown.totals.append(of_currency)
 
 
 def _use(facts: TransactionFacts) -> str:
     return "captured" if facts.kind is Kind.HOLD else "refunded"
-
-
-def _or_unset(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
-    return UNSET if value is None else value
