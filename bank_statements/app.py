@@ -13,7 +13,6 @@ from events import schema as schemas
 from events.schema import Schema
 from runtime import database
 from web.operations import opened
-from web.tokens import Tokens
 
 CONNECTIONS_MAX = 2
 
@@ -24,7 +23,6 @@ class StatementSide(msgspec.Struct, frozen=True):
     settings: BankStatementSettings
     schema: Schema
     pool: database.Pool
-    tokens: Tokens
     projected: checkpoints.Waiters
 
     async def reached(self, position: int, timeout_s: float) -> bool:
@@ -40,8 +38,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         database.pool(settings.database_url, ROLE, CONNECTIONS_MAX) as pool,
         checkpoints.Waiters(pool, checkpoints.PROJECTOR).watching() as projected,
     ):
-        app.state.statement_side = StatementSide(
-            settings, schemas.load(settings.schema_file), pool, app.state.tokens, projected
+        opened(app)[StatementSide] = StatementSide(
+            settings, schemas.load(settings.schema_file), pool, projected
         )
-        opened(app)[StatementSide] = app.state.statement_side
         yield

@@ -5,13 +5,13 @@ their order, each by its own key, so that a page costs what it shows.
 """
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from bank_statements import store, summary
+from bank_statements.differences import DifferenceKind, StatementDifference
 from bank_statements.matching.types import MatchingTerms
 from bank_statements.statement import Mismatch
 from bank_statements.store import SQL, Account, Candidate
@@ -24,31 +24,6 @@ from runtime.sql import Row
 CANDIDATES = msgspec.json.Decoder(list[Candidate])
 TERMS = msgspec.json.Decoder(MatchingTerms)
 _MISMATCHES = msgspec.json.Decoder(list[Mismatch], strict=False)
-
-
-class Kind(StrEnum):
-    """What differs, in the order of the list."""
-
-    STATEMENT_BALANCE_MISMATCH = "statement_balance_mismatch"
-    UNMATCHED_STATEMENT_LINE = "unmatched_statement_line"
-    UNMATCHED_ENTRY = "unmatched_entry"
-    AMOUNT_DIFFERS = "amount_differs"
-    DATE_DIFFERS = "date_differs"
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A named difference, with a sentence; `candidates` are of an unmatched line."""
-
-    kind: Kind
-    account_id: str
-    expected: str
-    actual: str
-    explanation: str
-    match_id: int | None = None
-    lines: tuple[int, ...] = ()
-    transaction_id: UUID | None = None
-    position: int | None = None
-    candidates: tuple[UUID, ...] = ()
 
 
 class Place(NamedTuple):
@@ -65,7 +40,7 @@ class Totals(NamedTuple):
     lines: Lines
     entries: Sums
     matches: dict[str, int]
-    discrepancies: dict[Kind, int]
+    discrepancies: dict[DifferenceKind, int]
 
 
 class Statement(NamedTuple):
@@ -94,15 +69,19 @@ class Statement(NamedTuple):
         return f"{self.text(abs(minor))} {'in' if minor > 0 else 'out'}"
 
 
-Found = list[tuple[Place, Finding]]
+Found = list[tuple[Place, StatementDifference]]
 
 
 async def page(
-    connection: Executor, of: Statement, after: Place, count: int, only: Kind | None = None
-) -> tuple[list[Finding], Place | None]:
+    connection: Executor,
+    of: Statement,
+    after: Place,
+    count: int,
+    only: DifferenceKind | None = None,
+) -> tuple[list[StatementDifference], Place | None]:
     """Return at most `count` findings after a place, and where to go on, if there are more."""
     found: Found = []
-    for number, kind in enumerate(Kind):
+    for number, kind in enumerate(DifferenceKind):
         if number < after.kind or only not in (None, kind):
             continue
         start = after if number == after.kind else Place(number)
@@ -129,11 +108,11 @@ async def totals(connection: Executor, of: Statement) -> Totals:
         entries,
         matches | {row["status"]: row["matches"] for row in counted},
         {
-            Kind.STATEMENT_BALANCE_MISMATCH: len(of.mismatches),
-            Kind.UNMATCHED_STATEMENT_LINE: lines.unmatched.count,
-            Kind.UNMATCHED_ENTRY: entries.count,
-            Kind.AMOUNT_DIFFERS: sum(row["amount_differs"] for row in holding),
-            Kind.DATE_DIFFERS: sum(row["date_differs"] for row in holding),
+            DifferenceKind.STATEMENT_BALANCE_MISMATCH: len(of.mismatches),
+            DifferenceKind.UNMATCHED_STATEMENT_LINE: lines.unmatched.count,
+            DifferenceKind.UNMATCHED_ENTRY: entries.count,
+            DifferenceKind.AMOUNT_DIFFERS: sum(row["amount_differs"] for row in holding),
+            DifferenceKind.DATE_DIFFERS: sum(row["date_differs"] for row in holding),
         },
     )
 
@@ -151,8 +130,8 @@ async def _balances(_: Executor, of: Statement, after: Place, count: int) -> Fou
             else f"Page {mismatch.page} does not begin with the {reached} that the one before "
             f"ended with."
         )
-        finding = Finding(
-            kind=Kind.STATEMENT_BALANCE_MISMATCH,
+        finding = StatementDifference(
+            kind=DifferenceKind.STATEMENT_BALANCE_MISMATCH,
             account_id=of.account.account_id,
             expected=reached,
             actual=of.text(mismatch.actual),
@@ -169,7 +148,7 @@ async def _lines(connection: Executor, of: Statement, after: Place, count: int) 
     return [(Place(after.kind, row["line_number"]), _unmatched_line(of, row)) for row in rows]
 
 
-def _unmatched_line(of: Statement, row: Row) -> Finding:
+def _unmatched_line(of: Statement, row: Row) -> StatementDifference:
     candidates = CANDIDATES.decode(row["candidates"])
     told = f" ({row['description']})" if row["description"] else ""
     amount = of.directed(row["amount"])
@@ -178,8 +157,8 @@ def _unmatched_line(of: Statement, row: Row) -> Finding:
         said += " that is near enough to be sure; one could be it"
     elif candidates:
         said += f" that can be told apart: {len(candidates)} could be it"
-    return Finding(
-        kind=Kind.UNMATCHED_STATEMENT_LINE,
+    return StatementDifference(
+        kind=DifferenceKind.UNMATCHED_STATEMENT_LINE,
         account_id=of.account.account_id,
         lines=(row["line_number"],),
         expected="nothing",
@@ -206,12 +185,12 @@ async def _entries(connection: Executor, of: Statement, after: Place, count: int
     ]
 
 
-def _unmatched_entry(of: Statement, row: Row) -> Finding:
+def _unmatched_entry(of: Statement, row: Row) -> StatementDifference:
     amount = of.directed(of.account.signed(row["side"], row["amount"]))
     day = store.day(row["booked_at"])
     side = "debited" if row["side"] == Side.DEBIT else "credited"
-    return Finding(
-        kind=Kind.UNMATCHED_ENTRY,
+    return StatementDifference(
+        kind=DifferenceKind.UNMATCHED_ENTRY,
         account_id=of.account.account_id,
         transaction_id=row["transaction_id"],
         position=row["position"],
@@ -225,24 +204,24 @@ def _unmatched_entry(of: Statement, row: Row) -> Finding:
 
 
 async def _amounts(connection: Executor, of: Statement, after: Place, count: int) -> Found:
-    return await _differing(connection, of, after, count, Kind.AMOUNT_DIFFERS)
+    return await _differing(connection, of, after, count, DifferenceKind.AMOUNT_DIFFERS)
 
 
 async def _dates(connection: Executor, of: Statement, after: Place, count: int) -> Found:
-    return await _differing(connection, of, after, count, Kind.DATE_DIFFERS)
+    return await _differing(connection, of, after, count, DifferenceKind.DATE_DIFFERS)
 
 
 async def _differing(
-    connection: Executor, of: Statement, after: Place, count: int, kind: Kind
+    connection: Executor, of: Statement, after: Place, count: int, kind: DifferenceKind
 ) -> Found:
-    by_amount, days = kind is Kind.AMOUNT_DIFFERS, of.terms.days
+    by_amount, days = kind is DifferenceKind.AMOUNT_DIFFERS, of.terms.days
     rows = await connection.fetch(
         SQL["differing_matches_after"], of.row["statement_id"], after.key, by_amount, days, count
     )
     return [
         (
             Place(after.kind, row["match_number"]),
-            Finding(
+            StatementDifference(
                 kind=kind,
                 account_id=of.account.account_id,
                 match_id=row["match_number"],
@@ -279,10 +258,10 @@ def _days_said(row: Row, days: int) -> dict[str, Any]:
     }
 
 
-_OF: dict[Kind, Callable[[Executor, Statement, Place, int], Awaitable[Found]]] = {
-    Kind.STATEMENT_BALANCE_MISMATCH: _balances,
-    Kind.UNMATCHED_STATEMENT_LINE: _lines,
-    Kind.UNMATCHED_ENTRY: _entries,
-    Kind.AMOUNT_DIFFERS: _amounts,
-    Kind.DATE_DIFFERS: _dates,
+_OF: dict[DifferenceKind, Callable[[Executor, Statement, Place, int], Awaitable[Found]]] = {
+    DifferenceKind.STATEMENT_BALANCE_MISMATCH: _balances,
+    DifferenceKind.UNMATCHED_STATEMENT_LINE: _lines,
+    DifferenceKind.UNMATCHED_ENTRY: _entries,
+    DifferenceKind.AMOUNT_DIFFERS: _amounts,
+    DifferenceKind.DATE_DIFFERS: _dates,
 }

@@ -1,111 +1,162 @@
-"""What a request about statements asks for: its query string, taken apart. Pure."""
+"""What requests about bank statements take. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from typing import Annotated, Literal, cast
 
-import msgspec
+from msgspec import Meta, Struct, field
 
+from bank_statements.differences import DifferenceKind
 from bank_statements.formats.reading import MEDIA_TYPES, Format, Reader, reader
-from bank_statements.matching.types import MatchingTerms, Rule
+from bank_statements.matching.types import MatchingTerms
 from events.schema import ACCOUNT_ID
 from runtime.problems import Invalid
+from web import parameters
+from web.cursors import LIMIT_DEFAULT, CursorText, Limit
 
-MAP = "map."
-DAYS_MAX = 31
-REFERENCE_DAYS_MAX = 366
-TOLERANCE_MINOR_MAX = 10**9
-PERCENT_MAX = 100
 REASON_CHARACTERS_MAX = 500
 LINKED_MAX = 1_000
-_DIGITS_MAX = 10
-_TERMS = {
-    "days": DAYS_MAX,
-    "reference_days": REFERENCE_DAYS_MAX,
-    "tolerance_minor": TOLERANCE_MINOR_MAX,
-    "similarity": PERCENT_MAX,
-}
-TERMS = ("rules", *_TERMS)
+MatchStatus = Literal["proposed", "accepted", "rejected"]
+# `reason` below checks it, with a code of its own.
+Reason = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": REASON_CHARACTERS_MAX})
+]
 
 
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+def account(text: str, name: str = "account_id") -> str:
+    """Return an account id. Raises Invalid."""
+    if not ACCOUNT_ID.fullmatch(text):
+        detail = f"`{name}` must name the account that mirrors the statement's."
+        raise Invalid("account_id_invalid", detail, field=name)
+    return text
+
+
+AccountId = Annotated[
+    str,
+    Meta(
+        description="The account that mirrors the one at the bank.",
+        extra={"parse": account, "code": "account_id_invalid"},
+        extra_json_schema={"pattern": f"^{ACCOUNT_ID.pattern}$"},
+    ),
+]
+
+
+class OfStatement(Struct, frozen=True):
+    """An imported statement."""
+
+    statement_id: Annotated[
+        str,
+        Meta(
+            description="As the import answered.",
+            extra_json_schema={"type": "string", "format": "uuid"},
+        ),
+    ]
+
+
+class OfMatch(OfStatement, frozen=True):
+    """A match of an imported statement."""
+
+    match_id: Annotated[
+        str, Meta(description="Its number in the statement.", extra_json_schema={"type": "integer"})
+    ]
+
+
+class Import(MatchingTerms, frozen=True, kw_only=True):
+    """What a file is, whose it is, and how it is matched."""
+
+    account_id: AccountId
+    format: (
+        Annotated[
+            Format,
+            Meta(
+                description="What the file is; by its `Content-Type` without it.",
+                extra={"code": "format_invalid"},
+            ),
+        ]
+        | None
+    ) = None
+    map: Annotated[
+        dict[str, str],
+        Meta(
+            description="`map.NAME=VALUE`: which column of a CSV file is what.",
+            extra={"code": "mapping_invalid"},
+        ),
+    ] = field(default_factory=dict)
+
+
+class Paging(Struct, frozen=True, kw_only=True):
+    """Which page of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class StatementFilters(Paging, frozen=True, kw_only=True):
+    """Which statements."""
+
+    account_id: AccountId | None = None
+
+
+class MatchFilters(Paging, frozen=True, kw_only=True):
+    """Which matches."""
+
+    status: (
+        Annotated[MatchStatus, Meta(description="As it stands.", extra={"code": "status_unknown"})]
+        | None
+    ) = None
+
+
+class DifferenceFilters(Paging, frozen=True, kw_only=True):
+    """Which differences."""
+
+    kind: (
+        Annotated[
+            DifferenceKind, Meta(description="Only of this kind.", extra={"code": "kind_unknown"})
+        ]
+        | None
+    ) = None
+
+
+class Decision(Struct, frozen=True, forbid_unknown_fields=True):
     """Why a person accepts or rejects a match."""
 
-    reason: str
+    reason: Reason
 
 
-class Linked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Linked(Struct, frozen=True, forbid_unknown_fields=True):
     """What a transaction has posted to the account: one line of it, or all."""
 
     transaction_id: str
     line: int | None = None
 
 
-class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Override(Struct, frozen=True, forbid_unknown_fields=True):
     """Lines of a statement that are entries of ours, because a person says so."""
 
     lines: tuple[int, ...]
     entries: tuple[Linked, ...]
-    reason: str
+    reason: Reason
 
 
-def parameters(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
-    """Return a query string's parameters; `map.` among the known ones stands for all of them."""
-    given: dict[str, str] = {}
-    for name, text in pairs:
-        if name not in known and not (MAP in known and name.startswith(MAP)):
-            detail = f"This route has no parameter `{name}`."
-            raise Invalid("parameter_unknown", detail, field=name)
-        if name in given:
-            raise Invalid("parameter_repeated", f"`{name}` is given twice.", field=name)
-        given[name] = text
-    return given
+_TERMS = parameters.Reader(MatchingTerms, "query")
 
 
-def account(text: str | None) -> str:
-    """Return an account id."""
-    if text is None or not ACCOUNT_ID.fullmatch(text):
-        detail = "`account_id` must name the account that mirrors the statement's."
-        raise Invalid("account_id_invalid", detail, field="account_id")
-    return text
+def terms(named: Iterable[tuple[str, str]]) -> MatchingTerms:
+    """Return the terms that a command line names. Raises Invalid."""
+    return cast("MatchingTerms", _TERMS.named(named))
 
 
-def how_to_read(given: Mapping[str, str], media_type: str) -> Reader:
-    """Return how the file is to be read: by `format`, or else by its `Content-Type`."""
-    columns = {name.removeprefix(MAP): text for name, text in given.items() if name.startswith(MAP)}
-    text = given.get("format")
-    named = media_type.partition(";")[0].strip().lower()
-    try:
-        form = MEDIA_TYPES[named] if text is None else Format(text)
-    except (KeyError, ValueError) as error:
+def how_to_read(query: Import, media_type: str) -> Reader:
+    """Return how a file is to be read: by `format`, or else by its media type. Raises Invalid."""
+    form = query.format or MEDIA_TYPES.get(media_type)
+    if form is None:
         detail = f"Say what the file is by `format`: {', '.join(Format)}."
-        raise Invalid("format_invalid", detail, field="format") from error
-    return reader(form, columns)
-
-
-def terms(given: Mapping[str, str]) -> MatchingTerms:
-    """Return the terms to match on; those that are not given are the usual ones."""
-    made = MatchingTerms()
-    if (rules := given.get("rules")) is not None:
-        try:
-            chosen = {Rule(name.strip()) for name in rules.split(",") if name.strip()}
-        except ValueError as error:
-            raise _wrong("rules", f"some of {', '.join(Rule)}, separated by commas") from error
-        made = msgspec.structs.replace(made, rules=tuple(rule for rule in Rule if rule in chosen))
-    for name, most in _TERMS.items():
-        if (text := given.get(name)) is not None:
-            digits = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-            if not digits or int(text) > most:
-                raise _wrong(name, f"a whole number from 0 to {most}")
-            made = msgspec.structs.replace(made, **{name: int(text)})
-    return made
+        raise Invalid("format_invalid", detail, field="format")
+    return reader(form, query.map)
 
 
 def reason(text: str) -> str:
-    """Return why a person decides so."""
+    """Return why a person decides so. Raises Invalid."""
     if not text.strip() or len(text) > REASON_CHARACTERS_MAX or "\0" in text:
         detail = f"Say why in `reason`: 1 to {REASON_CHARACTERS_MAX} characters."
         raise Invalid("reason_invalid", detail, field="reason")
     return text.strip()
-
-
-def _wrong(name: str, what: str) -> Invalid:
-    return Invalid("terms_invalid", f"`{name}` must be {what}.", field=name)

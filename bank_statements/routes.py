@@ -1,172 +1,284 @@
-"""HTTP ↔ statements of others: import, match, look at what differs, decide.
+"""HTTP ↔ bank statements: import, match, list what differs, decide.
 
-Whoever may reconcile may import and decide; whoever may read may look. A statement is of one
-account, an account of one ledger, and every query asks for the caller's.
+The scope `reconcile` imports and decides; `read` looks. A statement belongs to one account, an
+account to one ledger, and every query asks for the caller's ledger.
 """
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
-from litestar.params import FromPath
-from litestar.types import ASGIApp
 
-from bank_statements import findings, importer, parameters, review, store, views
+from bank_statements import answers, findings, importer, parameters, review, store
+from bank_statements.answers import (
+    BankStatementLines,
+    BankStatements,
+    MatchedStatement,
+    StatementDifferences,
+    StatementMatch,
+    StatementMatches,
+)
 from bank_statements.app import StatementSide
-from bank_statements.findings import Kind, Place, Statement
+from bank_statements.findings import Place, Statement
+from bank_statements.formats.reading import MEDIA_TYPES
 from bank_statements.importer import Upload
+from bank_statements.matching.types import MatchingTerms
+from bank_statements.parameters import (
+    Decision,
+    DifferenceFilters,
+    Import,
+    MatchFilters,
+    OfMatch,
+    OfStatement,
+    Override,
+    Paging,
+    StatementFilters,
+)
 from bank_statements.store import SQL
 from events import checkpoints
 from runtime.database import Executor
-from runtime.problems import Invalid, NotFound
+from runtime.problems import NotFound
 from runtime.sql import Row
-from web import caller as access
-from web import conditions, cursors
+from web import cursors
+from web.answers import Reply
 from web.caller import Caller
 from web.cursors import BIGGEST, Cursor
-from web.http import ENCODER, Answer, HttpRequest, check_path, decode, read_body
+from web.freshness import Fresh
+from web.operations import merged, operation
 
-POSITION = "Daybook-Position"
-PAGING = ("cursor", "limit")
-STATUSES = ("proposed", "accepted", "rejected")
-_DECISION = msgspec.json.Decoder(parameters.Decision)
-_OVERRIDE = msgspec.json.Decoder(parameters.Override)
+TAG = "Bank statements"
+# A file whose media type says nothing is what `format` says.
+UNTYPED = "application/octet-stream"
+FILES = dict.fromkeys((UNTYPED, *MEDIA_TYPES), bytes)
+NO_STATEMENT = {404: ("statement_not_found",)}
+NO_MATCH = {404: ("match_not_found",)}
+PAGED = {400: ("cursor_invalid",)}
+MATCHING = {413: ("statement_too_long",)}
+DECIDING = merged(NO_STATEMENT, NO_MATCH, {400: ("reason_invalid",), 409: ("match_rejected",)})
 
 
-@post("/statements", status_code=201)
-async def import_statement(request: HttpRequest) -> ASGIApp:
-    """Keep a file, and propose matches; the same file again answers with what there is."""
-    side, caller, given = await _may(
-        request, "reconcile", ("account_id", "format", parameters.MAP, *parameters.TERMS)
-    )
-    account_id = parameters.account(given.get("account_id"))
-    how = parameters.how_to_read(given, request.headers.get("content-type", ""))
-    terms = parameters.terms(given)
-    data = await read_body(request, side.settings.statement_bytes_max)
-    upload = Upload(data, how, terms, caller.who)
+@operation(
+    "POST",
+    "/statements",
+    name="importStatement",
+    tag=TAG,
+    scope="reconcile",
+    reads=FILES,
+    body_limit="statement_bytes_max",
+    answers={200: MatchedStatement, 201: MatchedStatement},
+    problems=merged(
+        MATCHING,
+        {
+            400: (
+                "statement_unreadable",
+                "statement_line_invalid",
+                "statement_ambiguous",
+                "statement_currency_mismatch",
+            ),
+            404: ("account_not_found",),
+        },
+    ),
+)
+async def import_statement(
+    side: StatementSide, caller: Caller, query: Import, headers: Fresh, kind: str, body: bytes
+) -> Reply:
+    """Import a bank's file, and propose matches; 200 if it was imported before."""
+    terms = msgspec.convert(query, MatchingTerms, from_attributes=True)
+    upload = Upload(body, parameters.how_to_read(query, kind), terms, caller.who)
     async with side.pool.acquire() as connection:
         done = await importer.import_file(
-            connection, caller.ledger, account_id, upload, side.schema
+            connection, caller.ledger, query.account_id, upload, side.schema
         )
     return await _summary(side, caller, done.statement_id, 201 if done.new else 200)
 
 
-@post("/statements/{statement_id:str}/match", status_code=200)
-async def match_again(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
-    """Propose matches for what is left, on the entries that there are now."""
-    side, caller, given = await _may(request, "reconcile", parameters.TERMS)
-    known_as, terms = _id(statement_id), parameters.terms(given)
+@operation(
+    "POST",
+    "/statements/{statement_id}/match",
+    name="matchStatement",
+    tag=TAG,
+    scope="reconcile",
+    answers={200: MatchedStatement},
+    problems=merged(NO_STATEMENT, MATCHING),
+)
+async def match_again(
+    side: StatementSide, caller: Caller, path: OfStatement, query: MatchingTerms, headers: Fresh
+) -> Reply:
+    """Match what is left of a statement with the entries that there are now."""
+    known_as = _id(path)
     async with side.pool.acquire() as connection:
-        await importer.match_again(connection, caller.ledger, known_as, terms)
+        await importer.match_again(connection, caller.ledger, known_as, query)
     return await _summary(side, caller, known_as)
 
 
-@get("/statements")
-async def statements(request: HttpRequest) -> ASGIApp:
-    """List a ledger's statements, the latest first."""
-    side, caller, given = await _may(request, "read", ("account_id", *PAGING))
-    limit, (below,) = cursors.limit(given.get("limit")), _after(given, "statements", (BIGGEST,))
-    account_id = parameters.account(given["account_id"]) if "account_id" in given else None
+@operation(
+    "GET",
+    "/statements",
+    name="importedStatements",
+    tag=TAG,
+    scope="read",
+    answers={200: BankStatements},
+)
+async def statements(
+    side: StatementSide, caller: Caller, query: StatementFilters, headers: Fresh
+) -> Reply:
+    """A ledger's imported statements, the latest first."""
+    limit, (below,) = query.limit, _after(query, "statements", (BIGGEST,))
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         rows = await connection.fetch(
-            SQL["statements_after"], caller.ledger, below, account_id, limit + 1
+            SQL["statements_after"], caller.ledger, below, query.account_id, limit + 1
         )
-    items = [views.statement(row, side.schema.decimals(row["currency"])) for row in rows[:limit]]
+    items = [answers.statement(row, side.schema.decimals(row["currency"])) for row in rows[:limit]]
     last = (rows[limit - 1]["statement_number"],) if len(rows) > limit else None
-    return _page(items, "statements", last, position)
+    return Reply(BankStatements(items, _next("statements", last)), position=position)
 
 
-@get("/statements/{statement_id:str}")
-async def statement(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
-    """Return a statement, and how much of it agrees with the ledger."""
-    side, caller, _ = await _may(request, "read", ())
-    return await _summary(side, caller, _id(statement_id))
+@operation(
+    "GET",
+    "/statements/{statement_id}",
+    name="importedStatement",
+    tag=TAG,
+    scope="read",
+    answers={200: MatchedStatement},
+    problems=NO_STATEMENT,
+)
+async def statement(
+    side: StatementSide, caller: Caller, path: OfStatement, headers: Fresh
+) -> Reply:
+    """A statement, and how much of it agrees with the ledger."""
+    return await _summary(side, caller, _id(path))
 
 
-@get("/statements/{statement_id:str}/lines")
-async def lines(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
-    """List a statement's lines, each with its match."""
-    side, caller, given = await _may(request, "read", PAGING)
-    limit, (after,) = cursors.limit(given.get("limit")), _after(given, "lines", (0,))
+@operation(
+    "GET",
+    "/statements/{statement_id}/lines",
+    name="statementLines",
+    tag=TAG,
+    scope="read",
+    answers={200: BankStatementLines},
+    problems=NO_STATEMENT,
+)
+async def lines(
+    side: StatementSide, caller: Caller, path: OfStatement, query: Paging, headers: Fresh
+) -> Reply:
+    """A statement's lines, each with its match."""
+    limit, (after,) = query.limit, _after(query, "lines", (0,))
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        of = await _statement(connection, side, caller, _id(statement_id))
+        of = await _statement(connection, side, caller, _id(path))
         rows = await connection.fetch(SQL["lines_after"], of.row["statement_id"], after, limit + 1)
-    items = [views.line(row, of.decimals) for row in rows[:limit]]
+    items = [answers.line(row, of.decimals) for row in rows[:limit]]
     last = (rows[limit - 1]["line_number"],) if len(rows) > limit else None
-    return _page(items, "lines", last, position)
+    return Reply(BankStatementLines(items, _next("lines", last)), position=position)
 
 
-@get("/statements/{statement_id:str}/matches")
-async def matches(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
-    """List a statement's matches, rejected ones included."""
-    side, caller, given = await _may(request, "read", ("status", *PAGING))
-    limit, (after,) = cursors.limit(given.get("limit")), _after(given, "matches", (0,))
-    status = given.get("status")
-    if status is not None and status not in STATUSES:
-        detail = f"`status` must be one of: {', '.join(STATUSES)}."
-        raise Invalid("status_unknown", detail, field="status")
+@operation(
+    "GET",
+    "/statements/{statement_id}/matches",
+    name="statementMatches",
+    tag=TAG,
+    scope="read",
+    answers={200: StatementMatches},
+    problems=NO_STATEMENT,
+)
+async def matches(
+    side: StatementSide, caller: Caller, path: OfStatement, query: MatchFilters, headers: Fresh
+) -> Reply:
+    """A statement's matches, rejected ones included, with what people decided."""
+    limit, (after,) = query.limit, _after(query, "matches", (0,))
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        of = await _statement(connection, side, caller, _id(statement_id))
-        rows = await _matches(connection, of, after, status, limit + 1)
-    items = [views.match(row, of.decimals) for row in rows[:limit]]
+        of = await _statement(connection, side, caller, _id(path))
+        rows = await _matches(connection, of, after, query.status, limit + 1)
+    items = [answers.match(row, of.decimals) for row in rows[:limit]]
     last = (rows[limit - 1]["match_number"],) if len(rows) > limit else None
-    return _page(items, "matches", last, position)
+    return Reply(StatementMatches(items, _next("matches", last)), position=position)
 
 
-@get("/statements/{statement_id:str}/discrepancies")
-async def discrepancies(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
-    """List where a statement and the ledger do not agree."""
-    side, caller, given = await _may(request, "read", ("kind", *PAGING))
-    limit = cursors.limit(given.get("limit"))
-    after = Place(*_after(given, "findings", tuple(Place())))
-    try:
-        only = Kind(given["kind"]) if "kind" in given else None
-    except ValueError as error:
-        detail = f"`kind` must be one of: {', '.join(Kind)}."
-        raise Invalid("kind_unknown", detail, field="kind") from error
+@operation(
+    "GET",
+    "/statements/{statement_id}/discrepancies",
+    name="statementDiscrepancies",
+    tag=TAG,
+    scope="read",
+    answers={200: StatementDifferences},
+    problems=NO_STATEMENT,
+)
+async def discrepancies(
+    side: StatementSide, caller: Caller, path: OfStatement, query: DifferenceFilters, headers: Fresh
+) -> Reply:
+    """Where a statement and the ledger do not agree."""
+    after = Place(*_after(query, "findings", tuple(Place())))
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
-        of = await _statement(connection, side, caller, _id(statement_id))
-        found, last = await findings.page(connection, of, after, limit, only)
-    return _page(found, "findings", None if last is None else tuple(last), position)
+        of = await _statement(connection, side, caller, _id(path))
+        found, last = await findings.page(connection, of, after, query.limit, query.kind)
+    following = _next("findings", None if last is None else tuple(last))
+    return Reply(StatementDifferences(found, following), position=position)
 
 
-@post("/statements/{statement_id:str}/matches/{match_id:str}/accept", status_code=200)
+@operation(
+    "POST",
+    "/statements/{statement_id}/matches/{match_id}/accept",
+    name="acceptMatch",
+    tag=TAG,
+    scope="reconcile",
+    answers={200: StatementMatch},
+    problems=DECIDING,
+)
 async def accept(
-    request: HttpRequest, statement_id: FromPath[str], match_id: FromPath[str]
-) -> ASGIApp:
+    side: StatementSide, caller: Caller, path: OfMatch, headers: Fresh, body: Decision
+) -> Reply:
     """Accept a match that was proposed."""
-    return await _decide(request, statement_id, match_id, "accepted")
+    return await _decide(side, caller, path, body, "accepted")
 
 
-@post("/statements/{statement_id:str}/matches/{match_id:str}/reject", status_code=200)
+@operation(
+    "POST",
+    "/statements/{statement_id}/matches/{match_id}/reject",
+    name="rejectMatch",
+    tag=TAG,
+    scope="reconcile",
+    answers={200: StatementMatch},
+    problems=DECIDING,
+)
 async def reject(
-    request: HttpRequest, statement_id: FromPath[str], match_id: FromPath[str]
-) -> ASGIApp:
+    side: StatementSide, caller: Caller, path: OfMatch, headers: Fresh, body: Decision
+) -> Reply:
     """Reject a match, accepted or not: what it linked is free again."""
-    return await _decide(request, statement_id, match_id, "rejected")
+    return await _decide(side, caller, path, body, "rejected")
 
 
-@post("/statements/{statement_id:str}/matches", status_code=201)
-async def override(request: HttpRequest, statement_id: FromPath[str]) -> ASGIApp:
+@operation(
+    "POST",
+    "/statements/{statement_id}/matches",
+    name="overrideMatch",
+    tag=TAG,
+    scope="reconcile",
+    answers={201: StatementMatch},
+    problems=merged(
+        NO_STATEMENT,
+        {
+            400: ("reason_invalid", "transaction_id_invalid"),
+            404: ("statement_line_not_found", "entry_not_found"),
+            409: ("match_accepted",),
+        },
+    ),
+)
+async def override(
+    side: StatementSide, caller: Caller, path: OfStatement, headers: Fresh, body: Override
+) -> Reply:
     """Link lines and entries by hand."""
-    side, caller, _ = await _may(request, "reconcile", ())
-    known_as = _id(statement_id)
-    body = decode(await read_body(request, side.settings.body_bytes_max), _OVERRIDE)
+    known_as = _id(path)
     given = msgspec.structs.replace(body, reason=parameters.reason(body.reason))
     async with side.pool.acquire() as connection:
         number = await review.link(connection, caller.ledger, known_as, given, caller.who)
     return await _match(side, caller, known_as, number, 201)
 
 
-ROUTES = [
+OPERATIONS = [
     import_statement,
-    match_again,
     statements,
     statement,
     lines,
@@ -175,30 +287,16 @@ ROUTES = [
     accept,
     reject,
     override,
+    match_again,
 ]
 
 
-async def _may(
-    request: HttpRequest, scope: str, known: Sequence[str]
-) -> tuple[StatementSide, Caller, dict[str, str]]:
-    """Return the open side, the caller, and the parameters, once the read is fresh enough."""
-    side: StatementSide = request.app.state.statement_side
-    caller = await access.caller(request.headers, side.tokens, scope)
-    check_path(request)
-    given = parameters.parameters(request.query_params.multi_items(), known)
-    await conditions.ensure(request.headers, side.projected.reached, side.settings.wait_s_max)
-    return side, caller, given
-
-
 async def _decide(
-    request: HttpRequest, statement_id: str, match_id: str, verdict: review.Verdict
-) -> ASGIApp:
-    side, caller, _ = await _may(request, "reconcile", ())
-    known_as = _id(statement_id)
-    body = decode(await read_body(request, side.settings.body_bytes_max), _DECISION)
-    reason = parameters.reason(body.reason)
+    side: StatementSide, caller: Caller, path: OfMatch, body: Decision, verdict: review.Verdict
+) -> Reply:
+    known_as, reason = _id(path), parameters.reason(body.reason)
+    number = _number(path.match_id)
     async with side.pool.acquire() as connection:
-        number = _number(match_id)
         await review.decide(
             connection, caller.ledger, known_as, number, verdict, caller.who, reason
         )
@@ -215,22 +313,22 @@ async def _statement(
 
 async def _summary(
     side: StatementSide, caller: Caller, statement_id: UUID, status: int = 200
-) -> Answer:
+) -> Reply:
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         of = await _statement(connection, side, caller, statement_id)
         totals = await findings.totals(connection, of)
-    return _answer(views.summary(of, totals), position, status)
+    return Reply(answers.summary(of, totals), status, position)
 
 
 async def _match(
     side: StatementSide, caller: Caller, statement_id: UUID, number: int, status: int = 200
-) -> Answer:
+) -> Reply:
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         of = await _statement(connection, side, caller, statement_id)
         (row,) = await _matches(connection, of, number - 1, None, 1)
-    return _answer(views.match(row, of.decimals), position, status)
+    return Reply(answers.match(row, of.decimals), status, position)
 
 
 async def _matches(
@@ -241,11 +339,12 @@ async def _matches(
     )
 
 
-def _id(text: str) -> UUID:
+def _id(path: OfStatement) -> UUID:
+    text = path.statement_id
     try:
         return UUID(text)
     except ValueError as error:
-        # Nobody has such a statement, as nobody has one of another ledger.
+        # The same answer as for a statement of another ledger.
         raise NotFound("statement_not_found", f"There is no statement {text}.") from error
 
 
@@ -256,18 +355,10 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _after(given: dict[str, str], name: str, start: tuple[int, ...]) -> tuple[int, ...]:
+def _after(query: Paging, name: str, start: tuple[int, ...]) -> tuple[int, ...]:
     """Return the key that a page comes after."""
-    text = given.get("cursor")
-    return start if text is None else cursors.decode(text, name, start).cut
+    return start if query.cursor is None else cursors.decode(query.cursor, name, start).cut
 
 
-def _page(
-    items: Sequence[object], name: str, last: tuple[int, ...] | None, position: int
-) -> Answer:
-    following = None if last is None else cursors.encode(name, Cursor(up=True, cut=last))
-    return _answer({"items": items, "next": following}, position)
-
-
-def _answer(body: Any, position: int, status: int = 200) -> Answer:  # noqa: ANN401 - any JSON
-    return Answer(ENCODER.encode(body), status, {POSITION: str(position)})
+def _next(name: str, last: tuple[int, ...] | None) -> str | None:
+    return None if last is None else cursors.encode(name, Cursor(up=True, cut=last))

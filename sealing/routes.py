@@ -106,7 +106,6 @@ class Consistency(Struct):
 )
 async def checkpoint(side: SealSide, headers: Fresh) -> ASGIApp:
     """Return the latest signed checkpoint (C2SP tlog-checkpoint)."""
-    del headers
     async with side.pool.acquire() as connection:
         latest = await _latest(connection)
     return Answer(
@@ -127,7 +126,6 @@ async def checkpoint(side: SealSide, headers: Fresh) -> ASGIApp:
 )
 async def tile(side: SealSide, path: OfTile, headers: Fresh) -> ASGIApp:
     """Return a tile of hashes (C2SP tlog-tiles), whole or its first ones."""
-    del headers
     level = int(path.level)
     try:
         index, width = tiles.parsed(path.tile)
@@ -153,7 +151,6 @@ async def tile(side: SealSide, path: OfTile, headers: Fresh) -> ASGIApp:
 )
 async def consistency(side: SealSide, query: Sizes, headers: Fresh) -> Reply:
     """Prove that the log of `to` events begins with the log of `from` events."""
-    del headers
     async with side.pool.acquire() as connection:
         size = (await _latest(connection)).checkpoint.size
         old, new = _within(query.from_, "from", size), _within(query.to, "to", size)

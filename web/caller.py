@@ -40,6 +40,3 @@ async def identify(headers: Mapping[str, str], tokens: Tokens, scope: str) -> Ca
         detail = "The token has no ledger of the name in the header `Daybook-Ledger`."
         raise NotAllowed("ledger_not_allowed", detail)
     return Caller(named, principal.label)
-
-
-caller = identify  # The name that routes use which are not yet declared as operations.

@@ -16,7 +16,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from runtime.problems import Invalid, NotFound, WrongMethod
 from web.answers import Answer
 from web.failures import failed
-from web.http import Raw
 from web.operations import Operation
 from web.request import Request
 
@@ -26,9 +25,9 @@ _SEGMENT = re.compile(r"{(\w+)(:path)?}")
 class Endpoint:
     """All operations of one path."""
 
-    def __init__(self, path: str, operations: Iterable[Operation | Raw]) -> None:
+    def __init__(self, path: str, operations: Iterable[Operation]) -> None:
         self.path = path
-        self._operations: dict[str, Operation | Raw] = {each.method: each for each in operations}
+        self._operations: dict[str, Operation] = {each.method: each for each in operations}
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]
         self.methods = sorted([*self._operations, "OPTIONS"])
@@ -82,9 +81,9 @@ class Endpoint:
             raise Invalid("path_invalid", "The path must be percent-encoded UTF-8.") from error
 
 
-def endpoints(operations: Iterable[Operation | Raw]) -> list[Endpoint]:
+def endpoints(operations: Iterable[Operation]) -> list[Endpoint]:
     """Return one endpoint for each path of `operations`."""
-    by_path: dict[str, list[Operation | Raw]] = {}
+    by_path: dict[str, list[Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, []).append(operation)
     return [Endpoint(path, each) for path, each in by_path.items()]

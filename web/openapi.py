@@ -179,6 +179,8 @@ def _parameter(
         schema["default"] = msgspec.to_builtins(parameter.default)
     if parameter.members:
         made |= {"style": "deepObject", "explode": True}
+    elif schema.get("type") == "array":
+        made |= {"style": "form", "explode": False}  # Separated by commas.
     made["schema"] = schema
     told = {
         example.name: {"value": _typed(schema, example.parameters[parameter.name])}

@@ -75,8 +75,12 @@ class Reader:
         """Return what a query string says. Raises Invalid; what is unknown or repeated is."""
         if not query_string and self._nothing is not None:
             return self._nothing
+        return self.named(query_pairs(query_string))
+
+    def named(self, pairs: Iterable[tuple[str, str]]) -> Struct:
+        """Return what names and their texts say. Raises Invalid."""
         values: dict[str, Any] = {}
-        for name, text in query_pairs(query_string):
+        for name, text in pairs:
             parameter = self._by_name.get(name)
             if parameter is not None and not parameter.members:
                 if parameter.attribute in values:

@@ -6,12 +6,13 @@ Amounts are signed minor units: positive is money in, on both sides. Confidence 
 from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from bank_statements.statement import StatementLine
+from runtime.problems import Invalid
 
 CERTAIN, NEVER = 100, 0
 # The rule of a match that a person made.
@@ -30,17 +31,44 @@ class Rule(StrEnum):
     REFERENCE_ONLY = "reference_only"
 
 
+DAYS_MAX = 31
+REFERENCE_DAYS_MAX = 366
+TOLERANCE_MINOR_MAX = 10**9
+PERCENT_MAX = 100
+
+
+def _rules(text: str, name: str) -> tuple[Rule, ...]:
+    """Return the rules in a list that commas separate, in their own order. Raises Invalid."""
+    try:
+        chosen = {Rule(each.strip()) for each in text.split(",") if each.strip()}
+    except ValueError as error:
+        detail = f"`{name}` must be some of {', '.join(Rule)}, separated by commas."
+        raise Invalid("terms_invalid", detail, field=name) from error
+    return tuple(rule for rule in Rule if rule in chosen)
+
+
+def _at_most(most: int, description: str) -> msgspec.Meta:
+    return msgspec.Meta(ge=0, le=most, description=description, extra={"code": "terms_invalid"})
+
+
 class MatchingTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How alike is the same. Days lie between booking dates; `reference_days` where more is shared.
+    """What counts as the same when lines and entries are matched."""
 
-    `tolerance_minor` is how far amounts may be apart; `similarity` of texts is in percent.
-    """
-
-    rules: tuple[Rule, ...] = tuple(Rule)
-    days: int = 3
-    reference_days: int = 31
-    tolerance_minor: int = 0
-    similarity: int = 80
+    rules: Annotated[
+        tuple[Rule, ...],
+        msgspec.Meta(
+            description="Which rules are tried; all without it.",
+            extra={"parse": _rules, "code": "terms_invalid"},
+        ),
+    ] = tuple(Rule)
+    days: Annotated[int, _at_most(DAYS_MAX, "Booking dates are at most so many days apart.")] = 3
+    reference_days: Annotated[
+        int, _at_most(REFERENCE_DAYS_MAX, "The same, with a common reference or text.")
+    ] = 31
+    tolerance_minor: Annotated[
+        int, _at_most(TOLERANCE_MINOR_MAX, "How far amounts may differ, in minor units.")
+    ] = 0
+    similarity: Annotated[int, _at_most(PERCENT_MAX, "How alike texts must be, in percent.")] = 80
 
 
 class Entry(NamedTuple):

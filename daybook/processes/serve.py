@@ -3,33 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
 from typing import Any
 
-from litestar import Litestar, Router, get
-from litestar.types import ASGIApp
+from litestar import Litestar, Router
 
 import auditing.app
-import auditing.four_way.routes
-import auditing.reconcile.account_routes
-import auditing.reconcile.job_routes
-import auditing.repair.routes
 import bank_statements.app
-import bank_statements.routes
 import command_side.api.app
-import command_side.api.routes
-import query_side.accounts.routes
 import query_side.app
-import query_side.entries.routes
 import query_side.event_feed.app
-import query_side.event_feed.routes
-import query_side.service_routes
-import query_side.statements.routes
-import query_side.transactions.routes
 import sealing.app
-import sealing.routes
 from daybook import __version__
-from daybook.openapi import document as documents
+from daybook.api.operations import API_PATH, COMMANDS, EVERYWHERE, QUERIES
 from daybook.processes.side import Side
 from daybook.settings import Settings
 from events import schema as schemas
@@ -38,63 +23,24 @@ from runtime import queue as queues
 from runtime.cache import Cache
 from web import docs_page, health
 from web.endpoints import endpoints, route
-from web.http import ENCODER, EXCEPTION_HANDLERS, Answer, Raw, raw
-from web.operations import Operation
+from web.failures import EXCEPTION_HANDLERS
 from web.server import server
 from web.tokens import Tokens
 
-API_PATH = "/api/v1"
 CONNECTIONS_MAX = 2
-# Operations of rooms; every room adds its own here, and takes its raw handlers below away.
-COMMANDS: list[Operation] = [*command_side.api.routes.OPERATIONS]
-QUERIES: list[Operation] = [
-    *query_side.transactions.routes.OPERATIONS,
-    *query_side.entries.routes.OPERATIONS,
-    *query_side.event_feed.routes.OPERATIONS,
-    *query_side.accounts.routes.OPERATIONS,
-    *query_side.statements.routes.OPERATIONS,
-    *query_side.service_routes.OPERATIONS,
-    *sealing.routes.OPERATIONS,
-    *auditing.reconcile.account_routes.OPERATIONS,
-    *auditing.reconcile.job_routes.OPERATIONS,
-    *auditing.four_way.routes.OPERATIONS,
-    *auditing.repair.routes.OPERATIONS,
-]
-OPERATIONS = [*COMMANDS, *QUERIES, *health.OPERATIONS]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
-@get("/openapi.json")
-async def openapi() -> ASGIApp:
-    """Describe the whole API, also those routes that another process serves."""
-    return Answer(_encoded_document())
-
-
-@cache
-def _encoded_document() -> bytes:
-    return ENCODER.encode(document())
-
-
-def document() -> dict[str, Any]:
-    """Return the OpenAPI document of the whole API."""
-    return documents.whole(OPERATIONS)
-
-
-RAW_QUERIES = [
-    *bank_statements.routes.ROUTES,
-]
-
-
 def application(settings: Settings, side: Side) -> Litestar:
     """Return the HTTP application of `side`."""
-    operations: list[Operation | Raw] = [*health.OPERATIONS, *raw([openapi])]
+    operations = [*EVERYWHERE]
     lifespans: list[Lifespan] = [_shared]
     if side in (Side.COMMAND, Side.ALL):
         operations += COMMANDS
         lifespans.append(command_side.api.app.lifespan)
     if side in (Side.QUERY, Side.ALL):
-        operations += [*QUERIES, *raw(RAW_QUERIES)]
+        operations += QUERIES
         lifespans += [
             query_side.app.lifespan,
             query_side.event_feed.app.lifespan,

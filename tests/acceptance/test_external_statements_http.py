@@ -160,7 +160,7 @@ async def test_nothing_of_another_ledger_is_matched_seen_or_decided(
         (b"d,a,r\n", {"account_id": "no body"}, 400, "account_id_invalid"),
         (b"d,a,r\n", {"format": "pdf"}, 400, "format_invalid"),
         (b"d,a,r\n", {"map.date": "nowhere"}, 400, "mapping_invalid"),
-        (b"d,a,r\n", {"map.decimal": "\0"}, 400, "mapping_invalid"),
+        (b"d,a,r\n", {"map.decimal": "\0"}, 400, "control_character"),
         (b"d,a,r\n", {"days": "many"}, 400, "terms_invalid"),
         (b"d,a,r\n", {"guess": "yes"}, 400, "parameter_unknown"),
         (b"x" * (BYTES_MAX + 1), {}, 413, "body_too_large"),

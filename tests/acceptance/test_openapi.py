@@ -15,9 +15,9 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from daybook.api import examples
+from daybook.api import operations as api
 from daybook.embedded.up import Service
-from daybook.openapi import examples
-from daybook.processes import serve
 from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.documented import settled
 from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes, until
@@ -90,7 +90,7 @@ def test_every_route_is_described_and_no_other(document: Document) -> None:
 
 def test_every_operation_has_an_example() -> None:
     """But for the metrics and the document itself, and names are an operation's own."""
-    known = set(operations(serve.document()))
+    known = set(operations(api.document()))
     assert {example.operation for example in TOLD} == known - {"metrics", "openapi"}
     names = [(example.operation, example.name) for example in TOLD]
     assert len(set(names)) == len(names)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from bank_statements import findings, importer, review, store, summary
-from bank_statements.findings import Kind, Place, Statement
+from bank_statements.differences import DifferenceKind
+from bank_statements.findings import Place, Statement
 from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import Imported, Upload
@@ -81,7 +82,7 @@ async def of(connection: Connection, done: Imported, ledger: str = "demo") -> St
     return Statement(row, account, fixtures.SCHEMA.decimals(row["currency"]))
 
 
-async def found(connection: Connection, done: Imported) -> dict[Kind, int]:
+async def found(connection: Connection, done: Imported) -> dict[DifferenceKind, int]:
     """Return what differs, by kind; the list has as many as the totals count."""
     statement = await of(connection, done)
     totals = await findings.totals(connection, statement)
@@ -174,10 +175,10 @@ async def test_what_has_no_counterpart_is_found_on_either_side(
     )
     done = await imported(matcher, upload(file))
     assert await found(matcher, done) == {
-        Kind.UNMATCHED_STATEMENT_LINE: 1,
-        Kind.UNMATCHED_ENTRY: 1,
-        Kind.AMOUNT_DIFFERS: 1,
-        Kind.DATE_DIFFERS: 1,
+        DifferenceKind.UNMATCHED_STATEMENT_LINE: 1,
+        DifferenceKind.UNMATCHED_ENTRY: 1,
+        DifferenceKind.AMOUNT_DIFFERS: 1,
+        DifferenceKind.DATE_DIFFERS: 1,
     }
     page, _ = await findings.page(matcher, await of(matcher, done), Place(), 10)
     line, entry, amount, day = page
@@ -213,11 +214,11 @@ async def test_an_entry_is_in_one_match_of_all_statements(
     other = next(each for each in done if each != winner)
     await review.decide(matcher, "demo", winner.statement_id, 1, "rejected", "bob", "twice")
     assert await found(matcher, winner) == {
-        Kind.UNMATCHED_STATEMENT_LINE: 1,
-        Kind.UNMATCHED_ENTRY: 1,
+        DifferenceKind.UNMATCHED_STATEMENT_LINE: 1,
+        DifferenceKind.UNMATCHED_ENTRY: 1,
     }
     await importer.match_again(matcher, "demo", winner.statement_id, MatchingTerms())
-    assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, winner)
+    assert DifferenceKind.UNMATCHED_STATEMENT_LINE in await found(matcher, winner)
     await importer.match_again(matcher, "demo", other.statement_id, MatchingTerms())
     assert await found(matcher, other) == {}
     with pytest.raises(asyncpg.UniqueViolationError, match="match_entries_once"):
@@ -253,7 +254,7 @@ async def test_a_person_may_link_what_no_rule_would(database_url: str, matcher: 
     for row in rows:
         (decision,) = msgspec.json.decode(row["decisions"])
         assert (decision["decided_by"], decision["reason"]) == ("carol", "one payment")
-    assert await found(matcher, done) == {Kind.UNMATCHED_STATEMENT_LINE: 2}
+    assert await found(matcher, done) == {DifferenceKind.UNMATCHED_STATEMENT_LINE: 2}
     with pytest.raises(Outdated, match="match_accepted"):
         await review.link(matcher, "demo", known_as, linking(2, "one"), "carol")
     with pytest.raises(NotFound, match="entry_not_found"):
@@ -270,7 +271,7 @@ async def test_what_is_late_in_the_ledger_is_matched_later(
     """The statement came first; matched again, it agrees."""
     await posted(database_url, fixtures.transfer("open", BANK, "world", 1))
     done = await imported(matcher, upload(csv_file(f"{DAY},5.00,R-1,x", f"{DAY},0.01,,")))
-    assert Kind.UNMATCHED_STATEMENT_LINE in await found(matcher, done)
+    assert DifferenceKind.UNMATCHED_STATEMENT_LINE in await found(matcher, done)
     await posted(database_url, fixtures.transfer("late", BANK, "alice", 500, reference="r-1"))
     await importer.match_again(matcher, "demo", done.statement_id, MatchingTerms())
     assert await found(matcher, done) == {}

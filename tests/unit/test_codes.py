@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from command_side.domain.rejections import Code
-from daybook.processes.serve import OPERATIONS, document
+from daybook.api.operations import OPERATIONS, document
 from runtime import problems
 from web.failures import OTHER_CODE, ROUTER_CODES
 from web.media import PROBLEM

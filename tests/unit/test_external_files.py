@@ -10,6 +10,7 @@ from bank_statements.formats import reading
 from bank_statements.formats.mapped_csv import COLUMNS_MAX
 from bank_statements.formats.reading import Format
 from bank_statements.matching.types import MatchingTerms, Rule
+from bank_statements.parameters import Import
 from bank_statements.statement import Mismatch, Statement, StatementLine
 from events import schema as schemas
 from runtime.problems import Invalid, TooLarge
@@ -492,16 +493,18 @@ def test_a_camt_message_that_is_wrong_is_refused(text: str, code: str, line: int
 def test_terms_and_formats_are_taken_from_the_request() -> None:
     """What is not given is as usual."""
     given = {"rules": "text, reference", "days": "0", "tolerance_minor": "5", "similarity": "100"}
-    assert parameters.terms({}) == MatchingTerms()
-    assert parameters.terms(given) == MatchingTerms(
+    assert parameters.terms([]) == MatchingTerms()
+    assert parameters.terms(given.items()) == MatchingTerms(
         rules=(Rule.REFERENCE, Rule.TEXT), days=0, tolerance_minor=5, similarity=100
     )
     for wrong in ({"rules": "guess"}, {"days": "32"}, {"days": "-1"}, {"similarity": "٣"}):
         with pytest.raises(Invalid, match="terms_invalid"):
-            parameters.terms(wrong)
-    assert parameters.how_to_read({}, "text/plain; charset=us-ascii").format is Format.MT940
-    assert parameters.how_to_read({"format": "camt.053"}, "text/csv").format is Format.CAMT053
+            parameters.terms(wrong.items())
+    plain = Import(account_id="a")
+    assert parameters.how_to_read(plain, "text/plain").format is Format.MT940
+    camt = Import(account_id="a", format=Format.CAMT053)
+    assert parameters.how_to_read(camt, "text/csv").format is Format.CAMT053
     with pytest.raises(Invalid, match="format_invalid"):
-        parameters.how_to_read({}, "application/pdf")
+        parameters.how_to_read(plain, "application/octet-stream")
     with pytest.raises(Invalid, match="mapping_invalid"):
-        parameters.how_to_read({"format": "mt940", "map.date": "d"}, "")
+        parameters.how_to_read(Import(account_id="a", format=Format.MT940, map={"date": "d"}), "")

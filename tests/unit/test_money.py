@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from events import money
 from runtime.problems import Invalid
-from web.http import ENCODER
+from web.answers import ENCODER
 
 ROOT = Path(__file__).resolve().parents[2]
 MONEY_ROOMS = (

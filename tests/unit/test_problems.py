@@ -19,7 +19,7 @@ from runtime.problems import (
     Unavailable,
     Unidentified,
 )
-from web.http import ENCODER
+from web.answers import ENCODER
 
 
 def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:

@@ -12,7 +12,7 @@ from events import schema as schemas
 from runtime.problems import Invalid
 from tests.unit.deciding import ABOUT, LEDGER, Fields, postings
 from tests.unit.examples import POSTED, SCHEMA
-from web.http import decode
+from web.bodies import decode
 
 BODY = '{"transaction": {"source_account_id": "a", "destination_account_id": "b", "amount": 1%s}%s}'
 LONG_ID = "a" * 129

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from bank_statements import findings, importer, parameters, store, views
-from bank_statements.findings import Finding, Place, Statement
+from bank_statements import answers, findings, importer, parameters, store
+from bank_statements.answers import MatchedStatement
+from bank_statements.differences import StatementDifference
+from bank_statements.findings import Place, Statement
 from bank_statements.formats import reading
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import ROLE, Upload
@@ -27,8 +29,8 @@ Result = TypeVar("Result")
 class StatementReport(msgspec.Struct):
     """A statement, how much of it agrees, and the first differences."""
 
-    statement: dict[str, Any]
-    differences: list[Finding]
+    statement: MatchedStatement
+    differences: list[StatementDifference]
     clean: bool
 
 
@@ -68,30 +70,28 @@ def reader(form: str, columns: Sequence[str]) -> Reader:
 def terms(texts: Sequence[str]) -> MatchingTerms:
     """Return the terms to match on, given as NAME=VALUE. Raises Invalid."""
     named = _named_values("--term", texts)
-    if unknown := named.keys() - set(parameters.TERMS):
-        detail = f"--term has no {min(unknown)!r}, but {', '.join(parameters.TERMS)}."
+    known = [field.name for field in msgspec.structs.fields(MatchingTerms)]
+    if unknown := named.keys() - set(known):
+        detail = f"--term has no {min(unknown)!r}, but {', '.join(known)}."
         raise Invalid("parameter_unknown", detail)
-    return parameters.terms(named)
+    return parameters.terms(named.items())
 
 
 def as_text(report: StatementReport) -> str:
     """Return a statement as lines of text."""
     statement = report.statement
-    counted = statement["lines"]
+    counted = msgspec.structs.asdict(statement.lines)
     lines = [
-        (
-            f"statement {statement['statement_id']} of {statement['account_id']}"
-            f" in {statement['currency']}"
-        ),
-        f"from {statement['starts_on']} to {statement['ends_on']}",
+        (f"statement {statement.statement_id} of {statement.account_id} in {statement.currency}"),
+        f"from {statement.starts_on} to {statement.ends_on}",
         *(
-            f"{name:<10} {counted[name]['count']:>8} lines  in {_plain(counted[name]['incoming'])}"
-            f"  out {_plain(counted[name]['outgoing'])}"
+            f"{name:<10} {counted[name].count:>8} lines  in {_plain(counted[name].incoming)}"
+            f"  out {_plain(counted[name].outgoing)}"
             for name in ("accepted", "proposed", "unmatched")
         ),
         *(f"{finding.kind}: {finding.explanation}" for finding in report.differences),
     ]
-    left = sum(statement["discrepancies"].values()) - len(report.differences)
+    left = sum(statement.discrepancies.values()) - len(report.differences)
     if left:
         lines.append(f"… and {left:,} more")
     return "\n".join([*lines, "clean" if report.clean else "discrepancies"])
@@ -136,7 +136,7 @@ async def _report(
     totals = await findings.totals(connection, of)
     differing, _ = await findings.page(connection, of, Place(), SHOWN_MAX)
     return StatementReport(
-        views.summary(of, totals), differing, not any(totals.discrepancies.values())
+        answers.summary(of, totals), differing, not any(totals.discrepancies.values())
     )
 
 
