@@ -1,4 +1,4 @@
-"""What the lists should show, the plain way: every event of the log, one after the other.
+"""What the lists should show, the simple way: every event of the log, one after the other.
 
 Knows no cursor, no index and no SQL, and shares no fold with the program.
 """
@@ -34,7 +34,7 @@ Asked = Mapping[str, str]
 
 
 class Item(msgspec.Struct):
-    """A row of any list; what a list does not have stays empty."""
+    """A row of any list; fields that a list does not have stay empty."""
 
     key: tuple[int, ...] | str
     accounts: set[str]
@@ -194,7 +194,7 @@ class Books:
 
 
 def shown(items: Sequence[Item], name: str, asked: Asked, account: str | None) -> list[Item]:
-    """Return those of `items` that a list asked so shows, ascending."""
+    """Return the `items` that match the parameters, ascending."""
     tests = [_test(name, parameter, text, asked) for parameter, text in asked.items()]
     if name in ("entries", "ledger") and "kind" not in asked:
         tests.append(lambda item: item.kind == "posted")

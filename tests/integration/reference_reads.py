@@ -1,4 +1,4 @@
-"""What an account came to, by the slowest way there is: every move of the log, added up each time.
+"""The balance of an account, the simple way: every move of the log, added up each time.
 
 Written from the docstrings of events/types.py, and shared with nothing that is tested with it.
 """
@@ -38,7 +38,7 @@ class Move(NamedTuple):
 
 
 def moves(events: Sequence[Recorded]) -> list[Move]:
-    """Return everything that ever moved."""
+    """Return every move of the log."""
     found = []
     for recorded in events:
         event = recorded.event

@@ -1,4 +1,4 @@
-"""A balance at any point is what the log adds up to there: by position, by either time, by both."""
+"""A balance at any point is the sum of the log there: by position, by either time, or by both."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def point_of(given: Mapping[str, str]) -> PointRequest:
 
 
 class Reader:
-    """Asks the read models and the slow fold the same."""
+    """Compares the read models with sums of the log."""
 
     def __init__(
         self, connection: database.Executor, moves: Sequence[reference_reads.Move]
@@ -78,7 +78,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(database_url: str, seed: int) -> AsyncIterator[tuple[Reader, list[datetime]]]:
-    """Read a rich log as the reader may; with every time in it."""
+    """Yield a reader of a rich log, with the query side's rights, and every time in the log."""
     events = await reference_reads.log_with_dates(database_url, seed)
     moves = reference_reads.moves(events)
     times = {move.recorded_at for move in moves} | {move.effective_at for move in moves}
@@ -106,7 +106,7 @@ async def test_at_recorded_times(database_url: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_at_effective_times(database_url: str, seed: int) -> None:
-    """What was dated back counts from then on, whenever it was recorded."""
+    """An entry that was dated back counts from its effective time on."""
     async with reading(database_url, seed) as (reader, times):
         for one, other in zip(times, [*times[1:], times[-1] + timedelta(days=9)], strict=True):
             for moment in (one - TICK, one, one + (other - one) / 2):
@@ -165,7 +165,7 @@ async def test_an_account_has_zeros_before_it_was_opened_and_until_it_is_used(
 
 
 async def test_balance_over_http(database_url: str) -> None:
-    """Now as ever; at a point with the point; what is nonsense is refused by its code."""
+    """Now, and at a point; an impossible point is refused by its code."""
     events = await reference_reads.log_with_dates(database_url)
     length = len(events)
     moves = reference_reads.of(reference_reads.moves(events), "demo", "bob")
@@ -305,7 +305,7 @@ def _added(items: Sequence[dict[str, Any]]) -> reference_reads.Four:
 async def _whole(
     client: httpx.AsyncClient, account_id: str, params: dict[str, Any]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a difference and its entries from all pages; every page tells the same difference."""
+    """Return a difference, which is equal on all pages, and the entries of all pages."""
     items: list[dict[str, Any]] = []
     first: dict[str, Any] | None = None
     while True:

@@ -40,17 +40,17 @@ async def of_demo(database_url: str) -> list[Recorded]:
 
 
 def positions(events: list[Recorded]) -> list[str]:
-    """Return where events are, as they are shown."""
+    """Return the positions of shown events."""
     return [str(recorded.position) for recorded in events]
 
 
 def places(events: list[Recorded]) -> list[str]:
-    """Return the same as a stream's ids, where nothing was found to differ."""
+    """Return the same as ids of a stream without discrepancies."""
     return [f"{position}.0" for position in positions(events)]
 
 
 async def walked(client: httpx.AsyncClient, **asked: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return all items of a list, page by page; and see that the way back is the same."""
+    """Return all items of a list, page by page; assert that the way back shows the same."""
     items: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -378,7 +378,7 @@ async def test_streams_are_bounded_and_given_back(database_url: str) -> None:
 async def test_a_silent_stream_beats_and_says_how_far_it_is(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that whoever comes back needs not read again what was never theirs."""
+    """A client that reconnects need not read other ledgers' events again."""
     monkeypatch.setattr(following, "BEAT_S", 0.1)
     await fixtures.written(database_url, [fixtures.transfer("one")])
     async with asking_over_http(database_url) as client:
@@ -408,7 +408,7 @@ async def found(database_url: str, why: str, ledger: str = "'demo'", kind: str =
 
 
 async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(database_url: str) -> None:
-    """Within seconds; who comes back with its id gets it no more, with the one before again."""
+    """Within seconds. A client that reconnects with its id does not get it again."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await fixtures.project(database_url)
     auditor = Auditor(fixtures.settings(database_url))
@@ -439,7 +439,7 @@ async def test_a_difference_that_the_auditor_finds_is_on_the_stream_once(databas
 
 
 async def test_a_stream_tells_of_no_discrepancy_of_others(database_url: str) -> None:
-    """Nor that there is one: a gap is everybody's, a delay nobody's, and ids are its own."""
+    """Every ledger sees a gap, none sees a delay, and ids are those of the ledger."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await found(database_url, "theirs before", "'other'")
     async with asking_over_http(database_url) as client, asyncio.timeout(patient_s(20)):
@@ -496,7 +496,7 @@ async def test_many_discrepancies_come_in_order_over_many_connections(
 
 
 async def after(client: httpx.AsyncClient, place: str) -> list[Sent]:
-    """Return what has come since a place that a stream gave."""
+    """Return what came after an id that a stream gave."""
     headers = {"Last-Event-ID": place, "Prefer": "wait=1"}
     return [sent async for sent in blocks(client, headers) if sent.event]
 
@@ -504,7 +504,7 @@ async def after(client: httpx.AsyncClient, place: str) -> list[Sent]:
 async def test_a_revoked_token_ends_its_streams(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long they have been open: the client is asked again who it is."""
+    """However long they have been open, because the token is checked again."""
     monkeypatch.setattr(following, "BEAT_S", 0.05)
     monkeypatch.setattr(following, "IDENTIFY_S", 0.1)
     monkeypatch.setattr("web.tokens.REMEMBERED_S", 0.1)
@@ -518,7 +518,7 @@ async def test_a_revoked_token_ends_its_streams(
 
 
 async def test_a_stopping_server_ends_its_streams_at_once(database_url: str) -> None:
-    """It does not wait for what has no end, nor leave anything of it behind."""
+    """It does not wait for streams, which have no end, and leaves no task behind."""
 
     @asynccontextmanager
     async def stopped() -> AsyncIterator[list[AsyncIterator[Sent]]]:

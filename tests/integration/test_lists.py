@@ -1,4 +1,4 @@
-"""Lists show what a plain reading of the log shows, page by page, in both directions."""
+"""Lists show what a simple model of the log shows, page by page, in both directions."""
 
 import asyncio
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def asked(list_: "Asking") -> st.SearchStrategy[dict[str, str]]:
 
 
 def _with_currency(parameters: dict[str, str]) -> st.SearchStrategy[dict[str, str]]:
-    """Say which currency amounts are in, as must be; a yen has no decimals."""
+    """Add the currency of amounts, which is required; the yen has no decimals."""
     if not any(name.endswith(("_min", "_max")) for name in parameters):
         return st.just(parameters)
     return st.sampled_from(CURRENCIES).map(lambda currency: _said(parameters, currency))
@@ -178,14 +178,14 @@ LISTS = (
 
 
 class World(NamedTuple):
-    """Read models with something in them, and a plain reading of the same log."""
+    """Read models of a rich log, and the simple model of the same log."""
 
     pool: database.Pool
     books: dict[str, reference_lists.Books]
 
 
 class Walk(NamedTuple):
-    """Who walks which list, and in what steps."""
+    """Whose list is walked, in which order, and in what steps."""
 
     ledger: str
     account: str
@@ -209,7 +209,7 @@ WALKS = st.builds(
 def test_every_walk_shows_what_a_plain_reading_of_the_log_shows(
     database_url: str, list_: Asking, seed: int
 ) -> None:
-    """Whatever is asked for: each row that matches, once, in order, to the end and back."""
+    """For every query each matching row is shown once, in order, to the end and back."""
     with running(database_url, seed) as (runner, world):
 
         @settings(
@@ -224,7 +224,7 @@ def test_every_walk_shows_what_a_plain_reading_of_the_log_shows(
 
 @pytest.mark.parametrize("list_", LISTS, ids=lambda list_: list_.name)
 def test_every_parameter_filters_by_itself(database_url: str, list_: Asking) -> None:
-    """With each of its values, those at the very bounds among them."""
+    """Each parameter is tried with each of its values, bounds included."""
     with running(database_url, 1) as (runner, world):
         for name, values in list_.parameters.items():
             for text in values:
@@ -237,7 +237,7 @@ def test_every_parameter_filters_by_itself(database_url: str, list_: Asking) -> 
 
 @pytest.mark.parametrize("list_", LISTS[:2], ids=lambda list_: list_.name)
 def test_every_way_to_look_respects_the_account(database_url: str, list_: Asking) -> None:
-    """Also where another filter leads to the rows."""
+    """The account filters also where another filter's index leads to the rows."""
     with running(database_url, 1) as (runner, world):
         walk = Walk("demo", "", None, 500, lists.KEYS_MAX)
         for name in ("reference", "about", "transaction_id"):
@@ -248,7 +248,7 @@ def test_every_way_to_look_respects_the_account(database_url: str, list_: Asking
 
 @contextmanager
 def running(database_url: str, seed: int) -> Iterator[tuple[asyncio.Runner, "World"]]:
-    """Run coroutines from a test that is none, because Hypothesis calls plain functions."""
+    """Run coroutines from a synchronous test, because Hypothesis calls plain functions."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         books = runner.run(_written(database_url, seed))
         pool = database.pool(database_url, ROLE, 2)

@@ -1,4 +1,4 @@
-"""Pages of lists while the ledger goes on: nothing is shown twice, nothing is left out."""
+"""Pages of lists while the ledger grows: no row is shown twice, and none is left out."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ GROWING = pytest.mark.parametrize("asking", ["transactions", "entries", "ledger"
 
 
 class Growing:
-    """A ledger that goes on between any two pages."""
+    """A ledger that grows between any two pages."""
 
     def __init__(self, url: str, pool: database.Pool) -> None:
         self.url = url
@@ -27,7 +27,7 @@ class Growing:
         self.written = 0
 
     async def grow(self, count: int = 3) -> None:
-        """Transfer to alice some more, with a hold, a void and a refund of hers."""
+        """Write `count` transfers to alice, and a hold, a void and a refund of hers."""
         number = self.written
         self.written += 1
         postings = (Posting("alice", "bob", 1, "USD"),)
@@ -50,7 +50,7 @@ class Growing:
 
 
 def keys(page: ListPage) -> list[tuple[object, ...]]:
-    """Return what tells the rows of a page apart."""
+    """Return the keys of the rows of a page."""
     names = ("notification_id", "position", "line", "account_id", "transaction_id")
     return [tuple(row[name] for name in names if name in row) for row in page.rows]
 
@@ -59,7 +59,7 @@ def keys(page: ListPage) -> list[tuple[object, ...]]:
 async def test_a_walk_from_the_newest_row_shows_what_was_there_when_it_began(
     database_url: str, asking: str
 ) -> None:
-    """And the way back from where it began shows what came since, next to it, up to the newest."""
+    """The way back from the first page shows what was added since, up to the newest row."""
     async with database.pool(database_url, ROLE, 2) as pool:
         growing = Growing(database_url, pool)
         for _ in range(4):
@@ -94,7 +94,7 @@ async def test_a_walk_from_the_newest_row_shows_what_was_there_when_it_began(
 async def test_a_walk_from_the_oldest_row_ends_at_the_newest(
     database_url: str, asking: str
 ) -> None:
-    """Ascending, a walk meets what is added meanwhile."""
+    """An ascending walk shows the rows that are added meanwhile."""
     async with database.pool(database_url, ROLE, 2) as pool:
         growing = Growing(database_url, pool)
         await growing.grow()
@@ -125,7 +125,7 @@ async def test_the_first_page_of_an_empty_list_leads_to_what_is_added(
 async def test_accounts_that_are_opened_meanwhile_are_shown_on_their_side(
     database_url: str,
 ) -> None:
-    """Those after the page by `next`, those before the first one by `previous`."""
+    """`next` shows those after the page, and `previous` those before the first page."""
     async with database.pool(database_url, ROLE, 2) as pool:
         growing = Growing(database_url, pool)
         await _open(growing, "m1", "m2", "m3", "m4", "m5")
@@ -142,7 +142,7 @@ async def test_accounts_that_are_opened_meanwhile_are_shown_on_their_side(
 
 
 async def test_a_page_may_be_empty_and_not_the_last(database_url: str) -> None:
-    """What a request looks at is bounded; where it stopped, the next one goes on."""
+    """A request reads a bounded number of keys; the next request goes on where it stopped."""
     async with database.pool(database_url, ROLE, 2) as pool:
         growing = Growing(database_url, pool)
         await fixtures.written(database_url, [transfer("sought", reference="R"), transfer("other")])

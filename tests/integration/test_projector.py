@@ -1,4 +1,4 @@
-"""The projector: whatever the queue does, the read models are the log's, byte for byte."""
+"""The projector: whatever the queue does, the read models equal a fold of the log."""
 
 import asyncio
 import dataclasses
@@ -65,7 +65,7 @@ async def test_the_normal_way_over_a_real_queue(
 async def test_a_hostile_queue_and_two_workers_change_no_byte(
     database_url: str, admin: database.Connection, seed: int
 ) -> None:
-    """Lost, late, doubled, shuffled, redelivered, garbled: the read models come out the same."""
+    """Messages may be lost, late, doubled, shuffled, redelivered or garbled."""
     length = await fixtures.rich_log(database_url, seed=seed)
     expected = await _straight(admin, database_url)
     settings = fixtures.settings(
@@ -129,7 +129,7 @@ async def test_holes_are_read_from_the_log(database_url: str, admin: database.Co
 
 
 async def test_messages_that_are_no_envelopes_are_deleted(database_url: str) -> None:
-    """Garbage stops nobody: it is acknowledged, and the log is looked at anyway."""
+    """A message that is no envelope is deleted, and the log is read anyway."""
     length = await fixtures.rich_log(database_url, count=5)
     queue = GivenQueue(*GARBAGE)
     assert await _once(fixtures.settings(database_url), queue) == length
@@ -175,7 +175,7 @@ async def test_an_envelope_that_the_log_does_not_have_is_not_believed(
 async def test_an_unknown_topic_stops_the_line_loudly_until_it_is_known(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker raises, the metric says so, nothing behind it is applied; mended, it goes on."""
+    """The worker raises, the metric is set, and no later event is applied until it is repaired."""
     await fixtures.written(database_url, [fixtures.transfer("one"), fixtures.transfer("two")])
     mystery = await _inserted(
         database_url, "transfer.mystery", _posted("mystery", "alice", "world")
@@ -242,7 +242,7 @@ async def test_a_page_that_fails_leaves_nothing_half_folded_behind(database_url:
 
 
 async def test_rows_mended_beside_a_moved_checkpoint_are_read_again(database_url: str) -> None:
-    """Whoever mends a balance updates the checkpoint, and no projector goes on from its memory."""
+    """A repair of a balance updates the checkpoint, so no projector uses its memory."""
     memory = Memory[BalanceRow]()
     await fixtures.written(database_url, [fixtures.transfer("one")])
     async with fixtures.connected(database_url, ROLE) as connection:
@@ -266,7 +266,7 @@ async def _credits(database_url: str) -> int:
 
 
 async def test_an_event_that_the_database_refuses_stops_the_line_loudly(database_url: str) -> None:
-    """A posting of zero breaks a constraint when it is written: as loud as one that cannot fold."""
+    """A posting of zero violates a constraint when it is written, and stops the worker as well."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await _inserted(database_url, "transfer.posted", _posted("zero", "world", "alice", "0"))
     POISONED.set(0)

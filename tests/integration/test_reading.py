@@ -1,4 +1,4 @@
-"""What the read routes answer with, over HTTP, of a log with everything in it."""
+"""The answers of the read routes over HTTP, for a log with every type of event."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,7 +61,7 @@ class Reader:
         return answer.json()
 
     async def verified(self, transaction: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return what a verification says."""
+        """Return the answer of a verification."""
         answer = await self.http.post(
             f"/api/v1/transactions/{transaction}/verify-double-entry",
             headers={"Authorization": f"Bearer {TOKEN}"},
@@ -141,7 +141,7 @@ async def test_polling_says_whether_it_was_accepted_and_the_result_how_it_stands
 
 
 async def test_what_a_transaction_is_about_has_the_api_s_name(reader: Reader) -> None:
-    """And what is about it is listed with it, newest first."""
+    """The transactions that refer to it are listed with it, newest first."""
     for key, name, about in (
         ("split-back", "refund_of", "split"),
         ("cap-2", "hold_id", "hold-whole"),
@@ -192,7 +192,7 @@ async def test_several_currencies_have_totals(reader: Reader) -> None:
 
 
 async def test_times_are_those_that_were_asked_for(reader: Reader) -> None:
-    """When it expires, is due, counts."""
+    """The times when it expires, when it is due, and when it takes effect."""
     hold = await reader.transaction("hold-late")
     assert hold["expires_at"] == "2026-02-02T22:00:00Z"
     assert "expires_at" not in await reader.transaction("hold-open")
@@ -203,7 +203,7 @@ async def test_times_are_those_that_were_asked_for(reader: Reader) -> None:
 
 
 async def test_every_transaction_verifies(reader: Reader) -> None:
-    """Whatever its kind and currencies, and whatever became of it."""
+    """For every kind, currency and state of a transaction."""
     page = await reader.get("/transactions?limit=500")
     assert {item["status"] for item in page["items"]} == set(Stage)
     for item in page["items"]:
@@ -248,7 +248,7 @@ async def test_a_wrong_entry_is_not_balanced(
 
 
 async def test_an_account_has_its_policy_and_its_balance_in_the_list(reader: Reader) -> None:
-    """The list is ordered by id; an item is what the two single routes say."""
+    """The list is ordered by id; an item says what the two routes of one account say."""
     page = await reader.get("/accounts")
     ids = [item["account_id"] for item in page["items"]]
     assert ids == sorted(ids)
@@ -279,7 +279,7 @@ async def test_the_ledger_shows_what_is_held_only_if_asked(reader: Reader) -> No
 
 
 async def test_the_audit_trail_has_every_event_of_an_account(reader: Reader) -> None:
-    """What moved it, what names it, its own stream, with refusals and expiries."""
+    """Events that moved it, that name it, and of its own stream; refusals and expiries included."""
     page = await reader.get("/accounts/bob/audit-trail?limit=500")
     assert page["next"] is None
     positions = [item["position"] for item in page["items"]]

@@ -1,4 +1,4 @@
-"""Statements: balances, totals and entries lead to one another, in every format alike."""
+"""Statements: balances, totals and entries agree, in every format."""
 
 import csv
 import io
@@ -94,7 +94,7 @@ async def test_a_statement_is_what_the_log_says(database_url: str, seed: int, ba
 
 @both_bases
 async def test_consecutive_periods_chain(database_url: str, basis: str) -> None:
-    """What one leaves the next one finds, and together they have every entry once."""
+    """One closing balance is the next opening balance; together they have every entry once."""
     await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         for account_id in ACCOUNTS:
@@ -132,7 +132,7 @@ async def test_what_is_dated_back_moves_into_its_period(database_url: str) -> No
 
 
 async def test_a_statement_says_whether_the_books_are_closed(database_url: str) -> None:
-    """A closed period cannot change; as it was known before it was closed, it could."""
+    """A closed period cannot change; at a point before the closing it still could."""
     closings = [
         CloseBooks(ledger="demo", closed_before=fixtures.START + timedelta(days=days))
         for days in (-9, 0)
@@ -298,7 +298,7 @@ async def test_38_digits_are_exact(database_url: str) -> None:
 async def test_currencies_that_camt_cannot_hold_are_refused(
     database_url: str, currency: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a code of their own; JSON and CSV can."""
+    """They are refused by a code of their own; JSON and CSV can hold them."""
     known = fixtures.SCHEMA.currencies["BTC"]
     monkeypatch.setitem(fixtures.SCHEMA.currencies, "POINTS", known)
     command = fixtures.transfer("one", "external:x", "digital", currency=currency)
@@ -363,7 +363,7 @@ async def test_a_statement_that_does_not_add_up_is_never_whole(
 
 
 async def test_a_tampered_entry_makes_no_statement(database_url: str) -> None:
-    """The counters and the entries are two ways to one balance: here they differ."""
+    """The counters and the entries must lead to one balance; here they differ."""
     await fixtures.written(database_url, [fixtures.transfer("one")])
     await fixtures.project(database_url)
     await fixtures.execute(database_url, "UPDATE read.entries SET amount = amount + 1")

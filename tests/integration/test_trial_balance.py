@@ -32,7 +32,7 @@ def added(fours: Sequence[reference_reads.Four]) -> reference_reads.Four:
 
 
 class Log:
-    """What the log says of every account of `demo`, added up the slow way."""
+    """The counters of every account of `demo`, added up from the log."""
 
     def __init__(self, events: Sequence[Recorded]) -> None:
         self.opened = {
@@ -44,7 +44,7 @@ class Log:
         self.moves = {name: reference_reads.of(moves, "demo", name) for name in self.opened}
 
     def at(self, asked: PointRequest) -> dict[str, reference_reads.Four]:
-        """Return the counters of every account that anything moved by then."""
+        """Return the counters of every account that was moved by then."""
         known = 10**9 if asked.position is None else asked.position
         where = known, asked.recorded_before, asked.effective_before
         moved = {
@@ -60,7 +60,7 @@ class Log:
         return dict(sorted(moved.items()))
 
     def check(self, found: TrialBalancePage, asked: PointRequest) -> None:
-        """Assert that the accounts are the log's, and that every sum is theirs."""
+        """Assert that accounts and sums are those of the log."""
         expected = self.at(asked)
         assert {row["account_id"]: tuple(row[name] for name in COUNTERS) for row in found.rows} == (
             expected
@@ -101,7 +101,7 @@ async def test_debits_equal_credits_at_every_position(database_url: str, seed: i
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_debits_equal_credits_at_every_time(database_url: str, seed: int) -> None:
-    """Recorded, effective, and effective as it was known half way."""
+    """By recorded time, by effective time, and by effective time as known half way."""
     events = await reference_reads.log_with_dates(database_url, seed)
     log = Log(events)
     times = {move.recorded_at for moves in log.moves.values() for move in moves}
@@ -146,7 +146,7 @@ async def test_pages_are_of_one_trial_balance(database_url: str) -> None:
 
 
 async def test_one_currency_alone(database_url: str) -> None:
-    """Its totals and its accounts only, in whichever way it is written."""
+    """It has only the totals and the accounts of that currency, in each format."""
     await reference_reads.log_with_dates(database_url)
     async with asking_over_http(database_url) as client:
         whole = await _got(client, limit=500)

@@ -26,7 +26,7 @@ NAMES = st.sampled_from(["transactions", "entries"])
 
 @given(NAMES, st.builds(Cursor, st.booleans(), CUTS))
 def test_a_cursor_leads_back_to_its_cut(name: str, cursor: Cursor) -> None:
-    """And needs no escape in a URL."""
+    """Its text needs no escape in a URL."""
     text = cursors.encode(name, cursor)
     assert cursors.decode(text, name, cursor.cut) == cursor
     assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
@@ -60,7 +60,7 @@ def test_no_id_is_between_an_id_and_the_cut_above_it(account_id: str, more: str)
 
 
 def packed(text: str) -> str:
-    """Return what a client might make up."""
+    """Return a cursor that a client might make up."""
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""What a process remembers of rows: true as long as nobody else moved the row that guards them."""
+"""Remembered rows are valid until another process moves the row that guards them."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ALICE, BOB = ("demo", "alice"), ("demo", "bob")
 
 
 def test_what_was_kept_is_known_as_of_its_mark_only() -> None:
-    """Somebody else's mark, or none, and everything is read anew."""
+    """With the mark of another process, or none, all rows are read again."""
     kept = Memory[int]()
     kept.keep(7, {ALICE: 1})
     assert kept.lend(7) == {ALICE: 1}

@@ -24,7 +24,7 @@ ORIGINAL = UUID(int=1)
 def test_the_line_that_a_refund_refers_to_is_kept(
     postings: tuple[Posting, ...], kept: list[int] | None
 ) -> None:
-    """Also of a single posting, which the summary's columns say all else of."""
+    """Also for a single posting, whose other fields are in the summary columns."""
     event = TransferPosted(
         ledger="demo",
         key="k",

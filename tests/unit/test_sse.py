@@ -53,14 +53,14 @@ MESSAGES = st.lists(
 
 @given(MESSAGES)
 def test_messages_are_read_as_they_were_sent(messages: list[Message]) -> None:
-    """Whatever is in the data: JSON has no line end of its own."""
+    """Any data comes back, because JSON has no line end of its own."""
     source = Source()
     source.read(b"".join(map(sse.encoded, messages)))
     assert source.events == [(m.id, m.event, m.data.decode()) for m in messages]
 
 
 def test_opening_and_beat_move_the_place_and_are_no_events() -> None:
-    """A client that got nothing yet knows where to come back to."""
+    """A client that got no event yet knows where to go on."""
     source = Source()
     source.read(sse.opening("41"))
     assert (source.last_id, source.retry_ms, source.events) == ("41", sse.RETRY_MS, [])
