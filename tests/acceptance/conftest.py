@@ -15,7 +15,7 @@ import pytest
 
 from daybook.embedded.up import PROGRAMS, Service, embedded
 from events.schema import DEFAULT_FILE
-from tests.acceptance.driving import SCOPES, Database, Ledger, opened_ledger
+from tests.acceptance.driver import SCOPES, Database, Ledger, opened_ledger
 
 CAPPED = """
 [[classes]]

@@ -17,7 +17,7 @@ import pytest
 
 from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     SUBMIT,
     UNKNOWN_ID,

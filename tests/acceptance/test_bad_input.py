@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     SUBMIT,
     Database,

@@ -12,7 +12,7 @@ import pytest
 
 from daybook.embedded.up import Service
 from daybook.settings import Settings
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     BATCH,
     NDJSON,
     balance,
@@ -21,7 +21,7 @@ from tests.acceptance.commanding import (
     lines,
     results,
 )
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     READABLE,
     SUBMIT,
     Database,

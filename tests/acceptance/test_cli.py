@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from daybook.embedded.up import Service, read_run
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     ROOT,
     Database,

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from daybook.embedded.up import Service
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     READABLE,
     Database,
     Ledger,

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     about,
     accepted,
     balance,
@@ -21,7 +21,7 @@ from tests.acceptance.commanding import (
     transaction,
 )
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import API, Database, Ledger, problem
+from tests.acceptance.driver import API, Database, Ledger, problem
 
 RACERS = 8
 PAYS = {"source": "wallet", "destination": "shop"}

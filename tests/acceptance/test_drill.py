@@ -16,7 +16,7 @@ from daybook.drill import drill
 from daybook.drill.corruption import Location
 from events.types import transaction_id
 from sealing.findings import FindingKind, Verdict
-from tests.acceptance.driving import started
+from tests.acceptance.driver import started
 from tests.patience import patient_s
 
 DRILL_S_MAX = 180

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.driving import API, Database, Ledger, new_key, outcomes, problem, transfer
+from tests.acceptance.driver import API, Database, Ledger, new_key, outcomes, problem, transfer
 
 BATCH = f"{API}/transactions/batch?dry_run=true"
 

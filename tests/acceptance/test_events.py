@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from daybook.embedded.up import Service
-from tests.acceptance.driving import API, Database, Ledger, client, new_key, second_api
+from tests.acceptance.driver import API, Database, Ledger, client, new_key, second_api
 from tests.patience import patient_s
 
 LOG = """

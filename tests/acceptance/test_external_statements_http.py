@@ -9,7 +9,7 @@ import pytest
 
 from daybook.settings import Settings
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import API, UNKNOWN_ID, Ledger, exact, problem
+from tests.acceptance.driver import API, UNKNOWN_ID, Ledger, exact, problem
 
 SCOPES = ("read", "write", "reconcile")
 PATH = f"{API}/statements"

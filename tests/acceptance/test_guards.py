@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     accepted,
     balance,
     change,
@@ -17,7 +17,7 @@ from tests.acceptance.commanding import (
     stands,
     transaction,
 )
-from tests.acceptance.driving import API, Database, Ledger, head_position, problem
+from tests.acceptance.driver import API, Database, Ledger, head_position, problem
 
 RACERS = 16
 PAYS = {"source": "wallet", "destination": "shop"}

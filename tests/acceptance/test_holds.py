@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from daybook.embedded.up import Service
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     about,
     balance,
     follow,
@@ -20,7 +20,7 @@ from tests.acceptance.commanding import (
     transaction,
 )
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     UNKNOWN_ID,
     Database,
     Ledger,

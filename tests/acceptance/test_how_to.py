@@ -11,8 +11,8 @@ import pytest
 
 from daybook.embedded.up import Service, seal_key
 from sealing import key_file
-from tests.acceptance.documented import matches, settled
-from tests.acceptance.driving import API, COMMAND_S_MAX, ROOT, environment
+from tests.acceptance.documented_examples import matches, settled
+from tests.acceptance.driver import API, COMMAND_S_MAX, ROOT, environment
 from tests.patience import patient_s
 
 FOLDER = ROOT / "docs/how-to"

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from daybook.embedded.up import Service
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     READABLE,
     SUBMIT,

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.acceptance.driving import ROOT
+from tests.acceptance.driver import ROOT
 from tests.patience import patient_s
 
 ROOMS = (

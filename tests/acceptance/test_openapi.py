@@ -19,8 +19,8 @@ from daybook.api import examples
 from daybook.api import operations as api
 from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.documented import settled
-from tests.acceptance.driving import API, READABLE, ROOT, Ledger, client, routes, until
+from tests.acceptance.documented_examples import settled
+from tests.acceptance.driver import API, READABLE, ROOT, Ledger, client, routes, until
 from web.media import PROBLEM
 from web.openapi import Example
 

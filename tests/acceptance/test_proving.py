@@ -12,7 +12,7 @@ from daybook.embedded.up import Service, seal_key
 from sealing import key_file, merkle, receipts, signed_notes, tiles
 from sealing.signed_notes import Verifier
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     READABLE,
     Finished,

@@ -6,7 +6,7 @@ from typing import Any
 
 from daybook.embedded.up import Service
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import API, UNKNOWN_ID, Database, Ledger, client, problem, until
+from tests.acceptance.driver import API, UNKNOWN_ID, Database, Ledger, client, problem, until
 
 SPOIL = """
     UPDATE read.balances SET debits_pending = debits_pending + $1

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     accepted,
     balance,
     follow,
@@ -15,7 +15,7 @@ from tests.acceptance.commanding import (
     stands,
     transaction,
 )
-from tests.acceptance.driving import Ledger, problem
+from tests.acceptance.driver import Ledger, problem
 
 REFUNDERS = 32
 PAYS = {"source": "wallet", "destination": "shop"}

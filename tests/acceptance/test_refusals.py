@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from command_side.domain.rejections import Code
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     READABLE,
     SUBMIT,

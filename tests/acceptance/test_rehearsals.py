@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     BATCH,
     accepted,
     balance,
@@ -16,7 +16,7 @@ from tests.acceptance.commanding import (
     results,
 )
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     READABLE,
     SUBMIT,

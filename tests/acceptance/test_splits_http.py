@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.acceptance.commanding import balance, transaction
-from tests.acceptance.driving import SUBMIT, Database, Ledger, head_position, problem
+from tests.acceptance.command_driver import balance, transaction
+from tests.acceptance.driver import SUBMIT, Database, Ledger, head_position, problem
 
 LARGEST = "9" * 36 + ".99"
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from daybook.embedded.up import Service
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     OUTCOMES,
     Database,

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from daybook.embedded.up import Service
-from tests.acceptance.commanding import (
+from tests.acceptance.command_driver import (
     about,
     accepted,
     balance,
@@ -20,7 +20,7 @@ from tests.acceptance.commanding import (
     stands,
     stream,
 )
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     Database,
     Ledger,
     client,

@@ -1,4 +1,4 @@
-"""What the integration tests start from: settings, commands, a log rich in cases, its read models.
+"""Settings, commands, a log with many cases, and its read models, for the integration tests.
 
 Everything is seeded: the same arguments give the same commands, so two databases can be compared.
 """

@@ -1,4 +1,4 @@
-"""How the integration tests ask the read API over real HTTP, with nothing else running."""
+"""Send requests to the read API over real HTTP, with no other process running."""
 
 import asyncio
 import ssl

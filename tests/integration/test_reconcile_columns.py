@@ -15,7 +15,7 @@ from projections.catch_up import catch_up
 from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from tests.integration import fixtures
-from tests.integration.columns import STILL_DUE, VIEWS, Column, changed_row, columns_of
+from tests.integration.column_faults import STILL_DUE, VIEWS, Column, changed_row, columns_of
 
 # Their rows are no view of the log, but what was found and done, and where an auditor stands.
 NO_VIEW = {

@@ -25,7 +25,7 @@ from projections.worker import ROLE as PROJECTOR_ROLE
 from runtime import database
 from runtime.problems import Conflict, Rejected
 from tests.integration import fixtures
-from tests.integration.columns import STILL_DUE, VIEWS, changed_row, columns_of
+from tests.integration.column_faults import STILL_DUE, VIEWS, changed_row, columns_of
 
 ALICE = "ledger = 'demo' AND account_id = 'alice'"
 EVERYTHING = RowSelection()

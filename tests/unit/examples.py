@@ -1,4 +1,4 @@
-"""What the tests of the pure rooms are made of: a small schema, a moment, events of every kind."""
+"""Examples for the tests of the pure rooms: a small schema, a time, and events of every kind."""
 
 from datetime import UTC, datetime
 from uuid import UUID

@@ -1,7 +1,8 @@
-"""The database in memory: what the command side keeps between two batches, and the read models.
+"""The database in memory: the state of the command side between two batches, and the read models.
 
-Nothing is decided or folded here. A batch finds what `store.load` would read, and leaves what
-`store.put` would write; a page finds what `catch_up` would read, and leaves what it would write.
+Nothing is decided or folded here. A batch finds what `store.load` would read, and stores what
+`store.put` would write; a page of events finds what `catch_up` would read, and stores what it would
+write.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A checker that sees every command and every answer, and compares all books after each batch."""
+"""Check every command and its answer against a model, and compare all books after each batch."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ from events.types import (
 from projections.folds.entries import EntryRow
 from projections.folds.entries import Movement as Moved
 from runtime.problems import Problem
-from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key
 from tests.unit.in_memory_writer import Ledger, Tables, projected
+from tests.unit.reference_bookkeeper import NOTHING, Bookkeeper, Key
 from tests.unit.refusal_oracle import has_grounds
 
 

@@ -1,8 +1,8 @@
-"""Clients who ask for anything: mostly for what could be, often for what cannot.
+"""Random commands: mostly ones that could be accepted, often ones that could not.
 
-Every choice comes from the `random.Random` that is given: a seeded one for runs that repeat, or
-Hypothesis's, which remembers its choices and makes them smaller. Nobody here knows any rule, nor
-what became of a command: an id or an amount that fits is taken from what was asked before.
+Every choice comes from the `random.Random` that is given: a seeded one, so that a run can be
+repeated, or that of Hypothesis, which records its choices and shrinks them. Nothing here knows a
+rule or the outcome of a command: an id or an amount is taken from an earlier command.
 """
 
 import random

@@ -1,6 +1,6 @@
-"""Whether a refusal had grounds: for each code, what must be so on the bookkeeper's pages.
+"""Whether a refusal was justified: for each code, a condition on the books of the bookkeeper.
 
-Which of several grounds is named is tested one by one in `test_decide_*.py`, not here.
+If several codes are justified, `test_decide_*.py` tests which one of them is returned.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from command_side.domain.commands import (
 )
 from command_side.domain.rejections import Code
 from events.types import HoldPlaced, Kind, Side, Stage, Status, TransferScheduled
-from tests.unit.bookkeeper import NOTHING, Bookkeeper, Key, Policy, Told
+from tests.unit.reference_bookkeeper import NOTHING, Bookkeeper, Key, Policy, Told
 
 FROZEN_TO = {
     True: (Status.FROZEN, Status.FROZEN_IN),

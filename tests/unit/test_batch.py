@@ -9,7 +9,16 @@ from command_side.domain.commands import Atomic, Command, Keyed
 from command_side.writer.outcomes import Accepted, AllAccepted, Outcome, PolicySet
 from events.types import AccountOpened, HoldPlaced, TransferPosted, TransferRejected, transaction_id
 from runtime.problems import Invalid, Outdated, Problem, Rejected
-from tests.unit.deciding import LEDGER, capture, change, hold, postings, refund, schedule, transfer
+from tests.unit.decide_examples import (
+    LEDGER,
+    capture,
+    change,
+    hold,
+    postings,
+    refund,
+    schedule,
+    transfer,
+)
 from tests.unit.examples import NOON
 from tests.unit.in_memory_writer import Ledger
 

@@ -18,7 +18,7 @@ from command_side.domain.commands import (
     needs,
 )
 from events.types import Posting, Rate, transaction_id
-from tests.unit.deciding import (
+from tests.unit.decide_examples import (
     AB,
     LEDGER,
     SETTLE,

@@ -6,7 +6,7 @@ from command_side.domain.commands import Keyed
 from command_side.domain.records import refused
 from command_side.domain.rejections import Code, Rejection
 from events.types import Kind, TransferRejected
-from tests.unit.deciding import (
+from tests.unit.decide_examples import (
     AB,
     ABOUT,
     cancel,

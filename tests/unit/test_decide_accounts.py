@@ -18,7 +18,7 @@ from events.types import (
     Side,
     Status,
 )
-from tests.unit.deciding import (
+from tests.unit.decide_examples import (
     TOMORROW,
     YESTERDAY,
     A,

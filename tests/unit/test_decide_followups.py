@@ -20,7 +20,7 @@ from events.types import (
     TransferCancelled,
     TransferPosted,
 )
-from tests.unit.deciding import (
+from tests.unit.decide_examples import (
     ABOUT,
     LEDGER,
     TOMORROW,

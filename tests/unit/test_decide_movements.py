@@ -23,7 +23,7 @@ from events.types import (
     TransferRejected,
     TransferScheduled,
 )
-from tests.unit.deciding import (
+from tests.unit.decide_examples import (
     AB,
     LEDGER,
     SETTLE,

@@ -10,7 +10,7 @@ from command_side.api.bodies import FollowUpBody, SubmitBody
 from command_side.domain.commands import Part, Refund, Transfer
 from events import schema as schemas
 from runtime.problems import Invalid
-from tests.unit.deciding import ABOUT, LEDGER, Fields, postings
+from tests.unit.decide_examples import ABOUT, LEDGER, Fields, postings
 from tests.unit.examples import POSTED, SCHEMA
 from web.bodies import decode
 

@@ -1,4 +1,4 @@
-"""Comparing what a document shows with what the program answers."""
+"""Compare the examples in the documents with the answers of the running program."""
 
 import re
 

@@ -1,7 +1,8 @@
-"""A bookkeeper with paper and pencil, who reads every event and believes nobody.
+"""A second, independent computation of all balances and states, for the tests to compare with.
 
-He knows the vocabulary's docstrings and arithmetic, and none of the program's rules or folds. He
-writes down all balances anew after every event, so that each position has a page of its own.
+The bookkeeper reads each event and uses only the docstrings of `events.types` and arithmetic, none
+of the program's rules or folds. It keeps all balances as they were after each event, so that every
+position can be compared.
 """
 
 from collections import Counter, defaultdict

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import msgspec
 
-from tests.acceptance.driving import (
+from tests.acceptance.driver import (
     API,
     READABLE,
     SUBMIT,

@@ -1,4 +1,4 @@
-"""Faults in the columns of views: each column alone, to each value that it could wrongly have."""
+"""Faults in the columns of views: each column alone is changed to each possible wrong value."""
 
 # ruff: noqa: S608 - faults are made by SQL that is put together from the catalogue
 

@@ -1,4 +1,4 @@
-"""What the tests of `decide` ask, and of what: small commands and small states."""
+"""Examples for the tests of `decide`: small commands and small states."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

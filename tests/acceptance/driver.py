@@ -1,4 +1,4 @@
-"""How the acceptance tests drive the running program: as clients, operators and observers.
+"""Drive the running program from outside, as a client, an operator and an observer.
 
 A `Ledger` is a client with a token. The tests act through HTTP, the command line and signals; they
 read the log directly from PostgreSQL.
