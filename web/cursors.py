@@ -23,7 +23,6 @@ _DECODER = msgspec.json.Decoder(tuple[str, bool, tuple[int | str, ...]])
 _TEXT = re.compile(r"[ -~]{0,130}", re.ASCII)
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
-LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 BIGGEST = 2**63 - 1
 LINE_MAX = 2**15 - 1
 # The two parameters of every list.
@@ -68,16 +67,6 @@ def above(key: Cut) -> Cut:
     *parts, last = key
     # No id holds a space, and every character that an id may hold is greater.
     return (*parts, last + 1 if isinstance(last, int) else last + " ")
-
-
-def limit(text: str | None) -> int:
-    """Return the page size asked for, 1 to 500. Raises Invalid."""
-    if text is None:
-        return LIMIT_DEFAULT
-    digits = text.isascii() and text.isdigit() and len(text) <= LIMIT_DIGITS_MAX
-    if not digits or not 1 <= int(text) <= LIMIT_MAX:
-        raise Invalid("limit_invalid", f"`limit` must be 1 to {LIMIT_MAX}.", field="limit")
-    return int(text)
 
 
 def _sound(part: int | str) -> bool:

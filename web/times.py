@@ -95,15 +95,6 @@ def parameter(meaning: Meaning, description: str) -> Meta:
     )
 
 
-def moment(
-    text: str | None, field: str, *, whole_day: bool, code: str = INVALID
-) -> datetime | None:
-    """Return the start that `text` means, or with `whole_day` the end. Raises Invalid."""
-    if text is None:
-        return None
-    return end(text, field, code) if whole_day else start(text, field, code)
-
-
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 

@@ -22,13 +22,12 @@ from events import checkpoints
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound
 from runtime.sql import Row
-from web import cursors
+from web import cursors, times
 from web.answers import POSITION, Answer, Reply
 from web.caller import Caller
 from web.cursors import BIGGEST, LIMIT_DEFAULT, Cursor, CursorText, Limit
 from web.media import JSON
 from web.operations import operation
-from web.times import moment
 
 TAG = "Reconciling"
 CSV = "text/csv"
@@ -186,8 +185,8 @@ def scope_of(ledger: str, account_id: str | None, start: str | None, end: str | 
     scope = Scope(
         ledger=ledger,
         account_id=account_id,
-        start=moment(start, "startDate", whole_day=False),
-        end=moment(end, "endDate", whole_day=True),
+        start=None if start is None else times.start(start, "startDate"),
+        end=None if end is None else times.end(end, "endDate"),
     )
     if scope.start is not None and scope.end is not None and scope.start >= scope.end:
         raise Invalid("period_invalid", "`startDate` must be before `endDate`.", field="startDate")

@@ -12,7 +12,7 @@ from events import money
 from events.schema import ACCOUNT_ID, Schema
 from events.types import Metadata
 from runtime.problems import Invalid
-from web.times import moment
+from web import times
 
 KEY_CHARACTERS_MAX = 255
 REFERENCE_CHARACTERS_MAX = 255
@@ -37,7 +37,7 @@ def currency_of(text: str | None, schema: Schema) -> str:
 
 def moment_of(text: str | None, field: str) -> datetime | None:
     """Return the moment that `text` means; a date is its first one, in UTC. Raises Invalid."""
-    return None if text is None else moment(text, field, whole_day=False)
+    return None if text is None else times.start(text, field)
 
 
 def ambiguous(detail: str) -> Invalid:

@@ -24,8 +24,8 @@ from projections.worker import Projector
 from runtime.problems import Invalid
 from tests.integration import fixtures
 from tests.integration.hostile_queue import GivenQueue
+from web import times
 from web.cursors import BIGGEST
-from web.times import moment
 
 OPEN_LOG = "ALTER TABLE events.daybook_events DISABLE TRIGGER daybook_events_immutable"
 ALICE_FUNDING = "transaction_id = '" + str(transaction_id("demo", "fund-alice")) + "'"
@@ -438,8 +438,8 @@ async def test_a_period_is_compared_alone(database_url: str) -> None:
         scope = Scope(
             ledger="demo",
             account_id="alice",
-            start=moment(start, "startDate", whole_day=False),
-            end=moment(end, "endDate", whole_day=True),
+            start=None if start is None else times.start(start, "startDate"),
+            end=None if end is None else times.end(end, "endDate"),
         )
         report = await _account(database_url, scope)
         assert report is not None
@@ -460,7 +460,7 @@ async def test_a_period_is_compared_alone(database_url: str) -> None:
 def test_a_period_that_is_none_is_invalid(text: str) -> None:
     """The answer names the field; the last day of time has no day after it."""
     with pytest.raises(Invalid) as problem:
-        moment(text, "endDate", whole_day=True)
+        times.end(text, "endDate")
     assert problem.value.code == "period_invalid"
     assert "endDate" in problem.value.detail
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from query_side.parameters import ListParameters
 from runtime.problems import Invalid
+from tests.list_requests import parsed
 from web import cursors
 from web.cursors import BIGGEST, LIMIT_DEFAULT, LIMIT_MAX, Cursor, Cut
 
@@ -57,6 +59,13 @@ def test_no_id_is_between_an_id_and_the_cut_above_it(account_id: str, more: str)
     assert (account_id,) < cursors.above((account_id,))
     if more:
         assert cursors.above((account_id,)) < (account_id + more,)
+
+
+def limit_of(text: str | None) -> int:
+    """Return the limit that a query string asks for. Raises Invalid."""
+    found = parsed([] if text is None else [("limit", text)], ListParameters)
+    assert isinstance(found, ListParameters)
+    return found.limit
 
 
 def packed(text: str) -> str:
@@ -129,7 +138,7 @@ def test_any_text_is_a_cursor_or_invalid(text: str, example: Cut) -> None:
 )
 def test_a_limit_is_a_whole_number(text: str | None, limit: int) -> None:
     """1 to 500; without one, the default."""
-    assert cursors.limit(text) == limit
+    assert limit_of(text) == limit
 
 
 @pytest.mark.parametrize(
@@ -147,7 +156,7 @@ def test_a_limit_is_a_whole_number(text: str | None, limit: int) -> None:
 def test_what_is_no_limit_is_refused(text: str) -> None:
     """With the parameter's name."""
     with pytest.raises(Invalid) as refusal:
-        cursors.limit(text)
+        limit_of(text)
     assert refusal.value.code == "limit_invalid"
     assert refusal.value.extensions == {"field": "limit"}
 
@@ -156,7 +165,7 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 def test_a_page_is_never_larger_than_the_largest(text: str) -> None:
     """Whatever is written: at most 500 rows."""
     try:
-        limit = cursors.limit(text)
+        limit = limit_of(text)
     except Invalid:
         return
     assert 1 <= limit <= LIMIT_MAX

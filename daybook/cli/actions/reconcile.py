@@ -16,7 +16,7 @@ from daybook.cli.actions.progress import progress
 from daybook.settings import Settings
 from runtime import database
 from runtime.problems import Invalid, Unavailable
-from web.times import moment
+from web import times
 
 SHOWN_MAX = 20
 
@@ -75,8 +75,8 @@ def _scope(options: ReconcileOptions) -> Scope:
     scope = Scope(
         ledger=options.ledger,
         account_id=options.account,
-        start=moment(options.start, "--start", whole_day=False),
-        end=moment(options.end, "--end", whole_day=True),
+        start=None if options.start is None else times.start(options.start, "--start"),
+        end=None if options.end is None else times.end(options.end, "--end"),
     )
     if scope.start is not None and scope.end is not None and scope.start >= scope.end:
         raise Invalid("period_invalid", "--start must be before --end.")
