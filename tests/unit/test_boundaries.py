@@ -43,7 +43,6 @@ PURE = (
     "bank_statements/parameters.py",
     "bank_statements/differences.py",
     "web/media.py",
-    "web/parameters.py",
     "web/cursors.py",
     "query_side/counters.py",
     "query_side/list_query.py",
