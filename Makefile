@@ -53,11 +53,15 @@ examples: $(VENV)/.dev ## Write the answers of the OpenAPI document's examples a
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests but those marked long (ARGS="-k hold"); DAYBOOK_TEST_PATIENCE=5 waits longer
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) -m "not long and not made_up" $(ARGS)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev ## Run all tests, the long ones too
 	@$(PYTEST) $(ARGS)
+
+.PHONY: made-up
+made-up: $(VENV)/.dev ## Make requests up from the OpenAPI document, for three minutes at most
+	@$(PY) -m pytest -q -m made_up tests/acceptance/test_made_up_requests.py $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.bench ## Measure beside peers on this machine, a quarter of an hour; JSON and plots in .bench/

@@ -42,7 +42,8 @@ def wait(description: str) -> Meta:
     return Meta(
         description=description,
         extra={"parse": _wait_s, "code": "prefer_invalid"},
-        extra_json_schema={"type": "string", "pattern": "wait=[0-9]+"},
+        # RFC 7240: a preference that a server does not know is ignored, so any text is allowed.
+        extra_json_schema={"type": "string", "examples": ["wait=5"]},
     )
 
 

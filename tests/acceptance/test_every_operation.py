@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from daybook.processes import serve
+from daybook.api import operations as api
 from tests.acceptance.driving import API, Ledger
 
 ID = "00000000-0000-4000-8000-000000000000"
@@ -69,7 +69,7 @@ class Operation(NamedTuple):
 
 def operations() -> Iterator[Operation]:
     """Yield every operation of the document."""
-    for path, item in serve.document()["paths"].items():
+    for path, item in api.document()["paths"].items():
         for method, described in item.items():
             yield Operation(method.upper(), path, described)
 
@@ -113,7 +113,8 @@ async def test_a_repeated_parameter_is_refused(ledger: Ledger, operation: Operat
     for name in operation.query:
         parameter = next(p for p in operation.described["parameters"] if p["name"] == name)
         value = _example(parameter["schema"])
-        params = [*((n, v) for n, v in operation.required.items() if n != name)]
+        params: list[tuple[str, str | int | float | bool | None]]
+        params = [(n, v) for n, v in operation.required.items() if n != name]
         params += [(name, value), (name, value)]
         answer = await ledger.http.request(
             operation.method, operation.url, params=params, **body_of(operation)
@@ -126,7 +127,7 @@ def _example(schema: Mapping[str, Any]) -> str:
     """Return a value that a parameter's schema allows, as far as its kind goes."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        schema = serve.document()["components"]["schemas"][name]
+        schema = api.document()["components"]["schemas"][name]
     if "enum" in schema:
         return str(schema["enum"][0])
     if "default" in schema:
