@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from daybook.api import operations as api
+from tests.acceptance.conftest import OpenLedger
 from tests.acceptance.driving import API, Ledger
 
 ID = "00000000-0000-4000-8000-000000000000"
@@ -52,7 +53,7 @@ class Operation(NamedTuple):
     def required(self) -> dict[str, str]:
         """Return the query parameters that it cannot do without."""
         return {
-            each["name"]: "1"
+            each["name"]: _example(each["schema"])
             for each in self.described.get("parameters", ())
             if each["in"] == "query" and each.get("required")
         }
@@ -76,6 +77,12 @@ def operations() -> Iterator[Operation]:
 
 ALL = list(operations())
 PATHS = sorted({operation.path for operation in ALL})
+
+
+@pytest.fixture
+async def ledger(open_ledger: OpenLedger) -> Ledger:
+    """Open a fresh ledger, for a token that may do everything."""
+    return await open_ledger(("admin",))
 
 
 @pytest.fixture
@@ -128,6 +135,8 @@ def _example(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         schema = api.document()["components"]["schemas"][name]
+    if schema.get("type") == "array":
+        return _example(schema["items"])
     if "enum" in schema:
         return str(schema["enum"][0])
     if "default" in schema:
