@@ -80,7 +80,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Shape]) -> Shape:
     Raises Invalid that names the field.
     """
     decoded = shaped(body, decoder)
-    if not (_is_shortest(decoder.type) and _is_all(body, decoded)):  # type: ignore[arg-type]
+    if not (is_shortest(decoder.type) and _is_all(body, decoded)):  # type: ignore[arg-type]
         check_members(body)
     return decoded
 
@@ -114,7 +114,7 @@ def _is_all(body: bytes, decoded: object) -> bool:
 
 
 @cache
-def _is_shortest(shape: Any) -> bool:  # noqa: ANN401 - any annotation
+def is_shortest(shape: Any) -> bool:  # noqa: ANN401 - any annotation
     """Return whether the JSON of a value of this shape is the shortest that decodes to it.
 
     All structs must omit their defaults, because JSON of a member that was not sent could be as

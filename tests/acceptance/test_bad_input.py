@@ -109,6 +109,18 @@ BODIES: list[tuple[str, bytes, int, str]] = [
     ("no transaction", b'{"idempotencyKey": "k"}', 400, "body_invalid"),
     ("transaction is null", b'{"transaction": null, "idempotencyKey": "k"}', 400, "body_invalid"),
     ("an unknown field", f'{{"transaction": {GOOD}, "key": "k"}}'.encode(), 400, "body_invalid"),
+    (
+        "an amount twice",
+        b'{"transaction": {"amount": 1, %s, "idempotencyKey": "k"}' % GOOD[1:].encode(),
+        400,
+        "member_repeated",
+    ),
+    (
+        "an amount twice, without spaces",
+        b'{"transaction":{"amount":1,%s,"idempotencyKey":"k"}' % GOOD[1:].encode(),
+        400,
+        "member_repeated",
+    ),
     ("deeply nested", b'{"transaction": ' + b"[" * 30_000, 400, "body_invalid"),
     (
         "deeply nested amount",

@@ -296,6 +296,19 @@ async def test_broken_line_does_not_touch_the_others(ledger: Ledger, broken: byt
     assert [each["index"] for each in found] == [0, 1]
 
 
+@pytest.mark.parametrize("lines", [False, True])
+async def test_a_repeated_member_is_refused_in_its_item_alone(ledger: Ledger, lines: bool) -> None:  # noqa: FBT001
+    """The last of them would count, and the client may have meant the first."""
+    good = msgspec.json.encode(item("k"))
+    twice = good.replace(b'"amount":', b'"amount":1,"amount":', 1)
+    assert twice != good
+    content = twice + b"\n" + good if lines else b"[" + twice + b", " + good + b"]"
+    headers = NDJSON if lines else {}
+    found = results(await ledger.http.post(BATCH, content=content, headers=headers), 202)
+    assert [each["status"] for each in found] == ["INVALID", "ACCEPTED"]
+    assert found[0]["code"] == "member_repeated"
+
+
 async def test_too_large_body_is_refused(ledger: Ledger) -> None:
     """A JSON body has a bound."""
     content = b"[" + b" " * DEFAULTS.batch_body_bytes_max + b"]"
