@@ -1,10 +1,10 @@
-"""The log is the outbox: publish it to SQS FIFO, in order, behind a checkpoint of its own.
+"""The log is the outbox: publish it to SQS FIFO, in order, after a checkpoint of the relay.
 
     lock checkpoint (or skip) ─▶ read the log after it ─▶ pack ─▶ send ─▶ move checkpoint ─▶ COMMIT
 
-Any number of relays are safe: the one that holds the checkpoint's row lock works, the others skip.
-A crash anywhere repeats envelopes, and never skips one. Under load a round begins a moment after
-the one before, so that envelopes fill up and SQS requests stay few.
+Any number of relays are safe: one holds the row lock of the checkpoint and works; the others skip.
+A crash anywhere repeats envelopes, and never skips one. Under load, rounds begin at least an
+interval apart, so that envelopes are full and SQS requests are few.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PUBLISHED_ENVELOPES = Counter("daybook_published_envelopes", "Messages sent to t
 
 
 class Relay:
-    """One relay process's connection, and when its last round began."""
+    """The connection of one relay process, and when its last round began."""
 
     def __init__(self, settings: CommandSettings, queue: Queue) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Relay:
             raise database.unavailable(error) from error
 
     async def rest(self) -> None:
-        """Return when the log has grown, or after the idle poll."""
+        """Return when the log has grown, or after the interval of the idle poll."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._appended.wait(), self._settings.idle_poll_s)
 
@@ -82,7 +82,7 @@ class Relay:
 
     async def _connected(self) -> database.Connection:
         if self._connection is None or self._connection.is_closed():
-            # A crash of the server may forget the checkpoint's last move: envelopes are repeated.
+            # If the server crashes it may lose the last checkpoint: then envelopes are repeated.
             self._connection = await database.connect(
                 self._settings.database_url, ROLE, synchronous_commit="off"
             )

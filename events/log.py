@@ -1,8 +1,8 @@
 """The log: append under one lock, read after a position.
 
-Promise: positions are 1, 2, 3 … without gaps, in commit order; recorded times never go backwards.
-Whoever appends holds the row lock of `events.head` until its commit, and has decided on the head
-that it locked.
+Promise: positions are 1, 2, 3 … without gaps, in the order of commits, and recorded times never go
+backwards. A writer holds the row lock of `events.head` until its commit, and appends only what it
+decided on that head.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -25,18 +25,14 @@ NO_END = 2**63 - 1
 class Head(msgspec.Struct, frozen=True):
     """The last position taken, and the last recorded time.
 
-    Every row of the command side's accounts holds the events up to `accounts_stored`, and `mended`
-    counts how often such rows were mended in another way than by appending.
+    Every row of the command side's accounts has the events up to `accounts_stored`. `mended` counts
+    the repairs of such rows.
     """
 
     position: int
     recorded_at: datetime
     accounts_stored: int
     mended: int
-
-    def at(self, now: datetime) -> datetime:
-        """Return the time to record next: `now`, but never before the last one."""
-        return max(self.recorded_at, now)
 
 
 async def lock_head(connection: Executor) -> Head:
@@ -65,10 +61,10 @@ async def append(
     events: Sequence[tuple[UUID, int, Event]],
     accounts_stored: int,
 ) -> Head | None:
-    """Append (stream id, version, event) behind `head`, and return the head that is left.
+    """Append each (stream id, version, event) after `head`, and return the head after that.
 
-    None, and nothing is appended, if `head` is not the log's any more; of whoever has locked it, it
-    is. Raises asyncpg.UniqueViolationError if a stream already has that version.
+    Return None, and append nothing, if another process has moved the head; while the caller has
+    locked it, none can. Raises asyncpg.UniqueViolationError if a stream already has that version.
     """
     recorded_at = events[-1][2].recorded_at
     assert recorded_at >= head.recorded_at, "recorded time went backwards"
@@ -99,7 +95,7 @@ async def read_after(
 async def rows_after(
     connection: Executor, position: int, limit: int, until: int = NO_END
 ) -> Sequence[Row]:
-    """Return the same as stored, for those who only pass it on."""
+    """Return the same as stored rows, for a caller that only passes them on."""
     return await connection.fetch(SQL["read_after"], position, until, limit)
 
 
@@ -113,8 +109,8 @@ async def pages(
 ) -> AsyncIterator[list[Recorded]]:
     """Yield the events in (after, until], a bounded page at a time.
 
-    With `mentioning`, only those whose state holds that account id as a JSON string: a coarse
-    filter that spares the reader most of the log.
+    With `mentioning`, yield only the events whose state has that account id as a JSON string: a
+    coarse filter that leaves out most of the log.
     """
     async for rows in stored_pages(connection, after, until, mentioning):
         yield [codec.recorded(row) for row in rows]
@@ -123,7 +119,7 @@ async def pages(
 async def stored_pages(
     connection: Executor, after: int, until: int, mentioning: str | None = None
 ) -> AsyncIterator[Sequence[Row]]:
-    """Yield the same as stored, for those who look at the bytes first."""
+    """Yield the same as stored rows, for a caller that looks at the bytes first."""
     position = after
     while position < until:
         if mentioning is None:

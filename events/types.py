@@ -7,12 +7,12 @@
     transfer.scheduled ──▶ (transfer.posted | transfer.rejected)?
     hold.voided, transfer.cancelled                           about an earlier transaction
 
-A transaction is an atomic set of postings; a posting debits one account and credits another by
-the same amount, so an event cannot be unbalanced by construction. Amounts travel as decimal
-strings of integer minor units (up to 38 digits), safe for every reader of JSON. `fingerprint` is
-the digest of the whole command, so that one key with two different commands is noticed for ever.
-What nobody asked for (an expiry, a due time) is the second event of the stream it is about.
-(No struct here can be part of a cycle, so none is tracked by the garbage collector.)
+A transaction is an atomic set of postings. A posting debits one account and credits another by the
+same amount, so no event can be unbalanced. An amount is an integer of minor units here. In JSON it
+is a decimal string of up to 38 digits, which is safe for every reader. `fingerprint` is the digest
+of the whole command: it tells for ever whether one key was used for two different commands. An
+expiry, or the posting of a scheduled transfer, is the second event of the stream that it ends.
+(No struct here can be part of a cycle, so the garbage collector tracks none of them.)
 """
 
 import uuid
@@ -41,7 +41,7 @@ class Side(StrEnum):
 
 
 class AccountType(StrEnum):
-    """The five types of accounts in double entry: what is owned, owed, left, earned and spent."""
+    """The five types of accounts in double entry."""
 
     ASSET = "asset"
     LIABILITY = "liability"
@@ -68,7 +68,7 @@ class Status(StrEnum):
 
 
 class Kind(StrEnum):
-    """What was asked for."""
+    """The kind of a transaction: what its command was."""
 
     TRANSFER = "transfer"
     HOLD = "hold"
@@ -138,7 +138,7 @@ class AccountOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        """Before there were types, what a debit increased was an asset."""
+        """Version 1 had no types: an account that a debit increases was an asset."""
         debit = state["normal_side"] == Side.DEBIT
         state["account_type"] = AccountType.ASSET if debit else AccountType.LIABILITY
 
@@ -158,7 +158,7 @@ class AccountChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class BooksClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on nothing may be dated before `closed_before`."""
+    """From now on, nothing may be dated before `closed_before`."""
 
     topic: ClassVar[str] = "books.closed"
     class_version: ClassVar[int] = 1
@@ -169,11 +169,11 @@ class BooksClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class TransactionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a command about money became: the base of six events.
+    """The event that a command about money caused: the base of six events.
 
-    `stage` is how the transaction stands, if this is its last event. `about` is the earlier
-    transaction that this one refunds, captures, voids or cancels. `effective_at` None means as
-    recorded.
+    `stage` is that of the transaction, as long as no event follows. `about` is the earlier
+    transaction that this one refunds, captures, voids or cancels. `effective_at` None means the
+    time when it was recorded.
     """
 
     topic: ClassVar[str]
@@ -195,13 +195,13 @@ class TransactionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        """The first version of two of them knew transfers and refunds only."""
+        """Version 1 of two of these events had only transfers and refunds."""
         if "refund_of" in state:
             state["kind"], state["about"] = Kind.REFUND, state.pop("refund_of")
 
 
 class TransferPosted(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Money moved. `completes`: a capture after which nothing is held any more."""
+    """Money moved. `completes`: after this capture, nothing of the hold is left."""
 
     topic: ClassVar[str] = "transfer.posted"
     class_version: ClassVar[int] = 2
@@ -210,7 +210,7 @@ class TransferPosted(TransactionEvent, frozen=True, kw_only=True, omit_defaults=
 
 
 class TransferRejected(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A command was refused, for `code`; no money moved. Retries get this same answer."""
+    """A command was refused, for `code`; no money moved. Every retry gets the same answer."""
 
     topic: ClassVar[str] = "transfer.rejected"
     class_version: ClassVar[int] = 2
@@ -221,7 +221,7 @@ class TransferRejected(TransactionEvent, frozen=True, kw_only=True, omit_default
 
 
 class HoldPlaced(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Money is reserved until captured, voided, or `expires_at` (None: for ever)."""
+    """Money is reserved until it is captured or voided, or `expires_at` (None: for ever)."""
 
     topic: ClassVar[str] = "hold.placed"
     stage: ClassVar[Stage] = Stage.PENDING
@@ -230,13 +230,13 @@ class HoldPlaced(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True
 
 
 class HoldVoided(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was left of the hold `about` is free again: `postings`."""
+    """The rest of the hold `about`, which is `postings`, is free again."""
 
     topic: ClassVar[str] = "hold.voided"
 
 
 class TransferScheduled(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The transfer is to be decided and posted at `due_at`."""
+    """The transfer will be decided and posted at `due_at`."""
 
     topic: ClassVar[str] = "transfer.scheduled"
     stage: ClassVar[Stage] = Stage.SCHEDULED
@@ -245,13 +245,13 @@ class TransferScheduled(TransactionEvent, frozen=True, kw_only=True, omit_defaul
 
 
 class TransferCancelled(TransactionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The scheduled transfer `about`, of `postings`, will not happen."""
+    """The scheduled transfer `about`, of `postings`, was cancelled."""
 
     topic: ClassVar[str] = "transfer.cancelled"
 
 
 class HoldExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The hold of this stream came to its time; what was left of it is free again: `postings`."""
+    """The hold of this stream expired; the rest of it, which is `postings`, is free again."""
 
     topic: ClassVar[str] = "hold.expired"
     class_version: ClassVar[int] = 1
@@ -298,7 +298,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
 
 def transaction_id(ledger: str, key: str) -> uuid.UUID:
-    """Return the id that makes a command with this idempotency key unique, for ever."""
+    """Return the id of the transaction with this idempotency key, which is unique for ever."""
     return _named(TRANSACTIONS, f"{ledger}|{key}")
 
 
@@ -308,7 +308,7 @@ def account_stream_id(ledger: str, account_id: str) -> uuid.UUID:
 
 
 def books_stream_id(ledger: str) -> uuid.UUID:
-    """Return the id of the stream of a ledger's closings."""
+    """Return the id of the stream of a ledger's closed books."""
     return _named(BOOKS, ledger)
 
 
@@ -328,7 +328,7 @@ def accounts_of(postings: Sequence[Posting]) -> list[str]:
 
 
 class Summary(NamedTuple):
-    """What all postings of a transaction have in common: None, where they differ.
+    """What all postings of a transaction have in common; None where they differ.
 
     `amount_minor` is the sum of all postings in the first one's currency.
     """
@@ -340,7 +340,7 @@ class Summary(NamedTuple):
 
 
 def summary_of(postings: Sequence[Posting]) -> Summary:
-    """Return what `postings` have in common; of none, nothing."""
+    """Return what `postings` have in common; without postings, all is None."""
     if not postings:
         return Summary(None, None, None, None)
     first = postings[0]
@@ -356,7 +356,7 @@ def summary_of(postings: Sequence[Posting]) -> Summary:
 
 
 def due_at(event: TransactionEvent) -> datetime | None:
-    """Return when what `event` began comes to its time, if ever."""
+    """Return when the hold that `event` placed expires, or when its transfer is due; or None."""
     match event:
         case HoldPlaced():
             return event.expires_at

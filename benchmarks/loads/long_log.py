@@ -81,7 +81,7 @@ async def _append(
 ) -> None:
     async with connection.transaction():
         head = await log.lock_head(connection)
-        recorded_at = head.at(datetime.now(UTC))
+        recorded_at = max(head.recorded_at, datetime.now(UTC))
         events: list[tuple[UUID, int, Event]] = []
         for number, account in page:
             key = f"long-{number}"

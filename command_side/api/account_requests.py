@@ -1,4 +1,4 @@
-"""Opening and changing accounts, and closing the books, out of their body. Pure."""
+"""From a body to the opening or the change of an account, or the closing of books. Pure."""
 
 import msgspec
 

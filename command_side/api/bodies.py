@@ -1,4 +1,8 @@
-"""The bodies of the write API. Amounts are in units: JSON numbers or strings, exact either way."""
+"""The bodies of commands. Amounts are in units: JSON numbers or strings, exact either way.
+
+All shapes omit their defaults, so that `web/bodies.py` sees a repeated member by the length of its
+JSON.
+"""
 
 from typing import Annotated
 
@@ -6,7 +10,7 @@ import msgspec
 
 from events.types import Metadata, Status
 
-# Taken as it stands: `money.parse` reads it, and says what is wrong with it.
+# The text is kept: `money.minor_units` reads it, and says what is wrong with it.
 Number = Annotated[
     msgspec.Raw,
     msgspec.Meta(
@@ -27,7 +31,7 @@ class PostingBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 
 class ShareBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One account's share: exactly one of an amount, a percentage, and what remains."""
+    """The share of one account: an amount, a percentage, or what remains."""
 
     account_id: str
     amount: Amount = msgspec.UNSET
@@ -36,14 +40,14 @@ class ShareBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class ExchangeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Into which currency, and how many units of it for one unit of the transaction's."""
+    """The currency to buy, and how many units of it one unit of the transaction's buys."""
 
     currency: str
     rate: Number
 
 
 class ConditionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What must hold of one of the transaction's accounts, or it is refused."""
+    """What must be true of an account of the transaction, or it is refused."""
 
     account_id: str
     expected_version: int | None = None
@@ -52,9 +56,9 @@ class ConditionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class TransactionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A transfer: from one to one account, by postings, split by shares, or exchanged.
+    """A transfer from one account to another, by postings, split by shares, or exchanged.
 
-    `pending` makes it a hold, `due_at` a scheduled one, `effective_at` a back-dated one.
+    `pending` makes it a hold, `due_at` a scheduled transfer, `effective_at` a back-dated one.
     """
 
     source_account_id: str | None = None
@@ -91,7 +95,7 @@ class PartBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Refund or capture: `amount` of the only posting, `postings`, or neither: all that is left."""
+    """Refund or capture `amount` of the only posting, or `postings`; without either, all of it."""
 
     amount: Amount = msgspec.UNSET
     currency: str | None = None
@@ -104,7 +108,7 @@ class FollowUpBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 class EndBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Void or cancel."""
+    """Void a hold, or cancel a scheduled transfer."""
 
     description: str | None = None
     reference: str | None = None
@@ -122,7 +126,7 @@ class OpenBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`PATCH /accounts/{id}`; what is left out stays. An amount is in units of `currency`."""
+    """`PATCH /accounts/{id}`; a missing field stays as it is. `overdraft` is in `currency`."""
 
     status: Status | None = None
     overdraft: str | None = None
@@ -132,6 +136,6 @@ class ChangeBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class CloseBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`POST /books/close`; a date is its first moment, in UTC."""
+    """`POST /books/close`; a date means its first moment, in UTC."""
 
     closed_before: str

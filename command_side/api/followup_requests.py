@@ -1,4 +1,4 @@
-"""Refunds, captures, voids and cancellations, out of their body. Pure."""
+"""From a body to a refund, a capture, a void or a cancellation. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -110,6 +110,6 @@ def _part(
     postings: Sequence[Posting],
     schema: Schema,
 ) -> Part:
-    """Return a part; of a posting that isn't there any currency will do: it is refused anyway."""
+    """Return a part. If there is no such posting, any currency will do: it is refused anyway."""
     known = postings[line].currency if line < len(postings) else schema.defaults.currency
     return Part(line, minor(amount, currency or known, schema), currency)

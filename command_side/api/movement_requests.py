@@ -1,4 +1,4 @@
-"""Transfers, holds and scheduled transfers, out of their body. Pure."""
+"""From a body to a transfer, a hold or a scheduled transfer. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -210,7 +210,7 @@ def _conditions(
 
 
 def _bound(amount: Amount, field: str, currency: str, schema: Schema) -> int | None:
-    """Return a balance in minor units: unlike an amount it may be zero or negative."""
+    """Return a balance in minor units; unlike an amount, it may be zero or negative."""
     if amount is msgspec.UNSET:
         return None
     parsed = money.parse(bytes(amount), field)

@@ -1,9 +1,9 @@
-"""Dividing an amount: shares, and who pays whom; exchanging it. Pure, and exact to the minor unit.
+"""Divide an amount into shares, pair sources with destinations, and exchange. Pure and exact.
 
 A share is an amount, a percentage of the whole, or what remains. Percentages are rounded down to
-the minor unit. What that leaves over goes to the share that takes what remains; without one, a
-unit each to those that lost the largest fraction, the earlier one first. So the shares always add
-up to the whole.
+the minor unit. The rest goes to the share that takes what remains. Without such a share, it goes to
+the shares that lost the largest fractions, one unit each, the earlier one first. So the shares
+always add up to the whole.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _WHOLE: int = 100 * 10**PERCENT_DECIMALS
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's part: `amount` minor units, `percent` × 10^-18, or (neither) what remains."""
+    """The share of one account: `amount` minor units, `percent` × 10^-18, or else what remains."""
 
     account_id: str
     amount: int | None = None
@@ -28,7 +28,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remains(self) -> bool:
-        """Return whether it takes what the others leave."""
+        """Return whether it takes what the other shares leave."""
         return self.amount is None and self.percent is None
 
 
@@ -72,9 +72,9 @@ def pair(
 
 
 def exchange(sold: int, sold_decimals: int, rate: int, bought_decimals: int) -> int:
-    """Return what `sold` minor units buy at `rate` × 10^-18 units a unit, rounded half to even.
+    """Return the minor units that `sold` minor units buy, rounded half to even.
 
-    Raises Invalid if that is nothing, or too much.
+    One unit buys `rate` × 10^-18 units. Raises Invalid if the result is nothing, or too much.
     """
     numerator = sold * rate * int(10**bought_decimals)
     denominator = int(10 ** (sold_decimals + RATE_DECIMALS))
@@ -96,7 +96,7 @@ def _units(share: Share, total: int) -> int:
 
 
 def _hand_out(left: int, total: int, shares: Sequence[Share], units: list[int], field: str) -> None:
-    """Give what rounding left over to the percentages that lost most by it."""
+    """Give the rest to the percentages that lost most by rounding."""
     lost = {
         index: total * share.percent % _WHOLE
         for index, share in enumerate(shares)

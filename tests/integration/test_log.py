@@ -327,7 +327,7 @@ async def _append(
             currency="USD",
             normal_side=Side.CREDIT,
             overdraft_limit="0",
-            recorded_at=head.at(now),
+            recorded_at=max(head.recorded_at, now),
         )
         events = [(stream_id, 1, event) for stream_id in stream_ids]
         await log.append(connection, head, events, head.accounts_stored)

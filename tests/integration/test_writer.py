@@ -325,7 +325,7 @@ async def test_a_command_that_postgresql_refuses_fails_alone(
 
 
 @pytest.mark.parametrize("bound", ["waiting_commands_max", "ledger_waiting_commands_max"])
-async def test_a_full_line_refuses_at_once(database_url: str, cache_url: str, bound: str) -> None:
+async def test_a_full_queue_refuses_at_once(database_url: str, cache_url: str, bound: str) -> None:
     """Beyond the bound a submitter is told to come again, and those inside are served."""
     bounds: dict[str, Any] = {bound: 3}
     settings = fixtures.settings(database_url, cache_url, **bounds)
@@ -418,7 +418,7 @@ async def test_who_would_wait_for_too_long_is_not_let_in(database_url: str, cach
 
 
 async def test_a_client_that_goes_away_does_no_harm(database_url: str, cache_url: str) -> None:
-    """In hand, its command stands or not; in the line, it is dropped. Both can be asked again."""
+    """A command under way stands or not; a queued one is dropped. Both can be sent again."""
     async with fixtures.writing(fixtures.settings(database_url, cache_url)) as writer:
         async with fixtures.held_head(database_url):
             gone = asyncio.create_task(writer.submit(fixtures.transfer("gone")))

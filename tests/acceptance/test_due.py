@@ -119,10 +119,10 @@ async def test_times_that_pass_without_an_api_are_caught_up(
     problem(await follow(ledger, "cancel", scheduled), 422, "schedule_executed")
 
 
-async def test_two_processes_sweep_and_each_time_comes_once(
+async def test_two_processes_settle_and_each_time_comes_once(
     mortal: Service, ledger: Ledger, onlooker: Database
 ) -> None:
-    """Many are due at one moment, with two sweepers: each gets one event."""
+    """Many are due at one moment, in two processes: each gets one event."""
     async with second_api(mortal) as url, client(url, ledger.token) as http:
         twins = ledger, Ledger(ledger.name, ledger.token, http)
         due_at = soon(DUE_S)

@@ -1,4 +1,4 @@
-"""Accounts stored late: nobody can tell, but by the rows, and those are never further behind."""
+"""Accounts are stored late: only the rows show it, and no row is further behind than its bound."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
