@@ -37,3 +37,8 @@ def logged(scope: dict[str, Any], send: Send) -> Send:
             log.info("%s %s %d", scope["method"], scope["path"], status, extra={"fields": fields})
 
     return sent
+
+
+def refused(status: int, code: str) -> None:
+    """Log a request that was refused before its head was understood or its body was complete."""
+    log.info("refused %d", status, extra={"fields": {"status": status, "code": code}})

@@ -1,14 +1,15 @@
 """HTTP/1.1 on one connection: uvicorn's protocol, with bounds on everything that a client sends.
 
     idle ──first byte──▶ head ──complete──▶ body ──complete──▶ answer ──▶ idle …
-      │                    │                  │
-      └ http_idle_s_max    └ bytes, fields,   └ bytes a second, bytes of all bodies under way
-                             target, seconds
+      │                    │                  │                  │
+      └ http_idle_s_max    └ bytes, fields,   └ bytes a second,  └ bytes a second
+                             target, seconds    bytes of all bodies under way
 
-httptools parses, and adds the pieces of an unfinished header together, at a cost that grows with
-the square of their number. So bytes are counted before it sees them. Whatever breaks a bound or
-the grammar is answered with a problem document, and the connection is closed; what the client
-sends after that is thrown away, and not for long.
+httptools parses. It joins the pieces of an unfinished header, at a cost that grows with the square
+of their number, so this module counts bytes before httptools sees them. A request that breaks a
+bound or the grammar is answered with a problem document, after the answers to earlier requests of
+the connection. Then the connection is closed. Bytes that the client sends after that are thrown
+away for a short time.
 """
 
 import asyncio
@@ -16,12 +17,14 @@ import itertools
 import re
 import secrets
 from collections import deque
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINES
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runtime import telemetry
 from runtime.problems import (
     CodingUnknown,
     ExpectationUnknown,
@@ -32,6 +35,8 @@ from runtime.problems import (
     TooSlow,
     Unavailable,
 )
+from web import access_log
+from web.answers import Answer
 from web.failures import answer_of
 from web.settings import HttpLimits
 
@@ -40,13 +45,15 @@ NO_SNIFFING = b"x-content-type-options: nosniff\r\n"
 CACHE_CONTROL = b"\r\ncache-control:"
 # Balances and refusals are true only for a moment, so no cache may keep them.
 NO_STORE = b"cache-control: no-store\r\n"
-# As much is parsed at once, which bounds what is held beyond the limits.
+# The most that is parsed at once. It bounds the memory that is used beyond the limits.
 PIECE_BYTES = 16_384
-# How long a client may take to read why it was refused, and how much of it is thrown away.
+# How long a refused client may take to read the answer, and how many of its bytes are thrown away.
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 65_536
 # The rest of a body that was refused: many clients read no answer before they have sent it all.
 LINGER_BODY_BYTES_MAX = 16_777_216
+# How many connections above the bound are answered 503; the others are aborted.
+REFUSALS_MAX = 100
 # A body must keep its rate over each such stretch of time.
 RATE_WINDOW_S = 10.0
 CONTINUE = b"HTTP/1.1 100 "
@@ -55,6 +62,8 @@ VERSIONS = frozenset({"1.0", "1.1"})
 # A header's colon, space and line end.
 HEADER_EXTRA_BYTES = 4
 _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding", REQUEST_ID})
+# The headers that say where a body ends.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
 _PROCESS = secrets.token_hex(6).encode()
@@ -62,10 +71,16 @@ _NUMBER = itertools.count(1)
 
 
 class Load:
-    """What all connections of a server hold together."""
+    """What all connections of a server hold together, and how many they may be.
 
-    def __init__(self) -> None:
+    Beyond `connections_max` a connection is answered 503; beyond `refusals_max` it is aborted, so
+    that the refused ones are bounded, too.
+    """
+
+    def __init__(self, connections_max: int) -> None:
         self.body_bytes = 0
+        self.connections_max = connections_max
+        self.refusals_max = connections_max + REFUSALS_MAX
 
 
 class Transport:
@@ -82,21 +97,25 @@ class Transport:
         "_transport",
         "abort",
         "get_extra_info",
+        "get_write_buffer_size",
         "ids",
         "is_closing",
         "pause_reading",
         "resume_reading",
         "write_eof",
+        "written_bytes",
     )
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head = b""
         self._between = True
+        self.written_bytes = 0
         # The ids of requests whose answers have not begun, in order.
         self.ids: deque[bytes] = deque()
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
+        self.get_write_buffer_size = transport.get_write_buffer_size
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
@@ -106,16 +125,16 @@ class Transport:
         """Write `data`; if it is a head that says how long its body is, let it wait for that."""
         if not self._between:
             head, self._head = self._head, b""
-            self._transport.write(head + data)
+            self._send(head + data)
         elif data.startswith(CONTINUE):
-            self._transport.write(data)
+            self._send(data)
         else:
             self._between = False
             data = self._completed(data)
             if LENGTH in data:
                 self._head = data
             else:
-                self._transport.write(data)
+                self._send(data)
 
     def end(self) -> None:
         """Write the head that waits, if one does: the answer is whole."""
@@ -127,6 +146,10 @@ class Transport:
         """Write what waits, and close."""
         self.end()
         self._transport.close()
+
+    def _send(self, data: bytes) -> None:
+        self.written_bytes += len(data)
+        self._transport.write(data)
 
     def _completed(self, head: bytes) -> bytes:
         request_id = self.ids.popleft() if self.ids else _new_id()
@@ -153,6 +176,9 @@ class Connection(HttpToolsProtocol):
         self._window_since_s = 0.0
         self._window_bytes = 0
         self._body_bytes = 0
+        # When the client last took an answer fast enough, and the bytes it had taken by then.
+        self._taken_bytes = 0
+        self._taken_since_s = 0.0
         # Why the parser was told to stop; since when the client is only waited for.
         self._reason: Problem | None = None
         self._lingering_since_s: float | None = None
@@ -162,12 +188,14 @@ class Connection(HttpToolsProtocol):
     # --- the connection ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be one of the server's connections, or refuse to be one more."""
+        """Count the connection, and refuse it if there are too many."""
         # uvloop's transports are asyncio's by behaviour, not by inheritance, and so is ours.
         self._joining = Transport(cast("asyncio.Transport", transport))
         super().connection_made(cast("asyncio.Transport", self._joining))
-        self._head_since_s = self.loop.time()
-        if len(self.connections) > self._limits.http_connections_max:
+        self._head_since_s = self._taken_since_s = self.loop.time()
+        if len(self.connections) > self._load.refusals_max:
+            self._joining.abort()
+        elif len(self.connections) > self._load.connections_max:
             self._refuse(Unavailable("too_many_connections", "The server has no room for more."))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,6 +211,9 @@ class Connection(HttpToolsProtocol):
                 self._joining.abort()
             return
         self._unset_keepalive_if_required()
+        if self._in_head and self._head_since_s is None:
+            # The empty lines before a request belong to its head: they take its time.
+            self._head_since_s = self.loop.time()
         if len(data) <= PIECE_BYTES:
             self._feed(data)
             return
@@ -192,20 +223,44 @@ class Connection(HttpToolsProtocol):
 
     def check(self, now_s: float) -> None:
         """End a connection whose client is too slow; called about once a second."""
-        if self._lingering_since_s is not None:
-            if now_s - self._lingering_since_s > LINGER_S:
+        if self._is_stuck(now_s):
+            self._joining.abort()
+        elif self._lingering_since_s is not None:
+            if self._is_unanswered():
+                self._lingering_since_s = now_s
+            elif now_s - self._lingering_since_s > LINGER_S:
                 self._joining.abort()
+        elif self.flow.read_paused or not (self._in_head or self.cycle.more_body):
+            # The service is not reading, so the client cannot be blamed.
+            self._window_since_s, self._window_bytes = now_s, 0
+            if self._head_since_s is not None:
+                self._head_since_s = now_s
         elif self._in_head:
             since = self._head_since_s
             if since is not None and now_s - since > self._limits.http_head_s_max:
                 self._refuse(_too_slow("the head of the request was not complete in time"))
-        elif self.flow.read_paused or not self.cycle.more_body:
-            # The service is not reading, so the client cannot be blamed.
-            self._window_since_s, self._window_bytes = now_s, 0
         elif now_s - self._window_since_s > RATE_WINDOW_S:
             if self._window_bytes < self._limits.http_body_bytes_per_s_min * RATE_WINDOW_S:
                 self._refuse(_too_slow("the body arrives too slowly"))
             self._window_since_s, self._window_bytes = now_s, 0
+
+    def _is_stuck(self, now_s: float) -> bool:
+        """Return whether the client does not take its answer, at the rate of a body at least."""
+        limits = self._limits
+        unsent = self._joining.get_write_buffer_size()
+        taken = self._joining.written_bytes - unsent
+        least = limits.http_body_bytes_per_s_min * limits.http_idle_s_max
+        if not unsent or taken - self._taken_bytes >= least:
+            self._taken_bytes, self._taken_since_s = taken, now_s
+        return now_s - self._taken_since_s > limits.http_idle_s_max
+
+    def _is_unanswered(self) -> bool:
+        """Return whether the last request whose head is complete still waits for its answer."""
+        cycle = self.cycle
+        # uvicorn declares no None, but there is none before the first request.
+        if cycle is None:
+            return False  # type: ignore[unreachable]
+        return not (cycle.response_complete or cycle.disconnected)
 
     # --- what the parser finds --------------------------------------------------------------
 
@@ -226,10 +281,12 @@ class Connection(HttpToolsProtocol):
             self._stop(TargetTooLong("target_too_long", f"A target has at most {limit} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header. A trailer of a chunked body is none, and is thrown away."""
+        """Take one header. The trailers of a chunked body are ignored."""
         if not self._in_head:
             return
         self._fields += 1
+        if self._fields > self._limits.http_header_fields_max:
+            self._stop(_too_large(f"{self._limits.http_header_fields_max} fields"))
         self._head_bytes += len(name) + len(value) + HEADER_EXTRA_BYTES
         name = name.lower()
         if name in _LOOKED_AT:
@@ -241,14 +298,17 @@ class Connection(HttpToolsProtocol):
         limits, hosts = self._limits, self._hosts
         if self._head_bytes > limits.http_head_bytes_max:
             self._stop(_too_large(f"{limits.http_head_bytes_max} bytes"))
-        if self._fields > limits.http_header_fields_max:
-            self._stop(_too_large(f"{limits.http_header_fields_max} fields"))
         version = self.parser.get_http_version()
         needed = version != "1.0"
         if len(hosts) > 1 or (needed and not hosts) or (hosts and not _HOST.fullmatch(hosts[0])):
             self._stop(Invalid("host_invalid", "A request has one `Host`: a name and a port."))
         if version not in VERSIONS:
             self._stop(_malformed())
+        if not needed:
+            # HTTP/1.0 knows no answer before the answer.
+            self.expect_100_continue = False
+        # It refuses a target that cannot be parsed.
+        super().on_headers_complete()
         self._pending = 0
         self._in_head = False
         self._head_since_s = None
@@ -257,7 +317,6 @@ class Connection(HttpToolsProtocol):
         self._joining.ids.append(request_id)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["request_id"] = request_id.decode("ascii")
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -277,12 +336,13 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
 
     def on_response_complete(self) -> None:
-        """End an answer. A body that nobody reads any more is not waited for."""
+        """End an answer. If the body has not arrived by now, do not wait for it."""
         self._joining.end()
         if self._body_bytes:
             self._release()
         super().on_response_complete()
-        if self.cycle.more_body and not self.pipeline:
+        # The last request may be another one, whose body is still arriving.
+        if self.cycle.response_complete and self.cycle.more_body:
             self._thrown_bytes_max = LINGER_BODY_BYTES_MAX
             self._linger()
 
@@ -293,9 +353,8 @@ class Connection(HttpToolsProtocol):
         self._pending += len(piece)
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            # The request is answered as if it had not asked for another protocol.
-            self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as stopped:
+            self._decline_upgrade(piece[stopped.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._reason or _malformed())
             return False
@@ -303,6 +362,32 @@ class Connection(HttpToolsProtocol):
         if self._pending > limit and self._lingering_since_s is None:
             self._refuse(_too_large(f"{limit} bytes"))
         return self._lingering_since_s is None
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Answer the request as if it had not asked for another protocol.
+
+        The parser takes `rest`, which may hold the request's body, for the other protocol. A
+        second parser, to which the end of the head is repeated, reads the body. (Java's client
+        asks for HTTP/2 in this way, with a body.)
+        """
+        cycle = self.cycle
+        cycle.keep_alive = False
+        framing = [b"%s: %s\r\n" % header for header in self.headers if header[0] in _FRAMING]
+        if not framing:
+            return
+        cycle.more_body = True
+        cycle.message_event.clear()
+        self._in_head = False
+        self._pending = 0
+
+        def on_body(body: bytes) -> None:
+            # What follows the body is not read: the connection is closed after the answer.
+            if cycle.more_body:
+                self.on_body(body)
+
+        found = SimpleNamespace(on_body=on_body, on_message_complete=self.on_message_complete)
+        self.parser = httptools.HttpRequestParser(found)
+        self._feed(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(framing) + rest)
 
     def _look_at(self, name: bytes, value: bytes) -> None:
         match name:
@@ -327,25 +412,45 @@ class Connection(HttpToolsProtocol):
         raise reason
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem if nothing else is being answered, and close."""
+        """Answer with a problem, after the answers to earlier requests, and close."""
         self._reason = None
         cycle = self.cycle
-        # uvicorn declares no None, but there is none before the first request.
-        unanswered = cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
+        unanswered = self._is_unanswered()
         if unanswered and (self._in_head or cycle.response_started):
-            # An earlier request is being answered; after that the connection ends.
+            # A complete request is being answered. After that the connection ends.
             cycle.keep_alive = False
+            self._linger(half=False)
+            return
+        answer = self._refusal(problem)
+        if self.pipeline:
+            # The request to refuse waits behind another one, so its answer waits, too.
+            cycle.keep_alive = False
+            self.pipeline.popleft()
+            self.pipeline.appendleft((cycle, cast("Any", answer)))
             self._linger(half=False)
             return
         if unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
-        answer = answer_of(problem)
         head = b"".join(b"%s: %s\r\n" % header for header in answer.headers)
         status = STATUS_LINES[answer.status]
         self._joining.write(b"%s%sconnection: close\r\n\r\n" % (status, head))
         self._joining.write(answer.body)
         self._linger()
+
+    def _refusal(self, problem: Problem) -> Answer:
+        """Return the answer to the request that is being read, with the request's id."""
+        ids = self._joining.ids
+        if not ids:
+            ids.append(self._request_id or _new_id())
+        token = telemetry.REQUEST_ID.set(ids[-1].decode("ascii"))
+        try:
+            answer = answer_of(problem)
+            if self._limits.http_access_log:
+                access_log.refused(answer.status, problem.code)
+        finally:
+            telemetry.REQUEST_ID.reset(token)
+        return answer
 
     def _linger(self, *, half: bool = True) -> None:
         """Let the client read what was written, and throw away what it still sends."""

@@ -1,6 +1,7 @@
-"""The HTTP server of every process: uvicorn, in the loop of whoever asks for it."""
+"""The HTTP server of every process: uvicorn, in the caller's event loop."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -17,6 +18,8 @@ from web.settings import HttpLimits
 
 # uvicorn ticks ten times a second.
 TICKS = 10
+# File descriptors that are no connections of clients: databases, queues, logs.
+OTHER_FILES = 200
 
 
 class Server(uvicorn.Server):
@@ -38,7 +41,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so, then stop as usual."""
+        """Set `app.state.stopping`, then stop as usual."""
         self._stopping.set()
         await super().shutdown(sockets)
 
@@ -51,7 +54,8 @@ def config(
     lifespan: Literal["on", "off"] = "on",
 ) -> uvicorn.Config:
     """Return how `app` is served, within `limits`."""
-    connection = partial(Connection, limits=limits, load=Load())
+    load = Load(connections_max(limits.http_connections_max))
+    connection = partial(Connection, limits=limits, load=load)
     return uvicorn.Config(
         app,
         host,
@@ -69,6 +73,21 @@ def config(
     )
 
 
+def connections_max(wanted: int) -> int:
+    """Let the process have `wanted` connections; return how many it can have.
+
+    The soft limit of open files is often 1,024. It is raised as far as the hard one allows. A
+    process without a free file descriptor could not even reach its database.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        files = min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(1, min(wanted, files - OTHER_FILES))
+
+
 def server(app: Litestar, host: str, port: int) -> Server:
     """Return an HTTP server for `app`, to run in the caller's loop.
 
@@ -81,7 +100,7 @@ def server(app: Litestar, host: str, port: int) -> Server:
 
 @asynccontextmanager
 async def served(app: Litestar, host: str, port: int | None) -> AsyncIterator[None]:
-    """Serve a worker's health beside its work; without a port, don't."""
+    """Serve a worker's health beside its work, if a port is given."""
     if port is None:
         yield
         return

@@ -8,7 +8,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from litestar import Litestar
 
 from daybook.embedded.servers import LOOPBACK, free_port
 from runtime import telemetry
-from web import protocol
+from web import protocol, server
 from web.answers import Reply
 from web.endpoints import endpoints, route
 from web.failures import EXCEPTION_HANDLERS
@@ -54,6 +54,13 @@ async def seen(request: Request) -> Reply:
     return Reply(Seen(sorted(request.headers), telemetry.REQUEST_ID.get()))
 
 
+@operation("GET", "/slow", name="slow", tag="t", answers={200: Seen})
+async def slow(request: Request) -> Reply:
+    """Take half a second."""
+    await asyncio.sleep(0.5)
+    return Reply(Seen(sorted(request.headers), telemetry.REQUEST_ID.get()))
+
+
 @operation("POST", "/posted", name="posted", tag="t", answers={200: Seen})
 async def posted(request: Request, body: Anything) -> Reply:
     """Say what arrived, with its body."""
@@ -85,13 +92,14 @@ class Answer(NamedTuple):
         document = json.loads(self.body)
         assert document["type"] == f"urn:daybook:problem:{document['code']}"
         assert document["status"] == self.status
+        assert document["requestId"].lower() == self.headers["request-id"]
         return str(document["code"])
 
 
 @asynccontextmanager
 async def serving(limits: HttpLimits = LIMITS) -> AsyncIterator[int]:
     """Serve the operations within `limits`; yield the port."""
-    found = endpoints([seen, posted])
+    found = endpoints([seen, slow, posted])
     app = Litestar(
         [route(each) for each in found],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -274,6 +282,78 @@ async def test_a_trailer_is_no_header(port: int) -> None:
     assert seen["headers"] == ["host", "transfer-encoding"]
 
 
+@pytest.mark.parametrize(
+    "headers, body",
+    [
+        (b"content-length: 15\r\n", b'{"text": "abc"}'),
+        (b"transfer-encoding: chunked\r\n", b'f\r\n{"text": "abc"}\r\n0\r\n\r\n'),
+    ],
+)
+async def test_the_body_of_a_request_for_another_protocol_is_read(
+    port: int, headers: bytes, body: bytes
+) -> None:
+    """Java's client asks for HTTP/2 with each first request. What follows is not answered."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    asks = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: x\r\n"
+    whole = post(asks + headers, body)
+    writer.write(whole[:-5])
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.write(whole[-5:] + get())
+    answer = await said(reader)
+    assert answer is not None
+    assert answer.status == 200
+    assert json.loads(answer.body)["body"] == "abc"
+    assert answer.headers["connection"] == "close"
+    assert await said(reader) is None
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "broken, code",
+    [
+        (CHUNKED + b"zz\r\n", "request_malformed"),
+        (b"GET /seen HTTP/1.1\r\n\r\n", None),
+        (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", None),
+        (b"nonsense", None),
+    ],
+)
+async def test_a_refusal_never_takes_the_place_of_an_earlier_answer(
+    port: int, broken: bytes, code: str | None
+) -> None:
+    """A client that pipelines would take it for the answer to its first request."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(get(target=b"/slow") + broken)
+    first = await said(reader)
+    assert first is not None
+    assert first.status == 200
+    second = await said(reader)
+    assert (second and second.code) == code
+    async with asyncio.timeout(END_S):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_answer_under_way_is_finished_before_a_refused_connection_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However short the client of a refused request is waited for."""
+    monkeypatch.setattr(protocol, "LINGER_S", -1.0)
+    monkeypatch.setattr(server, "TICKS", 1)
+    async with serving(LIMITS) as port:
+        answer = await asked(port, get(target=b"/slow") + b"nonsense")
+    assert answer is not None
+    assert answer.status == 200
+
+
+async def test_http_1_0_gets_no_answer_before_the_answer(port: int) -> None:
+    """It does not know `100 Continue`, and would take it for the answer."""
+    head = b"POST /posted HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+    answer = await asked(port, head + b"{}")
+    assert answer is not None
+    assert answer.status == 200
+
+
 async def test_requests_in_a_row_are_answered_in_order(port: int) -> None:
     """Pipelined; a malformed one ends the row."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
@@ -321,9 +401,69 @@ async def test_a_slow_head_is_not_waited_for() -> None:
         writer.close()
 
 
+async def test_empty_lines_do_not_keep_a_connection() -> None:
+    """The time of a head runs from the first byte after an answer, even an empty line."""
+    async with serving(replace(LIMITS, http_head_s_max=0.5)) as port:
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        writer.write(get())
+        assert (await said(reader)) is not None
+        await asyncio.sleep(0.05)
+        writer.write(b"\r\n")
+        answer = await said(reader)
+        assert answer is not None
+        assert (answer.status, answer.code) == (408, "request_too_slow")
+        writer.close()
+
+
+async def test_requests_that_wait_for_an_earlier_one_are_not_too_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server does not read the third before the first is answered."""
+    monkeypatch.setattr(server, "TICKS", 1)
+    async with serving(replace(LIMITS, http_head_s_max=0.2)) as port:
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        writer.write(get(target=b"/slow") + get() + get()[:-4])
+        await asyncio.sleep(0.4)
+        writer.write(get()[-4:])
+        for _ in range(3):
+            answer = await said(reader)
+            assert answer is not None
+            assert answer.status == 200
+        writer.close()
+
+
+async def test_the_body_of_a_waiting_request_may_still_arrive(port: int) -> None:
+    """When the answer to the earlier one is sent, the rest of it is read."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    whole = post(b"content-length: 15\r\n", b'{"text": "abc"}')
+    writer.write(get(target=b"/slow") + whole[:-5])
+    assert (await said(reader)) is not None
+    writer.write(whole[-5:])
+    answer = await said(reader)
+    assert answer is not None
+    assert json.loads(answer.body)["body"] == "abc"
+    writer.close()
+
+
+async def test_a_client_that_takes_no_answers_is_cut_off() -> None:
+    """It would hold its connection and the bytes of its answers for ever."""
+    loop = asyncio.get_running_loop()
+    whole = b'{"text": "%s"}' % (b"a" * 90_000)
+    request = post(b"content-length: %d\r\n" % len(whole), whole)
+    async with serving(replace(LIMITS, http_idle_s_max=1)) as port:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.setblocking(False)  # noqa: FBT003 - as sockets have it
+            await loop.sock_connect(client, (LOOPBACK, port))
+            async with asyncio.timeout(END_S):
+                with pytest.raises(ConnectionError):
+                    await loop.sock_sendall(client, request * 400)
+
+
 async def test_a_slow_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that comes more slowly than the bound; a fast one is read."""
+    """Its connection is closed, even if the client goes on sending."""
     monkeypatch.setattr(protocol, "RATE_WINDOW_S", 0.5)
+    monkeypatch.setattr(protocol, "LINGER_S", 0.5)
     async with serving(LIMITS) as port:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         head = b"POST /posted HTTP/1.1\r\nhost: x\r\ncontent-length: 50000\r\n\r\n"
@@ -331,6 +471,9 @@ async def test_a_slow_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
         answer = await said(reader)
         assert answer is not None
         assert (answer.status, answer.code) == (408, "request_too_slow")
+        with suppress(ConnectionError):
+            async with asyncio.timeout(END_S):
+                await writer.wait_closed()
         dripping.cancel()
         writer.close()
 
@@ -378,6 +521,36 @@ async def test_connections_are_bounded() -> None:
             while (answer := await asked(port, get())) is None or answer.status != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         held[1][1].close()
+
+
+async def test_refused_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few are told why; the others are closed at once."""
+    monkeypatch.setattr(protocol, "REFUSALS_MAX", 3)
+    held = []
+    statuses = []
+    async with serving(replace(LIMITS, http_connections_max=1)) as port:
+        for _ in range(10):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            writer.write(get())
+            answer = await said(reader)
+            statuses.append(answer.status if answer else 0)
+            held.append(writer)
+        for writer in held:
+            writer.close()
+    # The connection that found the server ready may have left in between.
+    assert 1 <= statuses.count(503) <= 4
+    assert statuses.count(200) <= 1
+
+
+async def test_a_refusal_is_in_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """As every request is, if the log is turned on."""
+    caplog.set_level("INFO", logger="web.access_log")
+    async with serving(replace(LIMITS, http_access_log=True)) as port:
+        await asked(port, get(b""))
+        await asked(port, get())
+    fields = [record.fields for record in caplog.records if record.name == "web.access_log"]  # type: ignore[attr-defined]
+    assert fields[0] == {"status": 400, "code": "host_invalid"}
+    assert (fields[1]["method"], fields[1]["path"], fields[1]["status"]) == ("GET", "/seen", 200)
 
 
 async def test_a_body_that_is_not_read_is_not_waited_for(port: int) -> None:

@@ -1,15 +1,17 @@
 """What is written to a connection, and in how many system calls."""
 
 import asyncio
+import resource
 from typing import Any, cast
 
 import httpx
+import pytest
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from daybook.embedded.servers import LOOPBACK, free_port
 from web.protocol import Transport
-from web.server import config
+from web.server import OTHER_FILES, config, connections_max
 from web.settings import HttpLimits
 
 ADDED = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nrequest-id: one\r\n\r\n"
@@ -20,27 +22,28 @@ WHOLE_STREAM = STREAM[:-2] + ADDED
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Told:
-    """A transport that remembers what it was told, each call of it."""
+class Recorded:
+    """A transport that records the calls of `write` and `close`."""
 
     def __init__(self) -> None:
         self.calls: list[bytes | str] = []
         self.write = self.calls.append
         self.is_closing = self.get_extra_info = lambda *_: None
+        self.get_write_buffer_size = lambda: 0
         self.pause_reading = self.resume_reading = self.is_closing
         self.abort = self.write_eof = self.is_closing
 
     def close(self) -> None:
-        """Remember that it is closed."""
+        """Record that it is closed."""
         self.calls.append("closed")
 
 
 def joining() -> tuple[Transport, list[bytes | str]]:
-    """Return one, and what the transport under it is told."""
-    told = Told()
-    transport = Transport(cast("asyncio.Transport", told))
+    """Return a transport, and the calls of the transport under it."""
+    recorded = Recorded()
+    transport = Transport(cast("asyncio.Transport", recorded))
     transport.ids.extend([b"one"] * 9)
-    return transport, told.calls
+    return transport, recorded.calls
 
 
 def test_head_and_body_leave_together() -> None:
@@ -121,3 +124,25 @@ async def test_every_kind_of_answer_arrives_whole() -> None:
             assert asked.text == "body"
     served.should_exit = True
     await task
+
+
+@pytest.mark.parametrize(
+    "soft, hard, raised, possible",
+    [
+        (1_024, 1_048_576, 10_000 + OTHER_FILES, 10_000),
+        (1_024, resource.RLIM_INFINITY, 10_000 + OTHER_FILES, 10_000),
+        (1_024, 4_096, 4_096, 4_096 - OTHER_FILES),
+        (1_024, 1_024, None, 1_024 - OTHER_FILES),
+        (65_536, 65_536, None, 10_000),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None, 10_000),
+    ],
+)
+def test_connections_leave_files_for_the_database(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, raised: int | None, possible: int
+) -> None:
+    """The limit of open files is raised as far as it may be; connections get what is left."""
+    wanted = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: wanted.append(limits))
+    assert connections_max(10_000) == possible
+    assert wanted == ([] if raised is None else [(raised, hard)])
