@@ -24,7 +24,7 @@ from command_side.domain.commands import Transfer
 from command_side.writer.idempotency import Idempotency
 from command_side.writer.outcomes import Accepted
 from command_side.writer.writer import Writer
-from daybook.embedded.up import embedded
+from daybook.embedded import up
 from daybook.settings import Settings
 from events import schema
 from events.types import Posting
@@ -42,8 +42,14 @@ class Recorder:
 
     def __init__(self, root: Path) -> None:
         self._root = f"{root}/"
-        # The virtual environment may be inside the checkout.
-        self._left_out = (__file__, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+        self._left_out = (
+            __file__,
+            # The supervisor of the servers runs on the same event loop.
+            str(Path(up.__file__).parent),
+            # The virtual environment may be inside the checkout.
+            sysconfig.get_path("purelib"),
+            sysconfig.get_path("platlib"),
+        )
         self.files: list[str] = []
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
@@ -70,7 +76,7 @@ async def recorded(work: Awaitable[object], root: Path = ROOT) -> Recorder:
 
 async def transfer_moves() -> list[tuple[str, str]]:
     """Return the moves of one transfer, on servers that are started for it."""
-    async with embedded(Path(), 0, ephemeral=True, programs=()) as service:
+    async with up.embedded(Path(), 0, ephemeral=True, programs=()) as service:
         settings = Settings(
             database_url=service.database_url,
             cache_url=service.cache_url,
