@@ -12,7 +12,7 @@ import pytest
 
 from daybook.api import operations as api
 from tests.acceptance.conftest import OpenLedger
-from tests.acceptance.driving import API, Ledger
+from tests.acceptance.driver import API, Ledger
 
 ID = "00000000-0000-4000-8000-000000000000"
 # A value for each segment of a path: of the right form, and of nothing that exists.

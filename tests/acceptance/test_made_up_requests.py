@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from daybook.embedded.up import PROGRAMS, Service, embedded
-from tests.acceptance.driving import API, SCOPES, opened_ledger
+from tests.acceptance.driver import API, SCOPES, opened_ledger
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 # Two of the three minutes that CI has for it; the rest is for starting, and for the last requests.
