@@ -167,9 +167,9 @@ class Connection(HttpToolsProtocol):
         # Bytes since the parser last completed a head or a part of a body.
         self._pending = 0
         self._in_head = True
-        self._fields = 0
-        self._head_bytes = 0
+        self._fields_max = limits.http_header_fields_max
         self._hosts: list[bytes] = []
+        self._valid_host: bytes | None = None
         self._request_id = b""
         # When the head began; when the current stretch of a body began, and its bytes.
         self._head_since_s: float | None = None
@@ -267,7 +267,6 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._fields = self._head_bytes = 0
         self._hosts = []
         self._request_id = b""
         if self._head_since_s is None:
@@ -284,24 +283,24 @@ class Connection(HttpToolsProtocol):
         """Take one header. The trailers of a chunked body are ignored."""
         if not self._in_head:
             return
-        self._fields += 1
-        if self._fields > self._limits.http_header_fields_max:
-            self._stop(_too_large(f"{self._limits.http_header_fields_max} fields"))
-        self._head_bytes += len(name) + len(value) + HEADER_EXTRA_BYTES
+        headers = self.headers
+        if len(headers) >= self._fields_max:
+            self._stop(_too_large(f"{self._fields_max} fields"))
         name = name.lower()
+        headers.append((name, value))
         if name in _LOOKED_AT:
             self._look_at(name, value)
-        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
-        limits, hosts = self._limits, self._hosts
-        if self._head_bytes > limits.http_head_bytes_max:
-            self._stop(_too_large(f"{limits.http_head_bytes_max} bytes"))
+        hosts, limit = self._hosts, self._limits.http_head_bytes_max
+        # `_pending` may lack a piece, of which an earlier request took a part.
+        if self._pending > limit - PIECE_BYTES and self._head_bytes() > limit:
+            self._stop(_too_large(f"{limit} bytes"))
         version = self.parser.get_http_version()
         needed = version != "1.0"
-        if len(hosts) > 1 or (needed and not hosts) or (hosts and not _HOST.fullmatch(hosts[0])):
-            self._stop(Invalid("host_invalid", "A request has one `Host`: a name and a port."))
+        if len(hosts) != 1 or hosts[0] != self._valid_host:
+            self._check_host(needed=needed)
         if version not in VERSIONS:
             self._stop(_malformed())
         if not needed:
@@ -388,6 +387,16 @@ class Connection(HttpToolsProtocol):
         found = SimpleNamespace(on_body=on_body, on_message_complete=self.on_message_complete)
         self.parser = httptools.HttpRequestParser(found)
         self._feed(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(framing) + rest)
+
+    def _head_bytes(self) -> int:
+        return sum(len(name) + len(value) + HEADER_EXTRA_BYTES for name, value in self.headers)
+
+    def _check_host(self, *, needed: bool) -> None:
+        hosts = self._hosts
+        if len(hosts) > 1 or (needed and not hosts) or (hosts and not _HOST.fullmatch(hosts[0])):
+            self._stop(Invalid("host_invalid", "A request has one `Host`: a name and a port."))
+        if hosts:
+            self._valid_host = hosts[0]
 
     def _look_at(self, name: bytes, value: bytes) -> None:
         match name:
