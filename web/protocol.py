@@ -13,10 +13,7 @@ away for a short time.
 """
 
 import asyncio
-import itertools
 import re
-import secrets
-from collections import deque
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
@@ -39,12 +36,9 @@ from web import access_log
 from web.answers import Answer
 from web.failures import answer_of
 from web.settings import HttpLimits
+from web.transport import Transport, new_id
 
 REQUEST_ID = b"request-id"
-NO_SNIFFING = b"x-content-type-options: nosniff\r\n"
-CACHE_CONTROL = b"\r\ncache-control:"
-# Balances and refusals are true only for a moment, so no cache may keep them.
-NO_STORE = b"cache-control: no-store\r\n"
 # The most that is parsed at once. It bounds the memory that is used beyond the limits.
 PIECE_BYTES = 16_384
 # How long a refused client may take to read the answer, and how many of its bytes are thrown away.
@@ -56,8 +50,6 @@ LINGER_BODY_BYTES_MAX = 16_777_216
 REFUSALS_MAX = 100
 # A body must keep its rate over each such stretch of time.
 RATE_WINDOW_S = 10.0
-CONTINUE = b"HTTP/1.1 100 "
-LENGTH = b"\r\ncontent-length: "
 VERSIONS = frozenset({"1.0", "1.1"})
 # A header's colon, space and line end.
 HEADER_EXTRA_BYTES = 4
@@ -66,8 +58,6 @@ _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding", REQUEST_ID})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
-_PROCESS = secrets.token_hex(6).encode()
-_NUMBER = itertools.count(1)
 
 
 class Load:
@@ -81,80 +71,6 @@ class Load:
         self.body_bytes = 0
         self.connections_max = connections_max
         self.refusals_max = connections_max + REFUSALS_MAX
-
-
-class Transport:
-    """A connection's transport, which completes the heads of answers and saves system calls.
-
-    Each head gets what every answer has: the request's id, and who may keep the answer. uvicorn
-    writes head and body one after the other; a head that says how long its body is waits here for
-    it. The head of a stream, which does not, goes at once.
-    """
-
-    __slots__ = (
-        "_between",
-        "_head",
-        "_transport",
-        "abort",
-        "get_extra_info",
-        "get_write_buffer_size",
-        "ids",
-        "is_closing",
-        "pause_reading",
-        "resume_reading",
-        "write_eof",
-        "written_bytes",
-    )
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-        self._between = True
-        self.written_bytes = 0
-        # The ids of requests whose answers have not begun, in order.
-        self.ids: deque[bytes] = deque()
-        self.abort = transport.abort
-        self.get_extra_info = transport.get_extra_info
-        self.get_write_buffer_size = transport.get_write_buffer_size
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-        self.write_eof = transport.write_eof
-
-    def write(self, data: bytes) -> None:
-        """Write `data`; if it is a head that says how long its body is, let it wait for that."""
-        if not self._between:
-            head, self._head = self._head, b""
-            self._send(head + data)
-        elif data.startswith(CONTINUE):
-            self._send(data)
-        else:
-            self._between = False
-            data = self._completed(data)
-            if LENGTH in data:
-                self._head = data
-            else:
-                self._send(data)
-
-    def end(self) -> None:
-        """Write the head that waits, if one does: the answer is whole."""
-        if self._head:
-            self.write(b"")
-        self._between = True
-
-    def close(self) -> None:
-        """Write what waits, and close."""
-        self.end()
-        self._transport.close()
-
-    def _send(self, data: bytes) -> None:
-        self.written_bytes += len(data)
-        self._transport.write(data)
-
-    def _completed(self, head: bytes) -> bytes:
-        request_id = self.ids.popleft() if self.ids else _new_id()
-        kept = b"" if CACHE_CONTROL in head else NO_STORE
-        return b"%s%s%srequest-id: %s\r\n\r\n" % (head[:-2], NO_SNIFFING, kept, request_id)
 
 
 class Connection(HttpToolsProtocol):
@@ -312,7 +228,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_since_s = None
         self._window_since_s, self._window_bytes = self.loop.time(), 0
-        request_id = self._request_id or _new_id()
+        request_id = self._request_id or new_id()
         self._joining.ids.append(request_id)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["request_id"] = request_id.decode("ascii")
@@ -451,7 +367,7 @@ class Connection(HttpToolsProtocol):
         """Return the answer to the request that is being read, with the request's id."""
         ids = self._joining.ids
         if not ids:
-            ids.append(self._request_id or _new_id())
+            ids.append(self._request_id or new_id())
         token = telemetry.REQUEST_ID.set(ids[-1].decode("ascii"))
         try:
             answer = answer_of(problem)
@@ -473,10 +389,6 @@ class Connection(HttpToolsProtocol):
     def _release(self) -> None:
         self._load.body_bytes -= self._body_bytes
         self._body_bytes = 0
-
-
-def _new_id() -> bytes:
-    return b"%s-%x" % (_PROCESS, next(_NUMBER))
 
 
 def _malformed() -> Invalid:

@@ -10,9 +10,9 @@ import uvicorn
 from litestar.types import Receive, Scope, Send
 
 from daybook.embedded.servers import LOOPBACK, free_port
-from web.protocol import Transport
 from web.server import OTHER_FILES, config, connections_max
 from web.settings import HttpLimits
+from web.transport import Transport
 
 ADDED = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nrequest-id: one\r\n\r\n"
 HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\n"
