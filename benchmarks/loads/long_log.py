@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from command_side.domain.account import AccountState
-from command_side.domain.changes import changes
+from command_side.domain.changes import changed_rows
 from command_side.domain.commands import Transfer
 from command_side.domain.state import State, evolve
 from command_side.writer import store
@@ -47,7 +47,7 @@ async def write_long_log(url: str, transfers: int) -> AsyncIterator[int]:
                 yield 2 * ACCOUNTS + 1 + numbers.stop
         async with connection.transaction():
             head = await log.lock_head(connection)
-            changed = changes(before, State(accounts))
+            changed = changed_rows(before, State(accounts))
             await store.put(connection, changed, list(changed.moved.values()), head.position)
         yield head.position
     finally:

@@ -10,8 +10,8 @@ from command_side.domain.account import AccountKey, AccountState
 from command_side.domain.state import ClosedBooks, State
 
 
-class Changes(msgspec.Struct, frozen=True):
-    """Changed rows of `command.accounts`, `command.standings` and `command.books`.
+class ChangedRows(msgspec.Struct, frozen=True):
+    """The changed rows of `command.accounts`, `command.standings` and `command.books`.
 
     Of the accounts that `moved`, only the counters changed. The others are new, or their policy is.
     """
@@ -21,13 +21,8 @@ class Changes(msgspec.Struct, frozen=True):
     transactions: list[dict[str, Any]]
     books: list[ClosedBooks]
 
-    @property
-    def only_moves(self) -> bool:
-        """Whether nothing but counters of accounts changed."""
-        return not (self.policies or self.transactions or self.books)
 
-
-def changes(before: State, after: State) -> Changes:
+def changed_rows(before: State, after: State) -> ChangedRows:
     """Return what differs, and assert that debits equal credits in it."""
     moved: dict[AccountKey, AccountState] = {}
     policies: dict[AccountKey, AccountState] = {}
@@ -45,7 +40,7 @@ def changes(before: State, after: State) -> Changes:
         for ledger, closed in sorted(after.books.items())
         if before.books.get(ledger) != closed
     ]
-    return Changes(moved, policies, _transactions(before, after), books)
+    return ChangedRows(moved, policies, _transactions(before, after), books)
 
 
 def _assert_balanced(changed: Iterable[tuple[AccountKey, AccountState]], before: State) -> None:

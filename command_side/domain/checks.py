@@ -14,14 +14,14 @@ from events.types import Posting, Side, Status
 AccountsById = Mapping[str, AccountState]
 
 
-class Change(msgspec.Struct, gc=False):
+class BalanceChange(msgspec.Struct, gc=False):
     """What some postings add to one account's balance, and take from it, in minor units."""
 
     added: int = 0
     taken: int = 0
 
 
-Changes = Mapping[str, Change]
+BalanceChanges = Mapping[str, BalanceChange]
 
 
 def refusal_to_post(
@@ -35,7 +35,7 @@ def refusal_to_post(
 
     `misdated` is why their date is not allowed, if it is not.
     """
-    made = changes(postings, accounts)
+    made = balance_changes(postings, accounts)
     return (
         stands(postings, conditions, accounts, made)
         or misdated
@@ -45,12 +45,14 @@ def refusal_to_post(
     )
 
 
-def changes(postings: Sequence[Posting], accounts: AccountsById) -> dict[str, Change]:
+def balance_changes(
+    postings: Sequence[Posting], accounts: AccountsById
+) -> dict[str, BalanceChange]:
     """Return the change of every account: an entry adds on the normal side, and takes on the other.
 
     Every account in `accounts` has a change, perhaps of nothing.
     """
-    made = {account_id: Change() for account_id in accounts}
+    made = {account_id: BalanceChange() for account_id in accounts}
     for posting in postings:
         amount = posting.amount_minor
         if accounts[posting.debit].normal_side is Side.DEBIT:
@@ -68,7 +70,7 @@ def stands(
     postings: Sequence[Posting],
     conditions: Sequence[Condition],
     accounts: AccountsById,
-    made: Changes,
+    made: BalanceChanges,
 ) -> Rejection | None:
     """Return the first refusal that depends only on the accounts' version, currency and status."""
     return (
@@ -91,7 +93,9 @@ def over_limit(postings: Sequence[Posting], schema: Schema) -> Rejection | None:
     return None
 
 
-def lacks_funds(accounts: AccountsById, made: Changes, *, netted: bool = True) -> Rejection | None:
+def lacks_funds(
+    accounts: AccountsById, made: BalanceChanges, *, netted: bool = True
+) -> Rejection | None:
     """Return a refusal if some account would pass its overdraft limit.
 
     All postings count together. What one transaction adds and takes is `netted`; a hold only
@@ -110,7 +114,7 @@ def lacks_funds(accounts: AccountsById, made: Changes, *, netted: bool = True) -
 
 
 def out_of_bounds(
-    conditions: Sequence[Condition], accounts: AccountsById, made: Changes
+    conditions: Sequence[Condition], accounts: AccountsById, made: BalanceChanges
 ) -> Rejection | None:
     """Return a refusal if a posted balance would be outside the command's own bounds.
 
@@ -119,7 +123,7 @@ def out_of_bounds(
     if not conditions:
         return None
     after = [
-        (condition, accounts[condition.account_id], made.get(condition.account_id, Change()))
+        (condition, accounts[condition.account_id], made.get(condition.account_id, BalanceChange()))
         for condition in conditions
     ]
     for condition, account, change in after:
@@ -157,7 +161,7 @@ def _currency(postings: Sequence[Posting], accounts: AccountsById) -> Rejection 
     return None
 
 
-def _status(accounts: AccountsById, made: Changes) -> Rejection | None:
+def _status(accounts: AccountsById, made: BalanceChanges) -> Rejection | None:
     """Return a refusal if an account is closed, or else if one is frozen for its change."""
     barred = [account for account in accounts.values() if account.status is not Status.OPEN]
     for account in barred:

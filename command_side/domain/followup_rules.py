@@ -53,7 +53,7 @@ def refund(command: Refund, state: State, schema: Schema, recorded_at: datetime)
         for part, posting in _with_postings(parts, original)
     ]
     accounts = _accounts(command.ledger, postings, state)
-    made = checks.changes(postings, accounts)
+    made = checks.balance_changes(postings, accounts)
     rejection = (
         _wrong_currency(parts, original)
         or checks.stands(postings, (), accounts, made)
@@ -78,7 +78,7 @@ def capture(command: Capture, state: State, recorded_at: datetime) -> Decision:
     accounts = _accounts(command.ledger, postings, state)
     rejection = (
         _wrong_currency(parts, placed)
-        or checks.stands(postings, (), accounts, checks.changes(postings, accounts))
+        or checks.stands(postings, (), accounts, checks.balance_changes(postings, accounts))
         or misdated(command.effective_at, state.books.get(command.ledger), recorded_at)
         or _exceeds(Code.CAPTURE_EXCEEDS_HOLD, parts, placed)
     )

@@ -45,7 +45,7 @@ def hold(command: Hold, state: State, schema: Schema, recorded_at: datetime) -> 
     if isinstance(found, Rejection):
         return found
     openings, accounts = found
-    made = checks.changes(command.postings, accounts)
+    made = checks.balance_changes(command.postings, accounts)
     rejection = (
         checks.stands(command.postings, command.conditions, accounts, made)
         or _passed(Code.EXPIRES_AT_PASSED, command.expires_at, recorded_at)

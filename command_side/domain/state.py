@@ -147,14 +147,14 @@ def evolve(accounts: dict[AccountKey, AccountState], event: Event) -> None:
             _move(accounts, event.ledger, event.postings, 0, -1)
         case AccountOpened():
             accounts[event.ledger, event.account_id] = AccountState(
-                event.ledger,
-                event.account_id,
-                event.account_class,
-                event.account_type,
-                event.currency,
-                event.normal_side,
-                _limit(event.overdraft_limit),
-                event.metadata,
+                ledger=event.ledger,
+                account_id=event.account_id,
+                account_class=event.account_class,
+                account_type=event.account_type,
+                currency=event.currency,
+                normal_side=event.normal_side,
+                overdraft_limit=_limit(event.overdraft_limit),
+                metadata=event.metadata,
             )
         case AccountChanged():
             account = accounts[event.ledger, event.account_id]

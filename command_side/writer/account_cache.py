@@ -37,7 +37,15 @@ ACCOUNTS_MAX = 100_000
 # When a row has to be stored, so many of the oldest are stored with it: most appends store none.
 STORED_TOGETHER = 1_000
 # Stands for an account whose row is gone; reconciliation reports it.
-_GONE = AccountState("", "", "", AccountType.ASSET, "", Side.DEBIT, None)
+_GONE = AccountState(
+    ledger="",
+    account_id="",
+    account_class="",
+    account_type=AccountType.ASSET,
+    currency="",
+    normal_side=Side.DEBIT,
+    overdraft_limit=None,
+)
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -229,18 +237,18 @@ def _leads_to(last: log.Head, head: log.Head) -> bool:
 def _account(row: Row) -> AccountState:
     metadata = row["metadata"]
     return AccountState(
-        row["ledger"],
-        row["account_id"],
-        row["account_class"],
-        AccountType(row["account_type"]),
-        row["currency"],
-        Side(row["normal_side"]),
-        row["overdraft_limit"],
-        None if metadata is None else msgspec.json.decode(metadata),
-        Status(row["status"]),
-        row["version"],
-        row["debits_posted"],
-        row["credits_posted"],
-        row["debits_pending"],
-        row["credits_pending"],
+        ledger=row["ledger"],
+        account_id=row["account_id"],
+        account_class=row["account_class"],
+        account_type=AccountType(row["account_type"]),
+        currency=row["currency"],
+        normal_side=Side(row["normal_side"]),
+        overdraft_limit=row["overdraft_limit"],
+        metadata=None if metadata is None else msgspec.json.decode(metadata),
+        status=Status(row["status"]),
+        version=row["version"],
+        debits_posted=row["debits_posted"],
+        credits_posted=row["credits_posted"],
+        debits_pending=row["debits_pending"],
+        credits_pending=row["credits_pending"],
     )

@@ -37,7 +37,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from command_side.domain.changes import Changes, changes
+from command_side.domain.changes import ChangedRows, changed_rows
 from command_side.domain.commands import (
     AccountCommand,
     Atomic,
@@ -102,7 +102,7 @@ class CachedPlan(msgspec.Struct, frozen=True):
     """
 
     plan: "Plan"
-    changes: Changes
+    changes: ChangedRows
     head: log.Head
     stored: int
     cache: AccountCache
@@ -155,7 +155,7 @@ def decide_from_cache(
     plan.add(commands)
     if len(plan.known) < needed.commands:
         return None
-    changed = changes(plan.before, plan.state)
+    changed = changed_rows(plan.before, plan.state)
     if changed.policies or changed.transactions or changed.books:
         return None
     return CachedPlan(plan, changed, recalled.head, recalled.stored, cache)
@@ -194,7 +194,7 @@ async def _commit(
     connection: Executor, plan: "Plan", head: log.Head, cache: AccountCache
 ) -> log.Head:
     """Append the events of the plan, store changed rows, and return the head after that."""
-    changed = changes(plan.before, plan.state)
+    changed = changed_rows(plan.before, plan.state)
     due = cache.take(changed.moved, changed.policies, plan.position)
     after = await log.append(connection, head, plan.events, cache.stored)
     assert after is not None, "the head is locked"
@@ -285,7 +285,7 @@ class Plan:
         """Decide each command, note what that changes, and undo it."""
         before = self._savepoint()
         outcomes = [self._decided(inner) for inner in command.commands]
-        changed = changes(before.state, self.state)
+        changed = changed_rows(before.state, self.state)
         self._undo(before)
         accounts = sorted((changed.moved | changed.policies).items())
         return Rehearsed(tuple(outcomes), tuple(account for _, account in accounts))

@@ -12,7 +12,7 @@ import msgspec
 
 from command_side.domain import state
 from command_side.domain.account import AccountState
-from command_side.domain.changes import Changes
+from command_side.domain.changes import ChangedRows
 from command_side.domain.commands import Needs
 from command_side.domain.state import ClosedBooks, EarlierTransaction, State
 from command_side.writer.account_cache import AccountCache
@@ -42,7 +42,7 @@ async def load(
 
 
 async def put(
-    connection: Executor, changed: Changes, moved: Sequence[AccountState], position: int
+    connection: Executor, changed: ChangedRows, moved: Sequence[AccountState], position: int
 ) -> None:
     """Store what changed up to `position`; of the accounts that only moved, only `moved`.
 

@@ -15,7 +15,7 @@ import msgspec
 
 from command_side.domain import state
 from command_side.domain.account import AccountKey, AccountState
-from command_side.domain.changes import Changes, changes
+from command_side.domain.changes import ChangedRows, changed_rows
 from command_side.domain.commands import Command, Needs, needs
 from command_side.domain.state import ClosedBooks, EarlierTransaction, State
 from command_side.writer.commit import Plan
@@ -52,7 +52,7 @@ class Ledger:
         head = Head(len(self.log), last, len(self.log), 0)
         plan = Plan(self._load(needed, known), known, head, SCHEMA, now)
         plan.add(commands)
-        changed = changes(plan.before, plan.state)
+        changed = changed_rows(plan.before, plan.state)
         for stream_id, version, event in plan.events:
             # Through the bytes, as all that is read comes out of the log.
             read = codec.decode(event.topic, codec.encode(event))
@@ -91,7 +91,7 @@ class Ledger:
             needed.earlier,
         )
 
-    def _put(self, changed: Changes) -> None:
+    def _put(self, changed: ChangedRows) -> None:
         self.accounts.update(changed.moved)
         self.accounts.update(changed.policies)
         for row in changed.transactions:
