@@ -1,7 +1,7 @@
-"""Audit replay as a small Python API: docs/python-api.md shows it at work.
+"""A small Python API of the log: docs/python-api.md has examples.
 
-Everything is told by the log alone, folded by the auditor (auditing/replay.py); no read model is
-asked. Amounts are exact integers of minor units; sentences give them in units.
+Every answer comes from the log alone, replayed by the auditor (`auditing/replay.py`), and from no
+read model. Amounts are exact integers of minor units; sentences have them in units.
 """
 
 from auditing.explain.difference import AccountChange, Difference, StandingChange

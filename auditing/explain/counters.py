@@ -1,4 +1,4 @@
-"""The four counters of an account at a place in the log. Pure."""
+"""The four counters of an account at a position of the log. Pure."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from auditing.expected_rows import ExpectedAccount
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """Minor units; `balance` is what is posted, signed by the account's normal side."""
+    """Counters in minor units; `balance` is posted, and signed by the account's normal side."""
 
     debits_posted: int = 0
     credits_posted: int = 0
@@ -18,14 +18,14 @@ class Counters(msgspec.Struct, frozen=True):
 NOTHING = Counters()
 
 
-def counters_of(tally: ExpectedAccount | None) -> Counters:
-    """Return what the auditor has booked; nothing of an account that there is not."""
-    if tally is None:
+def counters_of(account: ExpectedAccount | None) -> Counters:
+    """Return the counters of an account; zeros if there is none."""
+    if account is None:
         return NOTHING
     return Counters(
-        tally.debits_posted,
-        tally.credits_posted,
-        tally.debits_pending,
-        tally.credits_pending,
-        tally.balance,
+        account.debits_posted,
+        account.credits_posted,
+        account.debits_pending,
+        account.credits_pending,
+        account.balance,
     )

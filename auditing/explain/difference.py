@@ -1,4 +1,4 @@
-"""What differs between two places in the log, and the events in between. Pure."""
+"""What differs between two positions of the log, and the events between them. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ POLICY = (
 
 
 class AccountChange(msgspec.Struct, frozen=True):
-    """An account that is not as it was. `policy` has what changed: what it was and what it is.
+    """An account that changed. `policy` has each changed value, before and after.
 
-    An account that there was not yet had four zeros. `events` is how many touched it, the first of
-    them at `first_position`.
+    Before it was opened, an account had four zeros. `events` is the number of events that changed
+    it, the first of them at `first_position`.
     """
 
     ledger: str
@@ -45,7 +45,7 @@ class AccountChange(msgspec.Struct, frozen=True):
 
 
 class StandingChange(msgspec.Struct, frozen=True):
-    """A transaction from before that stands otherwise: `used` was refunded or captured of it."""
+    """An earlier transaction whose state changed; `used` is what was refunded or captured of it."""
 
     transaction_id: UUID
     before: Stage
@@ -55,8 +55,8 @@ class StandingChange(msgspec.Struct, frozen=True):
     position: int
 
 
-class Passed(msgspec.Struct, frozen=True):
-    """An event in between: where it is, and the stream it is of."""
+class EventBetween(msgspec.Struct, frozen=True):
+    """An event between the two positions, and the stream that it is in."""
 
     position: int
     type: str
@@ -64,16 +64,17 @@ class Passed(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What differs after `first` and up to `second`; empty, if and only if nothing was recorded.
+    """What differs after `first` and up to `second`; it is empty only if nothing was recorded.
 
-    Of `event_count` events the first ones are in `events`. `began` counts the transactions that are
-    new, by how they began; `closed_books` has until when each ledger's books were closed, and are.
+    `events` has the first of the `event_count` events. `began` counts the new transactions by their
+    first stage. `closed_books` has the time before which each ledger's books were closed, before
+    and after.
     """
 
     first: int
     second: int
     event_count: int
-    events: list[Passed]
+    events: list[EventBetween]
     accounts: list[AccountChange]
     standings: list[StandingChange]
     began: dict[str, int]
@@ -87,7 +88,7 @@ class _Touched(msgspec.Struct):
 
 
 class Comparing:
-    """A difference under way: `pass_by` every event up to the first place, then `take` the rest."""
+    """Collects a difference: `pass_by` events up to the first position, then `take` the others."""
 
     def __init__(self) -> None:
         self._state = ReplayedState()
@@ -95,39 +96,41 @@ class Comparing:
         self._standings: dict[UUID, tuple[Stage, int]] = {}
         self._began: Counter[str] = Counter()
         self._closings: dict[str, datetime | None] = {}
-        self._events: list[Passed] = []
+        self._events: list[EventBetween] = []
         self._event_count = 0
 
     def pass_by(self, recorded: Recorded) -> None:
-        """Book an event up to the first place."""
+        """Fold an event up to the first position."""
         self._state.fold(recorded)
 
     def take(self, recorded: Recorded) -> None:
-        """Book an event in between, and remember how what it touches was before."""
+        """Fold an event between the positions, and remember what it touches as it was before."""
         event = recorded.event
         self._event_count += 1
         if len(self._events) < EVENTS_KEPT_MAX:
-            self._events.append(Passed(recorded.position, event.topic, recorded.originator_id))
+            self._events.append(
+                EventBetween(recorded.position, event.topic, recorded.originator_id)
+            )
         keys = _keys(recorded)
         before = {key: self._copied(key) for key in keys}
         self._note_standings(recorded)
         if isinstance(event, BooksClosed):
             was = self._state.closings.get(event.ledger)
             self._closings.setdefault(event.ledger, None if was is None else was.closed_before)
-        lines, outcome = self._state.fold(recorded)
-        if outcome is not None:
-            self._began[outcome.stage.value] += 1
+        entries, transaction = self._state.fold(recorded)
+        if transaction is not None:
+            self._began[transaction.stage.value] += 1
         own = isinstance(event, AccountOpened | AccountChanged)
-        for key in keys if own else {(line.ledger, line.account_id) for line in lines}:
+        for key in keys if own else {(entry.ledger, entry.account_id) for entry in entries}:
             touched = self._accounts.setdefault(key, _Touched(before[key], 0, recorded.position))
             touched.events += 1
 
     def changed_transactions(self) -> list[UUID]:
-        """Return the transactions whose standing an event in between may have changed."""
+        """Return the transactions whose state may have changed."""
         return list(self._standings)
 
     def difference(self, first: int, second: int, begun: Mapping[UUID, int]) -> Difference:
-        """Return what was found; `begun` has the first positions of the changed transactions."""
+        """Return the difference; `begun` has the first positions of the changed transactions."""
         standings = [
             change
             for id_ in self._standings
@@ -149,8 +152,8 @@ class Comparing:
         )
 
     def _copied(self, key: AccountKey) -> ExpectedAccount | None:
-        tally = self._state.accounts.get(key)
-        return None if tally is None else msgspec.structs.replace(tally)
+        account = self._state.accounts.get(key)
+        return None if account is None else msgspec.structs.replace(account)
 
     def _note_standings(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -162,7 +165,7 @@ class Comparing:
             self._standings.setdefault(id_, self._stands(id_))
 
     def _stands(self, id_: UUID) -> tuple[Stage, int]:
-        """Return how a transaction stands; the auditor remembers no plain transfer: completed."""
+        """Return a transaction's state; a plain transfer, which is not remembered, is completed."""
         standing = self._state.transaction_states.get(id_)
         return (Stage.COMPLETED, 0) if standing is None else (standing.stage, sum(standing.used))
 

@@ -28,13 +28,13 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 class Sum(msgspec.Struct):
-    """How many events together made what."""
+    """How many events there were, and the sum of their amounts."""
 
     events: int = 0
     amount: int = 0
 
     def add(self, amount: int) -> None:
-        """Count one more."""
+        """Add one event."""
         self.events += 1
         self.amount += amount
 
@@ -42,8 +42,8 @@ class Sum(msgspec.Struct):
 class Explanation(msgspec.Struct, frozen=True):
     """An account's counters at a position, and what made its balance.
 
-    `contributions` are the first or the last ones, in the order asked for; `left_out` is the sum of
-    the others, so that nothing is missing. `by_kind` sums up all of them.
+    `contributions` are the oldest or the newest ones, in the requested order. `left_out` is the sum
+    of the others, so that nothing is missing. `by_kind` sums up all of them.
     """
 
     ledger: str
@@ -58,7 +58,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Explaining:
-    """An explanation under way, in bounded memory: it keeps at most `kept_max` contributions."""
+    """Collects an explanation in bounded memory: at most `kept_max` contributions."""
 
     def __init__(self, kept_max: int, *, newest_first: bool) -> None:
         self._kept_max = kept_max
@@ -69,19 +69,19 @@ class Explaining:
         self._counters = NOTHING
 
     def take(self, step: Step, event: object) -> None:
-        """Count a step of the account's story, which `event` made."""
+        """Add a step of the account's story, which `event` made."""
         self._counters = step.counters
         if not isinstance(event, TransferPosted):
             return
         assert step.transaction_id is not None
         made = Contribution(
-            step.position,
-            step.recorded_at,
-            step.transaction_id,
-            event.kind,
-            step.change,
-            step.counters.balance,
-            step.sentence,
+            position=step.position,
+            recorded_at=step.recorded_at,
+            transaction_id=step.transaction_id,
+            kind=event.kind,
+            amount=step.change,
+            balance=step.counters.balance,
+            sentence=step.sentence,
         )
         self._by_kind.setdefault(event.kind.value, Sum()).add(made.amount)
         if self._newest_first:
@@ -94,17 +94,17 @@ class Explaining:
             self._left_out.add(made.amount)
 
     def explanation(
-        self, ledger: str, account_id: str, position: int, tally: ExpectedAccount
+        self, ledger: str, account_id: str, position: int, account: ExpectedAccount
     ) -> Explanation:
-        """Return what was counted, of an account as it stands at `position`."""
+        """Return the explanation of an account that is in this state at `position`."""
         return Explanation(
-            ledger,
-            account_id,
-            position,
-            tally.currency,
-            tally.normal_side,
-            self._counters,
-            self._by_kind,
-            list(self._kept),
-            self._left_out,
+            ledger=ledger,
+            account_id=account_id,
+            position=position,
+            currency=account.currency,
+            normal_side=account.normal_side,
+            counters=self._counters,
+            by_kind=self._by_kind,
+            contributions=list(self._kept),
+            left_out=self._left_out,
         )

@@ -1,4 +1,4 @@
-"""Open a log, and ask the auditor what it says: the I/O around the pure folds beside this file."""
+"""Open a log, and ask what it says: the I/O around the pure folds in this folder."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -21,17 +21,19 @@ from runtime.problems import Invalid, NotFound
 PAGE_EVENTS_MAX = 5_000
 CONTRIBUTIONS_MAX = 1_000
 
-# A place in the log: a position, what was recorded before a time, or (None) as far as it goes.
+# A point in the log: a position, a time (everything recorded before it), or None: the end.
 Point = int | datetime | None
-# Called with how many positions were read, and how many there are to read.
+# Called with the number of positions read so far, and the number to read.
 Progress = Callable[[int, int], None]
 
 
 @asynccontextmanager
 async def open_log(url: str, schema_file: str | None = None) -> AsyncIterator["Replay"]:
-    """Open the log in the PostgreSQL at `url`, for reading alone.
+    """Open the log in the PostgreSQL database at `url`, to read it only.
 
-    The accounting schema says how sentences write amounts. Raises SchemaError, Unavailable.
+    Sentences write amounts with the decimals of the accounting schema.
+
+    Raises SchemaError, Unavailable.
     """
     schema = schemas.load(schema_file)
     connection = await database.connect(url, AUDITOR)
@@ -42,11 +44,11 @@ async def open_log(url: str, schema_file: str | None = None) -> AsyncIterator["R
 
 
 class Replay:
-    """A log, replayed from its beginning for every question.
+    """A log that is replayed from its beginning for every question.
 
-    Nothing is locked and no transaction is held open: what is in the log never changes. Memory is
-    bounded by a page of events and what an answer consists of, not by the log. One question at a
-    time: it is one connection.
+    Nothing is locked and no transaction is held open, because recorded events never change. Memory
+    is bounded by a page of events and the answer, not by the log. It uses one connection, so ask
+    one question at a time.
     """
 
     def __init__(self, connection: database.Connection, schema: Schema) -> None:
@@ -58,7 +60,7 @@ class Replay:
         return (await log.head(self._connection)).position
 
     async def position(self, point: Point) -> int:
-        """Return the position of a place. A time counts what was recorded before it.
+        """Return the position of a point. A time includes everything recorded before it.
 
         Raises Invalid for a position beyond the log.
         """
@@ -70,7 +72,7 @@ class Replay:
         return head if point is None else point
 
     async def currency(self, ledger: str, account_id: str, at: int = log.NO_END) -> str:
-        """Return an account's currency. Raises NotFound for one that there is not at `at`."""
+        """Return an account's currency. Raises NotFound if there is no such account at `at`."""
         stream_id = account_stream_id(ledger, account_id)
         opened = (await log.find(self._connection, [stream_id])).get(stream_id)
         if opened is None or opened.position > at or not isinstance(opened.event, AccountOpened):
@@ -87,7 +89,7 @@ class Replay:
         until: Point = None,
         progress: Progress | None = None,
     ) -> AsyncIterator[Recorded]:
-        """Yield the events after one place and up to another, in the order of the log.
+        """Yield the events after one point and up to another, in the order of the log.
 
         Only those of a ledger, or of one of its accounts, if they are named. Raises Invalid.
         """
@@ -106,11 +108,11 @@ class Replay:
         ledger: str | None = None,
         progress: Progress | None = None,
     ) -> TrialBalance:
-        """Return every account's counters at a place, and their sums. Raises Invalid."""
+        """Return every account's counters at a point, and their sums. Raises Invalid."""
         last, state = await self.position(at), ReplayedState()
         async for recorded in self.events(ledger=ledger, until=last, progress=progress):
             state.fold(recorded)
-            # How transactions stand is not asked, and would grow with the log.
+            # States of transactions are no part of the answer, and would grow with the log.
             state.transaction_states.clear()
         return trial_balance(last, state.accounts)
 
@@ -143,9 +145,9 @@ class Replay:
         kept_max: int = CONTRIBUTIONS_MAX,
         progress: Progress | None = None,
     ) -> Explanation:
-        """Return which events made an account's balance; at most `kept_max` one by one.
+        """Return which events made an account's balance, at most `kept_max` of them one by one.
 
-        Raises Invalid, and NotFound for an account that the log does not know at that place.
+        Raises Invalid, and NotFound for an account that the log does not know at that point.
         """
         last = await self.position(at)
         await self.currency(ledger, account_id, last)
@@ -155,8 +157,8 @@ class Replay:
             ledger=ledger, account_id=account_id, until=last, progress=progress
         ):
             explaining.take(story.take(recorded), recorded.event)
-        assert story.tally is not None, "an account is opened by its stream's first event"
-        return explaining.explanation(ledger, account_id, last, story.tally)
+        assert story.account is not None, "an account is opened by its stream's first event"
+        return explaining.explanation(ledger, account_id, last, story.account)
 
     async def difference(
         self,
@@ -166,7 +168,7 @@ class Replay:
         ledger: str | None = None,
         progress: Progress | None = None,
     ) -> Difference:
-        """Return what differs between two places, and the events in between. Raises Invalid."""
+        """Return what differs between two points, and the events between them. Raises Invalid."""
         low, high = await self.position(first), await self.position(second)
         if low > high:
             raise Invalid("position_invalid", f"{low} is after {high}: give the earlier one first.")
@@ -184,7 +186,7 @@ class Replay:
     async def _pages(
         self, ledger: str | None, account_id: str | None, after: int, until: int
     ) -> AsyncGenerator[tuple[list[Recorded], int], None]:
-        """Yield pages of events, each with the position that was looked up to."""
+        """Yield pages of events, each with the position up to which the log was searched."""
         if ledger is None:
             if account_id is not None:
                 raise Invalid("ledger_missing", "An account is in a ledger: name it.")

@@ -22,13 +22,13 @@ from events.types import (
     TransferScheduled,
 )
 
-# How many decimals a currency has.
+# Returns the number of decimals of a currency.
 Decimals = Callable[[str], int]
 SIDES_MAX = 5
 
 
 def sentence(event: Event, account_id: str, currency: str, decimals: Decimals) -> str:
-    """Return what `event` did to the account, which is in `currency`; amounts are in units."""
+    """Return what `event` did to an account in `currency`; amounts are in units."""
     match event:
         case AccountOpened():
             limit = _limit(event.overdraft_limit, event.currency, decimals)
@@ -65,7 +65,7 @@ def sentence(event: Event, account_id: str, currency: str, decimals: Decimals) -
 
 
 def _sides(postings: Sequence[Posting], account_id: str, decimals: Decimals) -> str:
-    """Return the account's sides of the postings, each with the account on the other one."""
+    """Return the account's sides of the postings, each with the account on the other side."""
     sides = []
     for posting in postings:
         amount = money.to_text(posting.amount_minor, decimals(posting.currency))
@@ -81,7 +81,7 @@ def _sides(postings: Sequence[Posting], account_id: str, decimals: Decimals) -> 
 
 
 def _notes(event: TransactionEvent) -> str:
-    """Return what was attached, and when it took effect if that is not when it was recorded."""
+    """Return the texts attached to a transaction, and its effective time if it has one."""
     notes = [f", {event.reference}"] if event.reference else []
     if event.description:
         notes.append(f", “{event.description}”")

@@ -1,4 +1,4 @@
-"""An account's story: every event that moved it, changed it or named it. Pure."""
+"""An account's story: every event that moved, changed or named it. Pure."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,10 +13,10 @@ from events.types import AccountChanged, AccountOpened, Recorded
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One event, told in a sentence, and the account's counters after it, in minor units.
+    """One event in a sentence, and the account's counters after it, in minor units.
 
-    `transaction_id` is None of what is about the account itself. A step with `moved` false named
-    the account and changed nothing: a refusal, a schedule, a cancellation.
+    `transaction_id` is None if the event is about the account itself. If `moved` is false, the
+    event named the account and changed nothing: a refusal, a schedule or a cancellation.
     """
 
     position: int
@@ -31,7 +31,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Story:
-    """An account's story, told event by event in the order of the log."""
+    """Makes an account's story, event by event in the order of the log."""
 
     def __init__(self, ledger: str, account_id: str, decimals: Decimals) -> None:
         self._key = (ledger, account_id)
@@ -39,28 +39,30 @@ class Story:
         self._state = ReplayedState(only=self._key)
 
     def take(self, recorded: Recorded) -> Step:
-        """Return the step of an event that is the account's."""
+        """Return the step that an event of the account makes."""
         event = recorded.event
-        before = counters_of(self.tally)
-        lines, _ = self._state.fold(recorded)
-        # How transactions stand is no part of the story, and would grow with it.
+        before = counters_of(self.account)
+        entries, _ = self._state.fold(recorded)
+        # States of transactions are no part of the story, and would grow with it.
         self._state.transaction_states.clear()
-        tally = self.tally
-        after = counters_of(tally)
+        account = self.account
+        after = counters_of(account)
         own = isinstance(event, AccountOpened | AccountChanged)
         return Step(
-            recorded.position,
-            event.recorded_at,
-            event.topic,
-            None if own else recorded.originator_id,
-            getattr(event, "key", None),
-            bool(lines) or own,
-            after.balance - before.balance,
-            after,
-            sentence(event, self._key[1], "" if tally is None else tally.currency, self._decimals),
+            position=recorded.position,
+            recorded_at=event.recorded_at,
+            type=event.topic,
+            transaction_id=None if own else recorded.originator_id,
+            key=getattr(event, "key", None),
+            moved=bool(entries) or own,
+            change=after.balance - before.balance,
+            counters=after,
+            sentence=sentence(
+                event, self._key[1], "" if account is None else account.currency, self._decimals
+            ),
         )
 
     @property
-    def tally(self) -> ExpectedAccount | None:
-        """The account as it stands after the last step; None, if nothing opened or moved it."""
+    def account(self) -> ExpectedAccount | None:
+        """Return the account after the last step; None if nothing opened or moved it."""
         return self._state.accounts.get(self._key)

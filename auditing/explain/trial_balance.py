@@ -1,4 +1,4 @@
-"""Every account's counters at a place in the log, and their sums. Pure."""
+"""Every account's counters at a position of the log, and their sums. Pure."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ class AccountTotals(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What all accounts of a currency have together: debits equal credits, or the log is broken."""
+    """The sums of all accounts of a currency: debits equal credits, or the log is broken."""
 
     debits_posted: int = 0
     credits_posted: int = 0
@@ -49,13 +49,13 @@ class TrialBalance(msgspec.Struct, frozen=True):
 
 
 def trial_balance(position: int, accounts: Mapping[AccountKey, ExpectedAccount]) -> TrialBalance:
-    """Return the trial balance of what the auditor has booked."""
+    """Return the trial balance of the replayed accounts."""
     rows, totals = [], dict[str, Totals]()
-    for (ledger, account_id), tally in sorted(accounts.items()):
-        counters = counters_of(tally)
-        rows.append(AccountTotals(ledger, account_id, tally.currency, counters))
-        sums = totals.get(tally.currency, Totals())
-        totals[tally.currency] = Totals(
+    for (ledger, account_id), account in sorted(accounts.items()):
+        counters = counters_of(account)
+        rows.append(AccountTotals(ledger, account_id, account.currency, counters))
+        sums = totals.get(account.currency, Totals())
+        totals[account.currency] = Totals(
             sums.debits_posted + counters.debits_posted,
             sums.credits_posted + counters.credits_posted,
             sums.debits_pending + counters.debits_pending,

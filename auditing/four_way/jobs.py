@@ -30,7 +30,7 @@ MOVE_S = 1.0
 
 async def request(connection: Executor, ledger: str) -> Row:
     """Queue a ledger's view, unless it is under way, and return its row."""
-    await connection.execute(SQL["ask_four_way"], ledger)
+    await connection.execute(SQL["request_four_way"], ledger)
     return await row_of(connection, ledger)
 
 

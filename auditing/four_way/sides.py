@@ -185,6 +185,7 @@ class _LogSide:
             self._note(gaps)
             for entry in made.entries:
                 self._add(entry)
+            del made  # Its rows are freed before the next page is folded.
             progress(walker.position, until)
         self._note(walker.end_log(until))
 

@@ -1,7 +1,7 @@
-"""Fold the log into the new tables: all of it at first, then what has come since.
+"""Fold the log into the new tables: first all of it, then the events recorded since.
 
-The folds are the projector's own (`projections/folds/`), but everything that they build on stays in
-memory: balances, policies and what became of transactions are written once, at the end.
+The folds are the projector's own (`projections/folds/`), but the state that they build on stays in
+memory. Balances, policies and the states of transactions are written once, at the end.
 
     log ──a page ahead──▶ fold ──▶ COPY entries, transactions, mentions, moments, all at once
                             └────▶ accounts, balances, standings, books: at the end
@@ -29,7 +29,7 @@ from sealing.check_event import Seal
 SQL = queries("auditing")
 PAGE_EVENTS_MAX = 2_000
 PAGES_AHEAD_MAX = 4
-# The rows of which there may be a former version, and the query of a repair that takes them out.
+# The rows that may have an earlier version, and the query of a repair that deletes them.
 REMOVING = {
     name: SQL[query].replace("read.", f"{REBUILT}.")
     for name, query in {
@@ -54,7 +54,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Folded:
-    """The read models as of `position`: the registers whole, of the journals the last page."""
+    """The read models as of `position`: all rows of registers, and the last page of journals."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -63,7 +63,7 @@ class Folded:
 
     @property
     def rows(self) -> int:
-        """How many rows all tables have by now."""
+        """Return how many rows all tables have so far."""
         page = self.page
         return (
             self._gone
@@ -72,7 +72,7 @@ class Folded:
         )
 
     def take(self, events: Sequence[Recorded]) -> None:
-        """Fold the events that follow. Raises Rejected if one is missing before them."""
+        """Fold the next events. Raises Rejected if an event is missing before or between them."""
         if events[0].position != self.position + 1 or (
             events[-1].position != self.position + len(events)
         ):
@@ -85,9 +85,9 @@ class Folded:
         self.position = events[-1].position
 
     def journals(self) -> dict[str, bytes]:
-        """Return what the last pages made, as CSV, and forget it.
+        """Return the journals' rows since the last call, as CSV.
 
-        The last recorded time may go on in the next event, so it stays.
+        The last recorded time may continue in the next event, so it is kept for the next call.
         """
         page = self.page
         *ended, latest = page.recorded_times.values()
@@ -106,9 +106,10 @@ class Folded:
 async def load(
     connections: Sequence[Connection], folded: Folded, seal: Seal, until: int, progress: Progress
 ) -> None:
-    """Fold the whole log up to `until` into the empty tables; one connection a journal, one more.
+    """Fold the whole log up to `until` into the empty tables.
 
-    Every event is compared with `seal`, which has a connection of its own. Raises Rejected.
+    It takes one connection to read, and one for each journal. Every event is compared with `seal`,
+    which has a connection of its own. Raises Rejected.
     """
     reader, *writers = connections
     async with AsyncExitStack() as stack:
@@ -134,10 +135,10 @@ async def load(
     await tables.copy(reader, "moments", _once(lines(list(page.recorded_times.values()))))
 
 
-async def go_on(connection: Connection, folded: Folded, until: int) -> None:
-    """Fold what follows, up to `until`, into the tables that have their rows: page by page.
+async def fold_on(connection: Connection, folded: Folded, until: int) -> None:
+    """Fold the next events, up to `until`, into the filled tables, page by page.
 
-    To be called in a transaction: if it is undone, the tables must be made anew.
+    The caller has a transaction. If it is rolled back, the tables must be created anew.
     """
     async for events in log.pages(connection, folded.position, until):
         changed = projected_rows.changed(events)
@@ -160,7 +161,7 @@ async def go_on(connection: Connection, folded: Folded, until: int) -> None:
 
 
 def _registers(page: ProjectedRows, keys: ProjectedRows | ChangedKeys) -> dict[str, list[Any]]:
-    """Return the registers' rows of `keys`, in their order."""
+    """Return the rows of `keys` in each register, sorted by key."""
     kept: dict[str, dict[Any, Any]] = {name: getattr(page, field) for name, field in FIELDS.items()}
     return {
         name: [rows[key] for key in sorted(getattr(keys, FIELDS[name]))]
@@ -170,7 +171,7 @@ def _registers(page: ProjectedRows, keys: ProjectedRows | ChangedKeys) -> dict[s
 
 @asynccontextmanager
 async def _copying(connection: Connection, name: str) -> AsyncIterator[asyncio.Queue[bytes | None]]:
-    """Copy whatever is put into the queue, until the end."""
+    """Copy every piece that is put into the queue, until None."""
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue(PAGES_AHEAD_MAX)
 
     async def source() -> AsyncIterator[bytes]:

@@ -1,12 +1,12 @@
-"""Build all read models anew beside the live ones, compare them, and swap them in.
+"""Build new read models beside the live ones, compare them, and swap them in.
 
     create ──▶ fold the log ──▶ index ──▶ compare ──▶ swap ──▶ drop the old ones
                up to the        from the   at one       │
                checkpoint       live ones  position     └── nothing has waited until here
 
-Writes, projections and reads go on all the time. A rebuild that is killed changes nothing: the next
-one drops what it left, and begins again. Memory holds the balances, policies and changed
-transactions of all accounts, and no entries.
+Writes, projections and reads continue all the time. A rebuild that is killed changes nothing: the
+next one drops what it left, and begins again. Memory holds the balances and policies of all
+accounts, and the states of changed transactions, but no entries.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from auditing.rebuild import tables
-from auditing.rebuild.comparison import Compared, compare
+from auditing.rebuild.comparison import TableDifference, compare
 from auditing.rebuild.load import Folded, Progress, load
 from auditing.rebuild.swap import swap
 from auditing.repair import plan
@@ -30,19 +30,19 @@ from sealing import check_event
 from sealing.check_event import Seal, SealError
 
 SQL = queries("auditing")
-# One a journal, one that reads ahead, one that holds the lock.
+# One for each journal, one that reads ahead, and one that holds the lock.
 CONNECTIONS = len(tables.JOURNALS) + 2
 BUILDERS = 2
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
-    """What was built, up to `position`, and what of the live tables was not the same."""
+    """What was built, up to `position`, and how the live tables differed from it."""
 
     rebuild_id: UUID
     rebuilt_by: str
     position: int
     row_count: int
-    differences: list[Compared]
+    differences: list[TableDifference]
     swapped: bool
     old_kept: bool
     started_at: datetime
@@ -50,7 +50,7 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differing(self) -> int:
-        """How many rows differ."""
+        """Return how many rows differ."""
         return sum(table.differing for table in self.differences)
 
 
@@ -62,7 +62,7 @@ async def rebuild(
     compare_only: bool = False,
     keep_old: bool = False,
 ) -> Rebuilt:
-    """Rebuild, as the login that owns the tables. Raises Conflict, Rejected, Unavailable."""
+    """Rebuild as the login that owns the tables. Raises Conflict, Rejected, Unavailable."""
     rebuild_id, started, folded = uuid4(), datetime.now(UTC), Folded()
     async with _connections(database_url) as (lock, *others):
         seal = await _seal(lock)
@@ -132,11 +132,11 @@ async def _seal(connection: Connection) -> Seal:
 async def _connections(
     database_url: str, count: int = CONNECTIONS
 ) -> AsyncIterator[list[Connection]]:
-    """Open the connections, the first with the lock that keeps other rebuilds away."""
+    """Open the connections; the first one holds the lock that excludes other rebuilds."""
     async with AsyncExitStack() as stack:
         opened: list[Connection] = []
         for _ in range(count):
-            # The commit of the swap waits for the disk, and so for all that was written before.
+            # The commit of the swap waits for the disk, and thereby for everything written before.
             asynchronous = {"synchronous_commit": "off"} if opened else {}
             connection = await database.connect(database_url, **asynchronous)
             stack.push_async_callback(connection.close)

@@ -1,4 +1,4 @@
-"""Rows of the folds as the text that COPY reads. Pure."""
+"""Rows of the projector's folds as the CSV text that COPY reads. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,23 +1,22 @@
-"""The new tables take the place of the live ones: nobody's request fails, and no answer is torn.
+"""Swap the new tables with the live ones; no request fails, and every answer is consistent.
 
-    #   connection   step                         who waits
-    1   first        keep autovacuum away         autovacuum, which gives up after a second
+    #   connection   step                         who waits, and why
+    1   first        lock autovacuum out          autovacuum, which gives up after a second
     2   first        lock the checkpoint          the projector, until 7
-    3   second       fold the last events         and commit them: from now on nobody reads as of
-                                                  a time when they were not there, except
-    4   second       open snapshots end           those who already do. A reader that began before
-                                                  3 and finds a table swapped would miss rows that
-                                                  its own checkpoint promises
+    3   second       fold the last events         nobody; they are committed for all new snapshots
+    4   second       wait for older snapshots     the swap: a reader that began before 3, and finds
+                                                  a table swapped, would miss rows that its own
+                                                  checkpoint promises
     5   first        lock the live tables         readers, until 7: for a fraction of a second
-    6   first        move both sets of tables     a change of the catalogue, whatever their size
+    6   first        move both sets of tables     nobody: the catalogue changes, and no row
     7   first        record, COMMIT
 
-Whatever cannot be had in time is given back at once, and tried again after a pause. Statements that
-were prepared before look their tables up anew, by name.
+If a lock is not granted in time, everything is rolled back, and tried again after a pause. Prepared
+statements look their tables up by name, and so find the new ones.
 
-Readers take the tables in any order. A reader and a swap that wait for each other are nobody's
-request that fails, as long as the swap gives up before PostgreSQL looks for deadlocks: all waits of
-step 5 together are shorter than its `deadlock_timeout` (a second, if it was not changed).
+Readers lock the tables in any order, so a reader and a swap may wait for each other. No request
+fails, because the swap gives up before PostgreSQL looks for deadlocks: all waits of step 5 together
+are shorter than `deadlock_timeout` (a second, by default).
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
-from auditing.rebuild.load import Folded, go_on
+from auditing.rebuild.load import Folded, fold_on
 from auditing.rebuild.tables import NAMES, REBUILT, REPLACED
 from events import checkpoints
 from runtime.database import Connection
@@ -34,22 +33,22 @@ from runtime.problems import Unavailable
 from runtime.sql import queries
 
 SQL = queries("auditing")
-# What is folded while the projector waits: a fraction of a second.
+# The projector waits while these events are folded: a fraction of a second.
 EVENTS_MAX = 2_000
 TRIES_MAX = 60
 PAUSE_S = 1.0
 SNAPSHOTS_S_MAX = 1.0
 SNAPSHOTS_PAUSE_S = 0.005
-# For each of eight tables.
+# For each of the eight tables.
 LOCK_WAIT_MS = 50
-# PostgreSQL sends an autovacuum away for us after its deadlock_timeout.
+# PostgreSQL cancels an autovacuum that blocks a lock after its deadlock_timeout.
 VACUUM_WAIT_MS = 5_000
 
 Record = Callable[[Connection, int], Awaitable[None]]
 
 
 async def swap(first: Connection, second: Connection, folded: Folded, record: Record) -> None:
-    """Swap, and call `record` with the position in the same transaction. Raises Unavailable."""
+    """Swap, and call `record` with the position, in one transaction. Raises Unavailable."""
     for _ in range(TRIES_MAX):
         await approach(second, folded)
         if await _swapped(first, second, folded, record):
@@ -57,24 +56,24 @@ async def swap(first: Connection, second: Connection, folded: Folded, record: Re
         await asyncio.sleep(PAUSE_S)
     raise Unavailable(
         "swap_blocked",
-        f"The new tables could not take their place in {TRIES_MAX} tries: some transaction on this"
+        f"The new tables could not be swapped in within {TRIES_MAX} tries: some transaction on this"
         " database is open all the time (see pg_stat_activity), or the projector is faster than"
         " the rebuild. The live tables are as they were.",
     )
 
 
 async def approach(connection: Connection, folded: Folded) -> None:
-    """Fold what the projector has folded meanwhile, while it goes on."""
+    """Fold what the projector has folded since, without stopping it."""
     async with connection.transaction():
-        await go_on(connection, folded, await checkpoints.read(connection, checkpoints.PROJECTOR))
+        await fold_on(connection, folded, await checkpoints.read(connection, checkpoints.PROJECTOR))
 
 
 class _NotNowError(Exception):
-    """Something is in the way: give everything back, and try again."""
+    """Another transaction is in the way: roll back, and try again."""
 
 
 async def _swapped(first: Connection, second: Connection, folded: Folded, record: Record) -> bool:
-    """Try once; return whether it was done."""
+    """Try to swap once; return whether it succeeded."""
     try:
         async with first.transaction():
             await _lock(first, "keep_statement", VACUUM_WAIT_MS)
@@ -82,7 +81,7 @@ async def _swapped(first: Connection, second: Connection, folded: Folded, record
             await _fold_the_last(second, folded, position)
             await _snapshots_ended(second, [first, second])
             await _move(first)
-            # What a projector remembers of balances may be what was wrong.
+            # A projector must not continue from balances that it remembers: they may be wrong.
             await first.execute(SQL["touch_checkpoint"])
             await record(first, position)
     except (_NotNowError, asyncpg.LockNotAvailableError):
@@ -91,17 +90,17 @@ async def _swapped(first: Connection, second: Connection, folded: Folded, record
 
 
 async def _fold_the_last(connection: Connection, folded: Folded, position: int) -> None:
-    # Behind: a server that crashed gave the checkpoint back, and the projector folds again.
+    # Negative: after a crash of PostgreSQL, the checkpoint is behind, and moves on again.
     if not 0 <= position - folded.position <= EVENTS_MAX:
         raise _NotNowError
     async with connection.transaction():
-        await go_on(connection, folded, position)
+        await fold_on(connection, folded, position)
 
 
 async def _snapshots_ended(connection: Connection, ours: Sequence[Connection]) -> None:
-    """Wait until everybody who reads as of now has ended; whoever comes later does not matter.
+    """Wait until all snapshots that are open now have ended. Newer ones see the last events.
 
-    Not to be asked in a transaction, in which PostgreSQL would give the first answer for ever.
+    The caller has no transaction, in which PostgreSQL would repeat its first answer.
     """
     pids = [one.get_server_pid() for one in ours]
     before = {tuple(row) for row in await connection.fetch(SQL["open_snapshots"], pids)}
@@ -124,7 +123,7 @@ async def _move(connection: Connection) -> None:
 
 
 async def _lock(connection: Connection, statement: str, wait_ms: int) -> None:
-    """Lock every live table. Raises LockNotAvailableError if one cannot be had in time."""
+    """Lock every live table. Raises LockNotAvailableError if one lock is not granted in time."""
     rows = await connection.fetch(SQL["swap_statements"], NAMES)
     await connection.execute(SQL["limit_lock_wait"], str(wait_ms))
     for row in rows:

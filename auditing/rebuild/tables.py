@@ -34,7 +34,7 @@ NAMES = [f"read.{name}" for name in TABLES]
 
 
 async def create(connection: Connection) -> None:
-    """Make the new tables like the live ones, without indexes; what a killed rebuild left goes."""
+    """Create the new tables like the live ones, without indexes; drop older new ones."""
     await drop(connection)
     async with connection.transaction():
         await connection.execute(f"CREATE SCHEMA {REBUILT}")
@@ -43,12 +43,12 @@ async def create(connection: Connection) -> None:
 
 
 async def drop(connection: Connection) -> None:
-    """Drop what a rebuild or a swap left behind."""
+    """Drop the tables that a rebuild or a swap left."""
     await connection.execute(f"DROP SCHEMA IF EXISTS {REBUILT}, {REPLACED} CASCADE")
 
 
 async def index(connections: Sequence[Connection]) -> None:
-    """Build all indexes and keys, one at a time on each connection; then let the planner count."""
+    """Build all indexes and keys, one at a time on each connection, and analyze the tables."""
     rows = await connections[0].fetch(SQL["index_statements"], NAMES)
     left = [row["index_statement"] for row in reversed(rows)]
     left[:0] = [f"ANALYZE {REBUILT}.{name}" for name in TABLES]

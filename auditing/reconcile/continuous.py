@@ -137,6 +137,7 @@ class Auditor:
                 made, differences = await walker.compare_page(connection, page)
                 run.add(differences)
                 self._touch(page, made)
+                del made  # Its rows are freed before the next page is folded.
             self._know(recheck.named(run.findings.kept))
             if walker.position == checkpoint:
                 await self._registers(connection)

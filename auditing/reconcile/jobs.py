@@ -99,7 +99,7 @@ async def request(connection: Executor, scope: Scope, done_by: str) -> UUID:
     while True:
         reconciliation_id = uuid4()
         result = await connection.execute(
-            SQL["ask_reconciliation"],
+            SQL["request_reconciliation"],
             reconciliation_id,
             done_by,
             scope.ledger,

@@ -174,8 +174,8 @@ async def _compare_stretch(context: RunContext, run: Run, until: int) -> None:
     walker = run.walker
     pages = log.pages(context.log or context.connection, walker.position, until)
     async for page in pages if context.log is None else read_ahead(pages):
-        _, differences = await walker.compare_page(context.connection, page)
-        run.add(differences)
+        # The rows of a page are freed before the next page is folded.
+        run.add((await walker.compare_page(context.connection, page))[1])
         context.progress(walker.position, until)
         if context.keep is not None:
             await context.keep(run, until)

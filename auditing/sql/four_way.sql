@@ -1,5 +1,5 @@
 -- name: balances_of_ledger
--- By key, a page at a time, so that memory stays bounded by the auditor's own books.
+-- By key, a page at a time, so that memory stays bounded by the replayed state.
 SELECT
     b.account_id, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending,
     a.currency
@@ -10,7 +10,7 @@ ORDER BY b.account_id
 LIMIT $3;
 
 -- name: entries_of_accounts_summed
--- What was posted to some accounts, from the entries themselves: their key leads to them.
+-- The sums of posted entries of a range of accounts, found by the key of entries.
 SELECT e.account_id, e.currency, e.side, count(*) AS movements, sum(e.amount) AS amount
 FROM read.entries AS e
 WHERE
@@ -19,14 +19,14 @@ WHERE
 GROUP BY e.account_id, e.currency, e.side;
 
 -- name: last_statements
--- Of each account, how the last of its statements closed.
+-- How the last statement of each account closed.
 SELECT DISTINCT ON (s.account_id) s.account_id, s.currency, s.ends_on, s.closing
 FROM external.statements AS s
 WHERE s.ledger = $1 AND s.ends_on IS NOT NULL
 ORDER BY s.account_id ASC, s.ends_on DESC, s.statement_number DESC;
 
 -- name: covered_days
--- Of each account, the days that its statements cover: periods with days between them.
+-- The days that the statements of each account cover, as periods without overlap.
 SELECT c.account_id, lower(period.days) AS starts_on, upper(period.days) - 1 AS ends_on
 FROM (
     SELECT
@@ -40,8 +40,8 @@ FROM (
 CROSS JOIN unnest(c.days) AS period (days)
 ORDER BY c.account_id, lower(period.days);
 
--- name: ask_four_way
--- One a ledger: while it is under way, whoever asks again changes nothing.
+-- name: request_four_way
+-- One row for each ledger: while it is under way, another request changes nothing.
 INSERT INTO read.four_ways AS f (ledger, status, asked_at, updated_at)
 VALUES ($1, 'queued', now(), now())
 ON CONFLICT ON CONSTRAINT four_ways_pkey DO UPDATE SET
@@ -50,24 +50,24 @@ ON CONFLICT ON CONSTRAINT four_ways_pkey DO UPDATE SET
 WHERE f.status NOT IN ('queued', 'running');
 
 -- name: four_way
--- As it stands.
+-- The status and the last report.
 SELECT
     ledger, status, position, target, asked_at, started_at, updated_at, finished_at, failure, report
 FROM read.four_ways WHERE ledger = $1;
 
 -- name: queued_four_ways
--- Those that were begun by a process that died are as good as new ones.
+-- With those of processes that died: another process begins them again.
 SELECT ledger FROM read.four_ways
 WHERE status IN ('queued', 'running') ORDER BY asked_at LIMIT $1;
 
 -- name: begin_four_way
--- It is folded from the beginning, also if a process died over it.
+-- The log is replayed from the beginning, also after a process that died.
 UPDATE read.four_ways SET status = 'running', started_at = now(), updated_at = now()
 WHERE ledger = $1 AND status IN ('queued', 'running')
 RETURNING TRUE;
 
 -- name: move_four_way
--- How far it is, for whoever waits.
+-- The progress, for clients that wait.
 UPDATE read.four_ways SET position = $2, target = $3, updated_at = now()
 WHERE ledger = $1 AND status = 'running';
 

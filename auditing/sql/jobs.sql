@@ -1,5 +1,5 @@
--- name: ask_reconciliation
--- One at a time for each ledger over HTTP: whoever asks again is told of the one under way.
+-- name: request_reconciliation
+-- Over HTTP a ledger has one at a time: another request gets the one that is under way.
 INSERT INTO read.reconciliations (
     reconciliation_id, done_by, status, ledger, account_id, start_at, end_at, asked_at,
     updated_at, position, events_read, entries_compared, balances_compared, discrepancy_count
@@ -7,7 +7,7 @@ INSERT INTO read.reconciliations (
 ON CONFLICT (ledger) WHERE done_by = 'worker' AND status IN ('queued', 'running') DO NOTHING;
 
 -- name: record_reconciliation
--- What was compared and found at once stays, also when it was clean.
+-- The report of a reconciliation that was done at once, also of a clean one.
 INSERT INTO read.reconciliations (
     reconciliation_id, done_by, status, ledger, account_id, start_at, end_at, asked_at, updated_at,
     started_at, finished_at, position, target, events_read, entries_compared, balances_compared,
@@ -17,19 +17,19 @@ INSERT INTO read.reconciliations (
 );
 
 -- name: reconciliation_under_way
--- Found by the index that lets there be no second one.
+-- Found by the index that allows no second one.
 SELECT reconciliation_id FROM read.reconciliations
 WHERE ledger = $1 AND done_by = 'worker' AND status IN ('queued', 'running');
 
 -- name: queued_reconciliations
--- Those that were begun by a process that died are as good as new ones; the oldest first.
+-- Oldest first, with those of processes that died: another process resumes them.
 SELECT reconciliation_id FROM read.reconciliations
 WHERE done_by = 'worker' AND status IN ('queued', 'running')
 ORDER BY number
 LIMIT $1;
 
 -- name: try_take_reconciliation
--- Held as long as the session lives: a process that is killed lets go of it at once.
+-- The lock is the session's: when a process is killed, it is released at once.
 SELECT pg_try_advisory_lock(hashtextextended('daybook.reconciliation.' || $1::text, 0));
 
 -- name: let_go_of_reconciliation
@@ -37,7 +37,7 @@ SELECT pg_try_advisory_lock(hashtextextended('daybook.reconciliation.' || $1::te
 SELECT pg_advisory_unlock(hashtextextended('daybook.reconciliation.' || $1::text, 0));
 
 -- name: reconciliation
--- One, whatever it is about; who may see it is the caller's to check.
+-- One reconciliation of any ledger; the caller checks who may see it.
 SELECT
     reconciliation_id, number, done_by, status, ledger, account_id, start_at, end_at, asked_at,
     started_at, updated_at, finished_at, position, target, events_read, entries_compared,
@@ -46,7 +46,7 @@ FROM read.reconciliations
 WHERE reconciliation_id = $1;
 
 -- name: reconciliations
--- A ledger's, newest first, before a number.
+-- Those of a ledger, newest first, before a number.
 SELECT
     reconciliation_id, number, done_by, status, ledger, account_id, start_at, end_at, asked_at,
     started_at, updated_at, finished_at, position, target, events_read, entries_compared,
@@ -57,7 +57,7 @@ ORDER BY number DESC
 LIMIT $3;
 
 -- name: history
--- An account's finished ones, newest first, each with its first discrepancies.
+-- The finished ones of an account, newest first, each with its first discrepancies.
 SELECT
     r.reconciliation_id, r.number, r.account_id, r.start_at, r.end_at, r.position, r.events_read,
     r.entries_compared, r.balances_compared, r.discrepancy_count, r.started_at, r.finished_at,
@@ -79,7 +79,7 @@ ORDER BY r.number DESC
 LIMIT $4;
 
 -- name: discrepancies
--- A run's by id, of one kind, one account and one ledger if they are named.
+-- Those of a run by id; of one kind, account and ledger, if they are given.
 SELECT
     id, kind, view, ledger, account_id, transaction_id, position, expected, actual, explanation,
     found_at
@@ -93,13 +93,13 @@ ORDER BY id
 LIMIT $6;
 
 -- name: counted_discrepancies
--- A ledger's kept discrepancies of a run that is about all ledgers.
+-- The stored discrepancies of one ledger, in a run that is about all ledgers.
 SELECT kind, count(*) AS times FROM read.discrepancies
 WHERE reconciliation_id = $1 AND (ledger = $2 OR kind = 'position_gap')
 GROUP BY kind;
 
 -- name: order_discrepancies
--- Held to the commit by whoever adds discrepancies, so that their ids appear in order.
+-- Held until the commit by a process that adds discrepancies, so that ids appear in order.
 SELECT pg_advisory_xact_lock(hashtext('daybook.discrepancies'));
 
 -- name: add_discrepancies
@@ -115,7 +115,7 @@ SELECT
 FROM json_populate_recordset(NULL::read.discrepancies, $2::json) AS found;
 
 -- name: update_reconciliation
--- How far it is, and what it has counted; a status of its own when it begins and ends.
+-- The progress and counts of a run, and its status.
 UPDATE read.reconciliations
 SET
     status = $2, position = $3, target = $4, events_read = $5, entries_compared = $6,
@@ -126,14 +126,14 @@ SET
 WHERE reconciliation_id = $1 AND status IN ('queued', 'running');
 
 -- name: put_place
--- Whoever goes on after a crash goes on here.
+-- The progress from which another process resumes after a crash.
 INSERT INTO read.places (reconciliation_id, place) VALUES ($1, $2)
 ON CONFLICT ON CONSTRAINT places_pkey DO UPDATE SET place = excluded.place;
 
 -- name: place
--- Where a run stood when it was kept last.
+-- The progress of a run that was stored last.
 SELECT place FROM read.places WHERE reconciliation_id = $1;
 
 -- name: remove_place
--- What has ended needs none.
+-- A run that has ended is not resumed.
 DELETE FROM read.places WHERE reconciliation_id = $1;

@@ -1,5 +1,5 @@
 -- name: lock_rebuild
--- Two rebuilds would drop each other's tables. Held by the session, so a killed one leaves nothing.
+-- Two rebuilds would drop each other's tables. The lock ends with the session of a killed one.
 SELECT pg_try_advisory_lock(hashtext('daybook.cli.rebuild'));
 
 -- name: create_statements
@@ -44,7 +44,7 @@ CROSS JOIN
 ORDER BY made.step, live.relname;
 
 -- name: index_statements
--- As the live ones are, by their names: queries and folds know some of them. The biggest tables
+-- With the names of the live ones, because queries and folds use some of them. The biggest tables
 -- come first, so that two builders end at the same time.
 SELECT
     regexp_replace(
@@ -75,7 +75,7 @@ ORDER BY pg_relation_size(c.oid) DESC, pg_relation_size(x.oid) DESC, x.relname;
 SELECT set_config('maintenance_work_mem', '256MB', FALSE);
 
 -- name: comparison_statements
--- Rows of one key side by side, and byte by byte: `*<>` compares what is stored, not what it means.
+-- Rows with equal keys, byte by byte: `*<>` compares the stored images, not the values.
 SELECT
     c.relname AS table_name,
     format(
@@ -95,7 +95,7 @@ GROUP BY c.relname
 ORDER BY c.relname;
 
 -- name: swap_statements
--- Names are looked up anew once a table has moved, by every statement that was prepared before.
+-- Once a table has moved, every prepared statement looks its name up again.
 SELECT
     format('LOCK TABLE read.%I IN SHARE UPDATE EXCLUSIVE MODE', c.relname) AS keep_statement,
     format('LOCK TABLE read.%I IN ACCESS EXCLUSIVE MODE', c.relname) AS lock_statement,
@@ -106,9 +106,9 @@ WHERE c.oid = ANY($1::text[]::regclass[])
 ORDER BY c.relname;
 
 -- name: open_snapshots
--- Who may still read as of a time before the last rows were committed: they must not find the new
--- tables, where those rows would be missing. The projector, which waits for the checkpoint that we
--- hold, will read as of the time when it gets it.
+-- Snapshots from before the last rows were committed. Their readers must not find the new tables,
+-- in which those rows would be missing. The projector waits for the checkpoint that we hold, and
+-- will read with a newer snapshot.
 SELECT a.pid, a.xact_start
 FROM pg_stat_activity AS a
 WHERE

@@ -8,7 +8,7 @@ FROM read.entries
 WHERE position > $1 AND position <= $2;
 
 -- name: entries_as_text
--- The same rows in order, as one text: every column of every row, and nothing to decode.
+-- The same rows in order as one text, which Python compares without decoding any column.
 SELECT
     string_agg(
         row(
@@ -54,7 +54,7 @@ FROM read.transactions
 WHERE position > $1 AND position <= $2;
 
 -- name: plain_times
--- For this session: times as text are in UTC and ISO 8601, as the auditor writes them.
+-- In this session, times as text are in UTC and ISO 8601, as `row_text.py` writes them.
 SELECT
     set_config('timezone', 'UTC', FALSE) AS timezone,
     set_config('datestyle', 'ISO', FALSE) AS datestyle;
@@ -78,7 +78,7 @@ FROM read.moments
 WHERE position > $1 AND position <= $2;
 
 -- name: all_balances
--- By key, a page at a time, so that memory stays bounded by the auditor's own books.
+-- By key, a page at a time, so that memory stays bounded by the replayed state.
 SELECT
     ledger, account_id, debits_posted, credits_posted, debits_pending, credits_pending, position,
     as_of
@@ -125,7 +125,7 @@ ORDER BY ledger, account_id
 LIMIT $3;
 
 -- name: accounts_stored_after
--- Those of which the log's tail says more than has to be added.
+-- The accounts to whose rows the tail of the log may add.
 SELECT ledger, account_id, position FROM command.accounts WHERE position > $1;
 
 -- name: all_command_standings
@@ -159,7 +159,7 @@ SELECT
 FROM read.accounts WHERE ledger = $1 AND account_id = $2;
 
 -- name: balances_of_keys
--- Those that the continuous reconciliation has a reason to look at.
+-- The rows that the continuous reconciliation compares in this round.
 SELECT
     b.ledger, b.account_id, b.debits_posted, b.credits_posted, b.debits_pending,
     b.credits_pending, b.position, b.as_of

@@ -1,5 +1,5 @@
 -- name: remove_entries
--- Rows are mended by taking them out, as they are found, ...
+-- A repair deletes the rows as they are, ...
 DELETE FROM read.entries AS t
 USING json_populate_recordset(NULL::read.entries, $1::json) AS named
 WHERE
@@ -11,8 +11,7 @@ RETURNING
     t.recorded_at, t.effective_at;
 
 -- name: restore_entries
--- ... and putting in what the log says. All that go are gone by then, so that no unique key is
--- taken by a wrong row.
+-- ... and inserts what the log says, after all are deleted: no wrong row holds a unique key.
 INSERT INTO read.entries (
     ledger, account_id, position, line, transaction_id, kind, side, amount, currency,
     debits_posted, credits_posted, debits_pending, credits_pending, recorded_at, effective_at
@@ -220,27 +219,27 @@ SELECT
 FROM command.accounts WHERE ledger = $1 AND account_id = $2;
 
 -- name: touch_head
--- What writers remember may come from rows that were wrong: they read again.
+-- Writers drop what they remember of rows that were wrong, and read again.
 UPDATE events.head SET mended = mended + 1;
 
 -- name: touch_checkpoint
--- Likewise, for the balances that a projector remembers.
+-- The same for the balances that a projector remembers.
 UPDATE events.checkpoints SET moved_at = moved_at WHERE reader = 'projector';
 
 -- name: record_repair
--- In the transaction of the repair: a mended row without its record is impossible.
+-- In the transaction of the repair, so that no row is repaired without its record.
 INSERT INTO read.repairs (
     repair_id, ledger, account_id, wanted, applied_by, reason, fingerprint, checkpoint, head,
     row_count, changes, applied_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: record_repair_check
--- Afterwards: the same was compared again.
+-- The result of the comparison after the repair.
 INSERT INTO read.repair_checks (repair_id, checked_at, checkpoint, head, remaining)
 VALUES ($1, $2, $3, $4, $5);
 
 -- name: repairs
--- A ledger's, or one of them, newest first. What a repair of all ledgers did is nobody's to see.
+-- Those of a ledger, or one of them, newest first. No ledger sees a repair of all ledgers.
 SELECT
     r.repair_id, r.account_id, r.applied_by, r.reason, r.fingerprint, r.checkpoint, r.row_count,
     r.changes, r.applied_at, checked.checked_at, checked.remaining
@@ -255,6 +254,6 @@ ORDER BY r.applied_at DESC, r.repair_id DESC
 LIMIT $3;
 
 -- name: reconciliation_scope
--- What a reconciliation was about, so that its rows can be repaired; of one ledger only, if named.
+-- The scope of a reconciliation, so that its rows can be repaired; of one ledger, if given.
 SELECT ledger, account_id FROM read.reconciliations
 WHERE reconciliation_id = $1 AND ($2::text IS NULL OR ledger = $2);

@@ -53,8 +53,8 @@ def explained(
     explaining = Explaining(kept_max, newest_first=newest_first)
     for recorded in concerning(log, account_id):
         explaining.take(story.take(recorded), recorded.event)
-    assert story.tally is not None
-    return explaining.explanation("main", account_id, len(log), story.tally)
+    assert story.account is not None
+    return explaining.explanation("main", account_id, len(log), story.account)
 
 
 def compared(log: Sequence[Recorded], first: int, second: int) -> Difference:
