@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from daybook.embedded.up import PROGRAMS, Service, embedded
-from tests.acceptance.driver import API, SCOPES, opened_ledger
+from tests.acceptance.driver import API, ROOT, SCOPES, opened_ledger
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 # Two of the three minutes that CI has for it; the rest is for starting, and for the last requests.
@@ -46,6 +46,7 @@ async def test_no_answer_contradicts_the_document(impatient: Service, tmp_path: 
             *("--phases", "examples,coverage,fuzzing,stateful", "--max-time", str(RUN_S)),
             *("--warnings", "off", "--request-timeout", "10"),
             cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
