@@ -128,7 +128,7 @@ async def apply(
     if not planned.changes:
         return None
     async with connection.transaction():
-        changes = await _mend(found, planned)
+        changes = await _repair(found, planned)
         repair = Repair(
             repair_id=uuid4(),
             account_id=selection.account_id,
@@ -144,7 +144,7 @@ async def apply(
     return await _checked(connection, repair, selection)
 
 
-async def _mend(found: Survey, planned: Plan) -> list[Change]:
+async def _repair(found: Survey, planned: Plan) -> list[Change]:
     """Lock, replay up to what is locked, and replace every row; return what was done."""
     connection = found.connection
     account = found.walker.scope.account

@@ -210,13 +210,13 @@ async def test_a_row_that_changes_between_plan_and_lock_undoes_everything(
         f" min(position) FROM read.entries WHERE {ALICE})",
         "DELETE FROM read.books WHERE ledger = 'other'",
     )
-    original = repairs._mend  # noqa: SLF001 - the moment between the two
+    original = repairs._repair  # noqa: SLF001 - the moment between the two
 
     async def interrupted(found: Survey, planned: Plan) -> list[Change]:
         await fixtures.execute(database_url, meanwhile)
         return await original(found, planned)
 
-    monkeypatch.setattr(repairs, "_mend", interrupted)
+    monkeypatch.setattr(repairs, "_repair", interrupted)
     async with (
         fixtures.connected(database_url, REPAIRER) as repairer,
         fixtures.connected(database_url) as owner,
@@ -239,7 +239,7 @@ async def test_an_account_in_use_is_mended_to_what_the_log_says_by_then(
         f"UPDATE read.balances SET credits_posted = credits_posted + 5 WHERE {ALICE}",
         f"UPDATE command.accounts SET debits_posted = debits_posted + 7 WHERE {ALICE}",
     )
-    original = repairs._mend  # noqa: SLF001 - the moment between the two
+    original = repairs._repair  # noqa: SLF001 - the moment between the two
     planned_at = 0
 
     async def interrupted(found: Survey, planned: Plan) -> list[Change]:
@@ -250,7 +250,7 @@ async def test_an_account_in_use_is_mended_to_what_the_log_says_by_then(
         await fixtures.written(database_url, [fixtures.transfer("after")])
         return await original(found, planned)
 
-    monkeypatch.setattr(repairs, "_mend", interrupted)
+    monkeypatch.setattr(repairs, "_repair", interrupted)
     async with fixtures.connected(database_url, REPAIRER) as repairer:
         done = await _applied(repairer)
         assert (done.checkpoint, done.head) == (planned_at + 3, planned_at + 4)
