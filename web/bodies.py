@@ -25,7 +25,7 @@ _SHORTEST = (
     inspect.RawType,
 )
 # Every string of a JSON text, and whether a colon follows: then it is a member's name.
-_STRINGS = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?')
+_STRINGS = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?')
 
 
 class Incoming(Protocol):
