@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.expected_rows import ExpectedTime, ExpectedTransactionState
 from auditing.replay import AccountKey, ReplayedState
 from auditing.view_catalog import Columns, Journal, JournalRow, Register
@@ -58,7 +58,7 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DiscrepancyKind:
         """Return what differs."""
         return self.view.kind_of(self.expected, self.actual)
 

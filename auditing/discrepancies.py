@@ -11,7 +11,7 @@ KEPT_MAX = 1_000
 IDENTITY = ("ledger", "account_id", "transaction_id")
 
 
-class Kind(StrEnum):
+class DiscrepancyKind(StrEnum):
     """What differs."""
 
     POSITION_GAP = "position_gap"
@@ -40,36 +40,43 @@ class Kind(StrEnum):
 
 
 OF_ENTRIES = frozenset(
-    {Kind.MISSING_ENTRY, Kind.UNEXPECTED_ENTRY, Kind.AMOUNT_MISMATCH, Kind.BALANCE_MISMATCH}
+    {
+        DiscrepancyKind.MISSING_ENTRY,
+        DiscrepancyKind.UNEXPECTED_ENTRY,
+        DiscrepancyKind.AMOUNT_MISMATCH,
+        DiscrepancyKind.BALANCE_MISMATCH,
+    }
 )
 SENTENCES = {
-    Kind.MISSING_ENTRY: "The log says there is an {row}; it is missing.",
-    Kind.UNEXPECTED_ENTRY: "No event of the log made the {row}.",
-    Kind.AMOUNT_MISMATCH: "The {row} is not as its event made it.",
-    Kind.BALANCE_MISMATCH: "The counters after the {row} are not the sum of the entries up to it.",
-    Kind.MISSING_TRANSACTION: "The log says there is a {row}; it is missing.",
-    Kind.UNEXPECTED_TRANSACTION: "No event of the log made {row}.",
-    Kind.STATUS_MISMATCH: "The status of {row} is not the one that was decided.",
-    Kind.TRANSACTION_MISMATCH: "The {row} is not as it was submitted.",
-    Kind.MISSING_MENTION: "The log has a {row}; it is missing.",
-    Kind.UNEXPECTED_MENTION: "No event of the log made the {row}.",
-    Kind.MISSING_MOMENT: "Events were recorded at {row}; that time is missing.",
-    Kind.UNEXPECTED_MOMENT: "No event was recorded at {row}.",
-    Kind.MOMENT_MISMATCH: "The last event recorded at {row} has another position.",
-    Kind.POLICY_MISMATCH: "The {row} is not what its events make.",
-    Kind.BALANCE_DRIFT: "The {row} is not the sum of its entries.",
-    Kind.STANDING_MISMATCH: "The {row} is not what its events make.",
-    Kind.BOOKS_MISMATCH: "The {row} is not the last one that was requested.",
-    Kind.COMMAND_DRIFT: "The {row} is not what its events make.",
-    Kind.COMMAND_STANDING_DRIFT: "The {row} is not what its events make.",
-    Kind.COMMAND_BOOKS_DRIFT: "The {row} is not the last one that was requested.",
+    DiscrepancyKind.MISSING_ENTRY: "The log says there is an {row}; it is missing.",
+    DiscrepancyKind.UNEXPECTED_ENTRY: "No event of the log made the {row}.",
+    DiscrepancyKind.AMOUNT_MISMATCH: "The {row} is not as its event made it.",
+    DiscrepancyKind.BALANCE_MISMATCH: (
+        "The counters after the {row} are not the sum of the entries up to it."
+    ),
+    DiscrepancyKind.MISSING_TRANSACTION: "The log says there is a {row}; it is missing.",
+    DiscrepancyKind.UNEXPECTED_TRANSACTION: "No event of the log made {row}.",
+    DiscrepancyKind.STATUS_MISMATCH: "The status of {row} is not the one that was decided.",
+    DiscrepancyKind.TRANSACTION_MISMATCH: "The {row} is not as it was submitted.",
+    DiscrepancyKind.MISSING_MENTION: "The log has a {row}; it is missing.",
+    DiscrepancyKind.UNEXPECTED_MENTION: "No event of the log made the {row}.",
+    DiscrepancyKind.MISSING_MOMENT: "Events were recorded at {row}; that time is missing.",
+    DiscrepancyKind.UNEXPECTED_MOMENT: "No event was recorded at {row}.",
+    DiscrepancyKind.MOMENT_MISMATCH: "The last event recorded at {row} has another position.",
+    DiscrepancyKind.POLICY_MISMATCH: "The {row} is not what its events make.",
+    DiscrepancyKind.BALANCE_DRIFT: "The {row} is not the sum of its entries.",
+    DiscrepancyKind.STANDING_MISMATCH: "The {row} is not what its events make.",
+    DiscrepancyKind.BOOKS_MISMATCH: "The {row} is not the last one that was requested.",
+    DiscrepancyKind.COMMAND_DRIFT: "The {row} is not what its events make.",
+    DiscrepancyKind.COMMAND_STANDING_DRIFT: "The {row} is not what its events make.",
+    DiscrepancyKind.COMMAND_BOOKS_DRIFT: "The {row} is not the last one that was requested.",
 }
 
 
 class Discrepancy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A named difference; `position` is the first event of the log that shows it."""
 
-    kind: Kind
+    kind: DiscrepancyKind
     position: int
     expected: str
     actual: str
@@ -102,7 +109,7 @@ class Findings:
 def gap(after: int, found: int) -> Discrepancy:
     """Name the first position that is missing: positions must be 1, 2, 3 and so on."""
     return Discrepancy(
-        kind=Kind.POSITION_GAP,
+        kind=DiscrepancyKind.POSITION_GAP,
         position=after + 1,
         expected=str(after + 1),
         actual=str(found),
@@ -110,9 +117,9 @@ def gap(after: int, found: int) -> Discrepancy:
     )
 
 
-def behind(kind: Kind, checkpoint: int, head: int, since: datetime) -> Discrepancy:
+def behind(kind: DiscrepancyKind, checkpoint: int, head: int, since: datetime) -> Discrepancy:
     """Name a late reader of the log; the first event that it has not read was recorded `since`."""
-    done = "applied to the read models" if kind is Kind.PROJECTION_LAG else "published"
+    done = "applied to the read models" if kind is DiscrepancyKind.PROJECTION_LAG else "published"
     return Discrepancy(
         kind=kind,
         position=checkpoint + 1,
@@ -125,7 +132,7 @@ def behind(kind: Kind, checkpoint: int, head: int, since: datetime) -> Discrepan
 def ahead(checkpoint: int, head: int) -> Discrepancy:
     """Name published events that are no longer in the log."""
     return Discrepancy(
-        kind=Kind.PUBLISHED_GAP,
+        kind=DiscrepancyKind.PUBLISHED_GAP,
         position=head + 1,
         expected=str(head),
         actual=str(checkpoint),
@@ -134,7 +141,7 @@ def ahead(checkpoint: int, head: int) -> Discrepancy:
 
 
 def of_row(
-    kind: Kind,
+    kind: DiscrepancyKind,
     *,
     view: str,
     title: str,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from auditing import row_text
-from auditing.discrepancies import Kind, differing
+from auditing.discrepancies import DiscrepancyKind, differing
 from auditing.expected_rows import (
     ExpectedAccount,
     ExpectedClosing,
@@ -46,9 +46,9 @@ class Journal(NamedTuple):
     row: type[JournalRow]
     key: tuple[str, ...]
     title: str
-    missing: Kind
-    unexpected: Kind
-    differs: Callable[[Collection[str]], Kind]
+    missing: DiscrepancyKind
+    unexpected: DiscrepancyKind
+    differs: Callable[[Collection[str]], DiscrepancyKind]
     account_query: str = ""
     dated: bool = False
     text_query: str = ""
@@ -58,7 +58,7 @@ class Journal(NamedTuple):
         """Return the columns of a key."""
         return dict(zip(self.key, key, strict=True))
 
-    def kind_of(self, expected: Columns | None, actual: Columns | None) -> Kind:
+    def kind_of(self, expected: Columns | None, actual: Columns | None) -> DiscrepancyKind:
         """Return what differs between two versions of a row; None is a row that is not there."""
         if actual is None:
             return self.missing
@@ -83,7 +83,7 @@ class Register(NamedTuple):
     key: tuple[str, ...]
     start: tuple[object, ...]
     title: str
-    kind: Kind
+    kind: DiscrepancyKind
     replayed: Callable[[ReplayedState], Mapping[Any, Any]]
     columns: Callable[[Any], Columns | None]
     position: Callable[[Any], int]
@@ -92,7 +92,7 @@ class Register(NamedTuple):
     of_entries: bool = False
     shown: Callable[[Any], Columns] = dict
 
-    def kind_of(self, expected: Columns | None, actual: Columns | None) -> Kind:
+    def kind_of(self, expected: Columns | None, actual: Columns | None) -> DiscrepancyKind:
         """Return what differs: every difference of a register is of one kind."""
         del expected, actual
         return self.kind
@@ -172,10 +172,12 @@ ENTRIES = Journal(
     row=ExpectedEntry,
     key=("position", "line", "ledger", "account_id"),
     title="entry in account {account_id}, position {position}, line {line}",
-    missing=Kind.MISSING_ENTRY,
-    unexpected=Kind.UNEXPECTED_ENTRY,
+    missing=DiscrepancyKind.MISSING_ENTRY,
+    unexpected=DiscrepancyKind.UNEXPECTED_ENTRY,
     differs=lambda names: (
-        Kind.BALANCE_MISMATCH if set(names) <= set(COUNTERS) else Kind.AMOUNT_MISMATCH
+        DiscrepancyKind.BALANCE_MISMATCH
+        if set(names) <= set(COUNTERS)
+        else DiscrepancyKind.AMOUNT_MISMATCH
     ),
     account_query=SQL["account_entries_between"],
     dated=True,
@@ -188,10 +190,12 @@ TRANSACTIONS = Journal(
     row=ExpectedTransaction,
     key=("transaction_id",),
     title="transaction {transaction_id}",
-    missing=Kind.MISSING_TRANSACTION,
-    unexpected=Kind.UNEXPECTED_TRANSACTION,
+    missing=DiscrepancyKind.MISSING_TRANSACTION,
+    unexpected=DiscrepancyKind.UNEXPECTED_TRANSACTION,
     differs=lambda names: (
-        Kind.STATUS_MISMATCH if _DECIDED.intersection(names) else Kind.TRANSACTION_MISMATCH
+        DiscrepancyKind.STATUS_MISMATCH
+        if _DECIDED.intersection(names)
+        else DiscrepancyKind.TRANSACTION_MISMATCH
     ),
     text_query=SQL["transactions_as_text"],
     as_text=row_text.of_transactions,
@@ -202,9 +206,9 @@ ACCOUNT_REFERENCES = Journal(
     row=ExpectedReference,
     key=("ledger", "account_id", "position"),
     title="reference to account {account_id} at position {position}",
-    missing=Kind.MISSING_MENTION,
-    unexpected=Kind.UNEXPECTED_MENTION,
-    differs=lambda _: Kind.UNEXPECTED_MENTION,  # It has only its key.
+    missing=DiscrepancyKind.MISSING_MENTION,
+    unexpected=DiscrepancyKind.UNEXPECTED_MENTION,
+    differs=lambda _: DiscrepancyKind.UNEXPECTED_MENTION,  # It has only its key.
     account_query=SQL["account_mentions_between"],
 )
 RECORDED_TIMES = Journal(
@@ -213,9 +217,9 @@ RECORDED_TIMES = Journal(
     row=ExpectedTime,
     key=("recorded_at",),
     title="{recorded_at}",
-    missing=Kind.MISSING_MOMENT,
-    unexpected=Kind.UNEXPECTED_MOMENT,
-    differs=lambda _: Kind.MOMENT_MISMATCH,
+    missing=DiscrepancyKind.MISSING_MOMENT,
+    unexpected=DiscrepancyKind.UNEXPECTED_MOMENT,
+    differs=lambda _: DiscrepancyKind.MOMENT_MISMATCH,
 )
 JOURNALS = (ENTRIES, TRANSACTIONS, ACCOUNT_REFERENCES, RECORDED_TIMES)
 
@@ -228,7 +232,7 @@ BALANCES = Register(
     SQL["all_balances"],
     *_BY_ACCOUNT,
     title="balance of account {account_id}",
-    kind=Kind.BALANCE_DRIFT,
+    kind=DiscrepancyKind.BALANCE_DRIFT,
     replayed=attrgetter("accounts"),
     columns=_balance,
     position=attrgetter("last_position"),
@@ -241,7 +245,7 @@ ACCOUNTS = Register(
     SQL["all_accounts"],
     *_BY_ACCOUNT,
     title="policy of account {account_id}",
-    kind=Kind.POLICY_MISMATCH,
+    kind=DiscrepancyKind.POLICY_MISMATCH,
     replayed=attrgetter("accounts"),
     columns=_account,
     position=attrgetter("policy_position"),
@@ -253,7 +257,7 @@ TRANSACTION_STATES = Register(
     SQL["all_standings"],
     *_BY_TRANSACTION,
     title="state of transaction {transaction_id}",
-    kind=Kind.STANDING_MISMATCH,
+    kind=DiscrepancyKind.STANDING_MISMATCH,
     replayed=attrgetter("transaction_states"),
     columns=_state,
     position=attrgetter("position"),
@@ -264,7 +268,7 @@ CLOSED_BOOKS = Register(
     SQL["all_books"],
     *_BY_LEDGER,
     title="closing of the books of ledger {ledger}",
-    kind=Kind.BOOKS_MISMATCH,
+    kind=DiscrepancyKind.BOOKS_MISMATCH,
     replayed=attrgetter("closings"),
     columns=_closing,
     position=attrgetter("position"),
@@ -278,7 +282,7 @@ COMMAND_ACCOUNTS = Register(
     SQL["all_command_accounts"],
     *_BY_ACCOUNT,
     title="command side's row of account {account_id}",
-    kind=Kind.COMMAND_DRIFT,
+    kind=DiscrepancyKind.COMMAND_DRIFT,
     replayed=attrgetter("accounts"),
     columns=_command_account,
     position=lambda account: max(account.last_position, account.policy_position),
@@ -289,7 +293,7 @@ COMMAND_TRANSACTION_STATES = Register(
     SQL["all_command_standings"],
     *_BY_TRANSACTION,
     title="command side's state of transaction {transaction_id}",
-    kind=Kind.COMMAND_STANDING_DRIFT,
+    kind=DiscrepancyKind.COMMAND_STANDING_DRIFT,
     replayed=attrgetter("transaction_states"),
     columns=_command_state,
     position=lambda state: state.position or state.begun,
@@ -299,7 +303,7 @@ COMMAND_CLOSED_BOOKS = Register(
     SQL["all_command_books"],
     *_BY_LEDGER,
     title="command side's closing of the books of ledger {ledger}",
-    kind=Kind.COMMAND_BOOKS_DRIFT,
+    kind=DiscrepancyKind.COMMAND_BOOKS_DRIFT,
     replayed=attrgetter("closings"),
     columns=_command_closing,
     position=attrgetter("position"),

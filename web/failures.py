@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import Request, Response
@@ -39,7 +39,7 @@ class Problem(msgspec.Struct, kw_only=True):
     field: str | UnsetType | None = UNSET
     index: int | UnsetType = UNSET
     line: int | UnsetType = UNSET
-    dryRun: Literal[True] | UnsetType = UNSET  # noqa: N815 - the API's own spelling
+    dryRun: bool | UnsetType = UNSET  # noqa: N815 - the API's own spelling
     idempotencyKey: str | UnsetType = UNSET  # noqa: N815
     transactionId: str | UnsetType = UNSET  # noqa: N815
     pollUrl: str | UnsetType = UNSET  # noqa: N815

@@ -24,7 +24,7 @@ from prometheus_client import Counter
 from auditing import view_catalog
 from auditing.difference_walker import ExpectedPage
 from auditing.differences import Scope
-from auditing.discrepancies import Discrepancy, Kind
+from auditing.discrepancies import Discrepancy, DiscrepancyKind
 from auditing.reconcile import jobs, recheck
 from auditing.reconcile.jobs import ProgressKeeper
 from auditing.reconcile.reconcile import delays
@@ -48,7 +48,7 @@ TURN_KEYS_MAX = 500
 # If more rows differ, for example in a whole broken view, they are counted and not kept.
 ROWS_MAX = 100_000
 REGISTERS = (view_catalog.BALANCES, view_catalog.ACCOUNTS, view_catalog.TRANSACTION_STATES)
-DELAYS = (Kind.PROJECTION_LAG, Kind.PUBLISHED_GAP)
+DELAYS = (DiscrepancyKind.PROJECTION_LAG, DiscrepancyKind.PUBLISHED_GAP)
 
 
 class Auditor:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from auditing.app import AuditSide
 from auditing.differences import Scope
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.reconcile import answers, jobs
 from auditing.reconcile.answers import (
     AskedReconciliation,
@@ -68,7 +68,7 @@ class DiscrepancyFilter(Struct, frozen=True, kw_only=True):
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
     kind: Annotated[
-        Kind | None, Meta(description="Of this kind.", extra={"code": "kind_unknown"})
+        DiscrepancyKind | None, Meta(description="Of this kind.", extra={"code": "kind_unknown"})
     ] = None
     account_id: Annotated[str | None, Meta(description="Of this account.")] = None
 

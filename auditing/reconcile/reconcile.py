@@ -21,7 +21,7 @@ import msgspec
 
 from auditing import discrepancies
 from auditing.differences import RowDifference, Scope
-from auditing.discrepancies import Discrepancy, Kind
+from auditing.discrepancies import Discrepancy, DiscrepancyKind
 from auditing.expected_rows import ExpectedAccount
 from auditing.pages import Progress, read_ahead, reported
 from auditing.reconcile.run import Run
@@ -156,8 +156,8 @@ async def delays(connection: Executor, head: int, lag_max: timedelta) -> list[Di
     found = []
     oldest = datetime.now(UTC) - lag_max
     for reader, kind in (
-        (checkpoints.PROJECTOR, Kind.PROJECTION_LAG),
-        (checkpoints.RELAY, Kind.PUBLISHED_GAP),
+        (checkpoints.PROJECTOR, DiscrepancyKind.PROJECTION_LAG),
+        (checkpoints.RELAY, DiscrepancyKind.PUBLISHED_GAP),
     ):
         position = await checkpoints.read(connection, reader)
         waiting = await log.read_after(connection, position, 1)

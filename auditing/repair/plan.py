@@ -23,7 +23,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 
 ROWS_MAX = 10_000
 COUNTERS = {"debits_posted", "credits_posted", "debits_pending", "credits_pending"}
@@ -52,7 +52,7 @@ class RowSelection(msgspec.Struct, frozen=True, kw_only=True):
 
     ledger: str | None = None
     account_id: str | None = None
-    kind: Kind | None = None
+    kind: DiscrepancyKind | None = None
     position: int | None = None
     transaction_id: UUID | None = None
 
@@ -73,7 +73,7 @@ class RepairedRow(msgspec.Struct, frozen=True):
 
     action: Action
     table: str
-    kind: Kind
+    kind: DiscrepancyKind
     position: Annotated[int, msgspec.Meta(ge=0, description="A position in the log.")]
     before: dict[str, Any] | None
     after: dict[str, Any] | None
@@ -86,7 +86,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: str
-    kind: Kind
+    kind: DiscrepancyKind
     position: int
     key: dict[str, Any]
     before: dict[str, Any] | None

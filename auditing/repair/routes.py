@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from auditing.app import AuditSide
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.repair import answers
 from auditing.repair import repair as repairs
 from auditing.repair import survey as surveys
@@ -43,7 +43,7 @@ class RepairBody(Struct, forbid_unknown_fields=True):
 
     account_id: str | None = None
     reconciliationId: UUID | None = None  # noqa: N815 - the API's own spelling
-    kind: Kind | None = None
+    kind: DiscrepancyKind | None = None
     position: int | None = None
     transaction_id: UUID | None = None
     apply: bool = False

@@ -51,7 +51,7 @@ class BatchResult(Struct):
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
     position: Position | UnsetType = UNSET
-    replayed: Literal[True] | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
 
 
 class BatchResults(Struct):
@@ -101,7 +101,7 @@ class RehearsedResult(Struct, kw_only=True):
     status: Literal["ACCEPTED", "REFUSED", "INVALID"]
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
-    replayed: Literal[True] | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
     transaction: Transaction | UnsetType = UNSET
 
 
@@ -111,7 +111,7 @@ class Rehearsed(Struct):
     Nothing was appended.
     """
 
-    dryRun: Literal[True]  # noqa: N815
+    dryRun: bool  # noqa: N815
     results: list[RehearsedResult]
     accounts: list[RehearsedAccount]
 

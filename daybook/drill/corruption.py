@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from daybook.drill.sandbox import Sandbox
 from sealing.findings import FindingKind
 
@@ -42,7 +42,7 @@ class Corruption(msgspec.Struct, frozen=True, kw_only=True):
     story: str
     tamper: Callable[[Sandbox], Awaitable[Location]]
     remedy: Remedy
-    reconcile: frozenset[Kind] = frozenset()
+    reconcile: frozenset[DiscrepancyKind] = frozenset()
     verify: frozenset[FindingKind] = frozenset()
     pauses: str | None = None
     grows: bool = False

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.reconcile.reconcile import Report
 from daybook.drill import load, on_history, on_views, on_workers
 from daybook.drill.corruption import Corruption, Location, Remedy
@@ -32,7 +32,11 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     *on_history.CORRUPTIONS,
     *on_workers.LAST_CORRUPTIONS,
 )
-OF_WRITER = {Kind.COMMAND_DRIFT, Kind.COMMAND_STANDING_DRIFT, Kind.COMMAND_BOOKS_DRIFT}
+OF_WRITER = {
+    DiscrepancyKind.COMMAND_DRIFT,
+    DiscrepancyKind.COMMAND_STANDING_DRIFT,
+    DiscrepancyKind.COMMAND_BOOKS_DRIFT,
+}
 
 
 class Result(msgspec.Struct, kw_only=True):

@@ -6,7 +6,7 @@ drill also checks that `repair` changes nothing.
 
 # ruff: noqa: S608 - an attacker's statements, made of constants
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from daybook.drill.corruption import Corruption, Location, Remedy, by_sql
 from daybook.drill.sandbox import LOG, REFUSAL, TRIGGER, Sandbox
 from events.log import NO_END, rows_after
@@ -15,7 +15,7 @@ from sealing.findings import FindingKind
 from sealing.leaves import leaf_hashes
 from sealing.signed_notes import Checkpoint, Signer
 
-K = Kind
+K = DiscrepancyKind
 F = FindingKind
 OPEN = f"ALTER TABLE {LOG} DISABLE TRIGGER ALL"
 SHUT = f"ALTER TABLE {LOG} ENABLE ALWAYS TRIGGER {TRIGGER}"
@@ -89,7 +89,7 @@ def _attack(
     story: str,
     verify: set[FindingKind],
     *statements: str,
-    reconcile: frozenset[Kind] = frozenset(),
+    reconcile: frozenset[DiscrepancyKind] = frozenset(),
 ) -> Corruption:
     return Corruption(
         name=name,

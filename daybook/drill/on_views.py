@@ -5,11 +5,11 @@ Every last statement returns the location, taken from the row itself and never f
 
 # ruff: noqa: S608 - statements made of constants
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from daybook.drill.corruption import Corruption, Remedy, by_sql
 from daybook.drill.sandbox import LOG
 
-K = Kind
+K = DiscrepancyKind
 MIDDLE = "(SELECT position / 2 FROM events.head)"
 OF_ENTRY = "RETURNING position, account_id, transaction_id"
 PLAIN_ENTRY = (
@@ -29,7 +29,7 @@ CAROLS_POLICY = f"""(
 CAROLS_LAST = f"(SELECT max(position) FROM read.entries WHERE {CAROL})"
 
 
-def _views(name: str, story: str, kinds: set[Kind], *statements: str) -> Corruption:
+def _views(name: str, story: str, kinds: set[DiscrepancyKind], *statements: str) -> Corruption:
     return Corruption(
         name=name,
         story=story,

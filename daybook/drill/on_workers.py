@@ -5,14 +5,14 @@ The queue is only a hint, so most corruptions of it must have no effect.
 
 # ruff: noqa: S608 - statements made of constants
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from daybook.drill import load
 from daybook.drill.corruption import Corruption, Location, Remedy, by_sql
 from daybook.drill.sandbox import Sandbox
 from events.envelope import pack
 from events.log import NO_END, rows_after
 
-K = Kind
+K = DiscrepancyKind
 GROUP = "daybook-log"
 ENVELOPE_BYTES_MAX = 200_000
 ENVELOPE_EVENTS_MAX = 50

@@ -31,7 +31,7 @@ LAST_LINE: Cut = (BIGGEST, 0)
 _AMOUNT = "The entry's amount, in units"
 
 
-class EntryKind(StrEnum):
+class EntryKindFilter(StrEnum):
     """Entries that moved a balance, entries that held or released an amount, or all of them."""
 
     POSTED = "posted"
@@ -44,8 +44,8 @@ class AccountEntryFilters(ListParameters, frozen=True, kw_only=True):
     """Which entries of an account."""
 
     kind: Annotated[
-        EntryKind, Meta(description="Which entries.", extra={"code": "kind_unknown"})
-    ] = EntryKind.POSTED
+        EntryKindFilter, Meta(description="Which entries.", extra={"code": "kind_unknown"})
+    ] = EntryKindFilter.POSTED
     side: (
         Annotated[Side, Meta(description="Of the entry.", extra={"code": "side_unknown"})] | None
     ) = None
@@ -96,7 +96,7 @@ def _entries(
         row_query="entry_rows",
         row_arguments=(
             ledger,
-            None if filters.kind is EntryKind.ALL else filters.kind,
+            None if filters.kind is EntryKindFilter.ALL else filters.kind,
             filters.side,
             currency,
             *parameters.amount_range("amount", bounds, currency, schema),

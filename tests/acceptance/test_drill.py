@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from auditing.differences import Scope
-from auditing.discrepancies import Discrepancy, Kind
+from auditing.discrepancies import Discrepancy, DiscrepancyKind
 from auditing.reconcile.reconcile import Report
 from daybook.drill import drill
 from daybook.drill.corruption import Location
@@ -35,7 +35,7 @@ LOCATION = Location(7, "alice", transaction_id("shop", "plain-1"))
 def found(position: int = 7, transaction: UUID | None = LOCATION.transaction_id) -> Report:
     """Return the report of a reconciliation that found one entry."""
     entry = Discrepancy(
-        kind=Kind.AMOUNT_MISMATCH,
+        kind=DiscrepancyKind.AMOUNT_MISMATCH,
         position=position,
         expected="amount 1",
         actual="amount 2",
@@ -60,7 +60,7 @@ def found(position: int = 7, transaction: UUID | None = LOCATION.transaction_id)
     )
 
 
-def problems(report: Report, kind: Kind = Kind.AMOUNT_MISMATCH) -> list[str]:
+def problems(report: Report, kind: DiscrepancyKind = DiscrepancyKind.AMOUNT_MISMATCH) -> list[str]:
     """Return the problems of a corruption in which `kind` must be found."""
     intact = Verdict(
         events=9,
@@ -97,7 +97,7 @@ async def test_every_corruption_is_found_named_located_and_put_right() -> None:
 
 def test_every_kind_is_drilled() -> None:
     """Every kind of discrepancy, and every finding about a log and its seal."""
-    assert set().union(*(each.reconcile for each in drill.CORRUPTIONS)) == set(Kind)
+    assert set().union(*(each.reconcile for each in drill.CORRUPTIONS)) == set(DiscrepancyKind)
     assert (
         set().union(*(each.verify for each in drill.CORRUPTIONS)) == set(FindingKind) - NOT_DRILLED
     )
@@ -114,25 +114,27 @@ def test_a_corruption_found_as_expected_passes() -> None:
     [
         pytest.param(
             found(),
-            Kind.MISSING_ENTRY,
+            DiscrepancyKind.MISSING_ENTRY,
             "reconcile finds amount_mismatch instead of missing_entry",
             id="kind",
         ),
         pytest.param(
             found(position=8),
-            Kind.AMOUNT_MISMATCH,
+            DiscrepancyKind.AMOUNT_MISMATCH,
             "the first position of reconcile is 8 instead of 7",
             id="position",
         ),
         pytest.param(
             found(transaction=None),
-            Kind.AMOUNT_MISMATCH,
+            DiscrepancyKind.AMOUNT_MISMATCH,
             f"the transaction {LOCATION.transaction_id} is not named",
             id="transaction",
         ),
     ],
 )
-def test_a_wrong_finding_fails_the_drill(report: Report, kind: Kind, problem: str) -> None:
+def test_a_wrong_finding_fails_the_drill(
+    report: Report, kind: DiscrepancyKind, problem: str
+) -> None:
     """Another kind, another position, or no transaction named."""
     assert problem in problems(report, kind)
     done = drill.Drill(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.reconcile.reconcile import reconcile_all
 from auditing.repair import repair as repairs
 from auditing.repair.plan import RowSelection
@@ -167,7 +167,7 @@ async def test_a_row_that_says_it_is_elsewhere_is_found_and_mended(
             f"UPDATE command.accounts SET position = {lie} FROM events.head AS h"  # noqa: S608
             " WHERE account_id = 'alice'",
         )
-        assert (await reconcile_all(auditor, uuid4())).kinds == {Kind.COMMAND_DRIFT: 1}
+        assert (await reconcile_all(auditor, uuid4())).kinds == {DiscrepancyKind.COMMAND_DRIFT: 1}
         wanted = RowSelection(ledger="demo", account_id="alice")
         done = await repairs.apply(repairer, wanted, applied_by="x", reason="y")
         assert done is not None

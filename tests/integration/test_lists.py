@@ -18,7 +18,7 @@ from query_side import lists
 from query_side.accounts import answers as accounts
 from query_side.app import ROLE
 from query_side.entries import answers as entries
-from query_side.entries.parameters import EntryKind
+from query_side.entries.parameters import EntryKindFilter
 from query_side.lists import ListPage
 from runtime import database
 from tests.integration import fixtures, reference_lists
@@ -131,7 +131,7 @@ def _range(name: str, values: tuple[str, ...], *ends: str) -> dict[str, tuple[st
 
 
 ENTRY_PARAMETERS = {
-    "kind": (*EntryKind,),
+    "kind": (*EntryKindFilter,),
     "side": (*Side,),
     "currency": CURRENCIES,
     "transaction_id": IDS,

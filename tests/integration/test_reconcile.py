@@ -13,7 +13,7 @@ import pytest
 
 from auditing import difference_walker
 from auditing.differences import Scope
-from auditing.discrepancies import KEPT_MAX, Discrepancy, Kind
+from auditing.discrepancies import KEPT_MAX, Discrepancy, DiscrepancyKind
 from auditing.reconcile.jobs import SQL, record
 from auditing.reconcile.reconcile import Report, reconcile_account, reconcile_all
 from auditing.roles import AUDITOR
@@ -50,7 +50,7 @@ LAST = "(SELECT max(position) FROM read.moments)"
 class Fault(NamedTuple):
     """A fault made by hand, and what must be said of it; `position` is asked of the database."""
 
-    kind: Kind
+    kind: DiscrepancyKind
     statement: str
     position: str
     account_id: str | None
@@ -62,12 +62,12 @@ class Fault(NamedTuple):
 ENTRY = "kind posted, side credit, amount 100000, currency USD"
 FAULTS = [
     Fault(
-        Kind.MISSING_ENTRY,
+        DiscrepancyKind.MISSING_ENTRY,
         f"DELETE FROM read.entries WHERE {ALICE} AND {ALICE_FUNDING}",
         AT_FUNDING, "alice", "fund-alice", ENTRY, "nothing",
     ),
     Fault(
-        Kind.UNEXPECTED_ENTRY,
+        DiscrepancyKind.UNEXPECTED_ENTRY,
         "INSERT INTO read.entries SELECT ledger, account_id, position, 7, transaction_id, 'held',"
         " side, 3, currency, 4, 5, 6, 7, recorded_at FROM read.entries"
         f" WHERE {ALICE} AND {ALICE_FUNDING}",
@@ -75,121 +75,121 @@ FAULTS = [
         "line 7, kind held, side credit, amount 3, currency USD",
     ),
     Fault(
-        Kind.AMOUNT_MISMATCH,
+        DiscrepancyKind.AMOUNT_MISMATCH,
         f"UPDATE read.entries SET amount = 7 WHERE {ALICE} AND {ALICE_FUNDING}",
         AT_FUNDING, "alice", "fund-alice", "amount 100000", "amount 7",
     ),
     Fault(
-        Kind.AMOUNT_MISMATCH,
+        DiscrepancyKind.AMOUNT_MISMATCH,
         f"UPDATE read.entries SET side = 'debit' WHERE {ALICE} AND {ALICE_FUNDING}",
         AT_FUNDING, "alice", "fund-alice", "side credit", "side debit",
     ),
     Fault(
-        Kind.BALANCE_MISMATCH,
+        DiscrepancyKind.BALANCE_MISMATCH,
         f"UPDATE read.entries SET debits_pending = 8 WHERE {ALICE} AND {ALICE_FUNDING}",
         AT_FUNDING, "alice", "fund-alice", "debits_pending 0", "debits_pending 8",
     ),
     Fault(
-        Kind.MISSING_TRANSACTION,
+        DiscrepancyKind.MISSING_TRANSACTION,
         f"DELETE FROM read.transactions WHERE {REFUSED}",
         AT_REFUSED, None, "too-much", "stage FAILED, code insufficient_funds", "nothing",
     ),
     Fault(
-        Kind.UNEXPECTED_TRANSACTION,
+        DiscrepancyKind.UNEXPECTED_TRANSACTION,
         "INSERT INTO read.transactions (transaction_id, ledger, position, idempotency_key, kind,"
         f" stage, recorded_at) VALUES ({PHANTOM}, 'demo', 1,"
         " 'phantom', 'transfer', 'FAILED', now())",
         "1", None, "phantom", "nothing", "position 1, idempotency_key phantom",
     ),
     Fault(
-        Kind.STATUS_MISMATCH,
+        DiscrepancyKind.STATUS_MISMATCH,
         f"UPDATE read.transactions SET stage = 'COMPLETED' WHERE {REFUSED}",
         AT_REFUSED, None, "too-much", "stage FAILED", "stage COMPLETED",
     ),
     Fault(
-        Kind.MISSING_MENTION,
+        DiscrepancyKind.MISSING_MENTION,
         f"DELETE FROM read.mentions WHERE {ALICE} AND position = {AT_REFUSED}",
         AT_REFUSED, "alice", None, "position ", "nothing",
     ),
     Fault(
-        Kind.UNEXPECTED_MENTION,
+        DiscrepancyKind.UNEXPECTED_MENTION,
         "INSERT INTO read.mentions SELECT ledger, 'alice', position FROM read.transactions"
         f" WHERE {ALICE_FUNDING}",
         AT_FUNDING, "alice", None, "nothing", "position ",
     ),
     Fault(
-        Kind.MISSING_MOMENT,
+        DiscrepancyKind.MISSING_MOMENT,
         f"DELETE FROM read.moments WHERE position = {LAST}",
         LAST, None, None, "recorded_at ", "nothing",
     ),
     Fault(
-        Kind.UNEXPECTED_MOMENT,
+        DiscrepancyKind.UNEXPECTED_MOMENT,
         f"INSERT INTO read.moments SELECT now(), {LAST}",
         LAST, None, None, "nothing", "recorded_at ",
     ),
     Fault(
-        Kind.BALANCE_DRIFT,
+        DiscrepancyKind.BALANCE_DRIFT,
         f"UPDATE read.balances SET debits_posted = debits_posted + 1 WHERE {ALICE}",
         AT_LAST_OF_ALICE, "alice", None, "debits_posted ", "debits_posted ",
     ),
     Fault(
-        Kind.BALANCE_DRIFT,
+        DiscrepancyKind.BALANCE_DRIFT,
         f"UPDATE read.balances SET credits_pending = credits_pending + 5 WHERE {ALICE}",
         AT_LAST_OF_ALICE, "alice", None, "credits_pending ", "credits_pending ",
     ),
     Fault(
-        Kind.BALANCE_DRIFT,
+        DiscrepancyKind.BALANCE_DRIFT,
         f"DELETE FROM read.balances WHERE {ALICE}",
         AT_LAST_OF_ALICE, "alice", None, "debits_posted ", "nothing",
     ),
     Fault(
-        Kind.POLICY_MISMATCH,
+        DiscrepancyKind.POLICY_MISMATCH,
         f"UPDATE read.accounts SET status = 'frozen' WHERE {BOB}",
         AT_CHANGE_OF_BOB, "bob", None, "status open", "status frozen",
     ),
     Fault(
-        Kind.POLICY_MISMATCH,
+        DiscrepancyKind.POLICY_MISMATCH,
         f"DELETE FROM read.accounts WHERE {BOB}",
         AT_CHANGE_OF_BOB, "bob", None, "account_class ", "nothing",
     ),
     Fault(
-        Kind.STANDING_MISMATCH,
+        DiscrepancyKind.STANDING_MISMATCH,
         f"DELETE FROM read.standings WHERE {ALICE_FUNDING}",
         AT_REFUND, None, "fund-alice", "stage COMPLETED, used [1500]", "nothing",
     ),
     Fault(
-        Kind.STANDING_MISMATCH,
+        DiscrepancyKind.STANDING_MISMATCH,
         f"UPDATE read.standings SET used = '{{1499}}' WHERE {ALICE_FUNDING}",
         AT_REFUND, None, "fund-alice", "used [1500]", "used [1499]",
     ),
     Fault(
-        Kind.STANDING_MISMATCH,
+        DiscrepancyKind.STANDING_MISMATCH,
         "INSERT INTO read.standings (transaction_id, stage, used, position, changed_at)"
         f" VALUES ({PHANTOM}, 'VOIDED', '{{}}', 1, now())",
         LAST, None, "phantom", "nothing", "stage VOIDED",
     ),
     Fault(
-        Kind.BOOKS_MISMATCH,
+        DiscrepancyKind.BOOKS_MISMATCH,
         "UPDATE read.books SET version = 2 WHERE ledger = 'demo'",
         AT_CLOSING, None, None, "version 1", "version 2",
     ),
     Fault(
-        Kind.COMMAND_DRIFT,
+        DiscrepancyKind.COMMAND_DRIFT,
         f"UPDATE command.accounts SET credits_posted = credits_posted + 1 WHERE {ALICE}",
         AT_LAST_OF_ALICE, "alice", None, "credits_posted ", "credits_posted ",
     ),
     Fault(
-        Kind.COMMAND_DRIFT,
+        DiscrepancyKind.COMMAND_DRIFT,
         f"DELETE FROM command.accounts WHERE {ALICE}",
         AT_LAST_OF_ALICE, "alice", None, "debits_posted ", "nothing",
     ),
     Fault(
-        Kind.COMMAND_STANDING_DRIFT,
+        DiscrepancyKind.COMMAND_STANDING_DRIFT,
         f"DELETE FROM command.standings WHERE {ALICE_FUNDING}",
         AT_REFUND, None, "fund-alice", "stage COMPLETED, used [1500]", "nothing",
     ),
     Fault(
-        Kind.COMMAND_BOOKS_DRIFT,
+        DiscrepancyKind.COMMAND_BOOKS_DRIFT,
         "DELETE FROM command.books WHERE ledger = 'demo'",
         AT_CLOSING, None, None, "closed_before ", "nothing",
     ),
@@ -259,11 +259,11 @@ async def test_an_event_missing_from_the_log_is_a_gap(database_url: str) -> None
     await _taken_out(database_url, position)
     found = _by_kind(await _everything(database_url))
     assert set(found) == {
-        Kind.POSITION_GAP,
-        Kind.UNEXPECTED_TRANSACTION,
-        Kind.UNEXPECTED_MENTION,
+        DiscrepancyKind.POSITION_GAP,
+        DiscrepancyKind.UNEXPECTED_TRANSACTION,
+        DiscrepancyKind.UNEXPECTED_MENTION,
     }
-    (gap,) = found[Kind.POSITION_GAP]
+    (gap,) = found[DiscrepancyKind.POSITION_GAP]
     assert (gap.position, gap.expected, gap.actual) == (position, str(position), str(position + 1))
 
 
@@ -275,12 +275,12 @@ async def test_a_log_cut_off_at_its_end_is_a_gap(database_url: str) -> None:
     await _taken_out(database_url, 4)
     found = _by_kind(await _everything(database_url))
     assert set(found) == {
-        Kind.POSITION_GAP,
-        Kind.UNEXPECTED_TRANSACTION,
-        Kind.UNEXPECTED_MENTION,
-        Kind.MOMENT_MISMATCH,
+        DiscrepancyKind.POSITION_GAP,
+        DiscrepancyKind.UNEXPECTED_TRANSACTION,
+        DiscrepancyKind.UNEXPECTED_MENTION,
+        DiscrepancyKind.MOMENT_MISMATCH,
     }
-    assert found[Kind.POSITION_GAP][0].position == 4
+    assert found[DiscrepancyKind.POSITION_GAP][0].position == 4
 
 
 async def test_an_unprojected_end_that_is_missing_is_a_gap(database_url: str) -> None:
@@ -290,7 +290,7 @@ async def test_an_unprojected_end_that_is_missing_is_a_gap(database_url: str) ->
     await fixtures.written(database_url, [fixtures.transfer("two", "poor", "alice", 5)])
     await _taken_out(database_url, 4)
     found = _by_kind(await _everything(database_url))
-    assert [gap.position for gap in found[Kind.POSITION_GAP]] == [4]
+    assert [gap.position for gap in found[DiscrepancyKind.POSITION_GAP]] == [4]
 
 
 async def test_a_missing_opening_does_not_stop_the_auditor(database_url: str) -> None:
@@ -299,7 +299,7 @@ async def test_a_missing_opening_does_not_stop_the_auditor(database_url: str) ->
     await fixtures.project(database_url)
     await _taken_out(database_url, 2)
     found = _by_kind(await _everything(database_url))
-    assert [gap.position for gap in found[Kind.POSITION_GAP]] == [2]
+    assert [gap.position for gap in found[DiscrepancyKind.POSITION_GAP]] == [2]
 
 
 async def test_an_entry_in_a_foreign_ledger_is_unexpected(database_url: str) -> None:
@@ -314,7 +314,7 @@ async def test_an_entry_in_a_foreign_ledger_is_unexpected(database_url: str) -> 
     )
     report = await _everything(database_url)
     assert [(f.kind, f.ledger) for f in report.discrepancies] == [
-        (Kind.UNEXPECTED_ENTRY, "elsewhere")
+        (DiscrepancyKind.UNEXPECTED_ENTRY, "elsewhere")
     ]
 
 
@@ -327,8 +327,8 @@ async def test_rows_beyond_the_checkpoint_are_unexpected(database_url: str) -> N
         f"UPDATE read.entries SET position = {length + 5} WHERE {ALICE} AND {ALICE_FUNDING}",
     )
     found = _by_kind(await _everything(database_url))
-    assert set(found) == {Kind.MISSING_ENTRY, Kind.UNEXPECTED_ENTRY}
-    assert found[Kind.UNEXPECTED_ENTRY][0].position == length + 5
+    assert set(found) == {DiscrepancyKind.MISSING_ENTRY, DiscrepancyKind.UNEXPECTED_ENTRY}
+    assert found[DiscrepancyKind.UNEXPECTED_ENTRY][0].position == length + 5
 
 
 async def test_many_differences_are_counted_and_the_first_kept(database_url: str) -> None:
@@ -366,7 +366,9 @@ async def test_every_account_reconciles_alone(
         assert report.expected == report.actual
 
 
-OF_ACCOUNTS = [fault for fault in FAULTS if fault.account_id and fault.kind != Kind.COMMAND_DRIFT]
+OF_ACCOUNTS = [
+    fault for fault in FAULTS if fault.account_id and fault.kind != DiscrepancyKind.COMMAND_DRIFT
+]
 
 
 @pytest.mark.parametrize("fault", OF_ACCOUNTS, ids=lambda fault: f"{fault.kind}-{fault.actual[:9]}")
@@ -396,8 +398,8 @@ async def test_a_balance_differs_from_its_first_entry_on(database_url: str) -> N
         await connection.execute(f"UPDATE read.balances SET credits_posted = 1 WHERE {ALICE}")
     found = (await _everything(database_url)).discrepancies
     assert [(each.kind, each.position) for each in found] == [
-        (Kind.BALANCE_MISMATCH, position),
-        (Kind.BALANCE_DRIFT, position),
+        (DiscrepancyKind.BALANCE_MISMATCH, position),
+        (DiscrepancyKind.BALANCE_DRIFT, position),
     ]
 
 
@@ -553,8 +555,8 @@ async def _position(database_url: str, transaction: UUID) -> int:
     return next((e.position for e in events if e.originator_id == transaction), 1)
 
 
-def _by_kind(report: Report) -> dict[Kind, list[Discrepancy]]:
-    found: dict[Kind, list[Discrepancy]] = {}
+def _by_kind(report: Report) -> dict[DiscrepancyKind, list[Discrepancy]]:
+    found: dict[DiscrepancyKind, list[Discrepancy]] = {}
     for discrepancy in report.discrepancies:
         found.setdefault(discrepancy.kind, []).append(discrepancy)
     return found

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from auditing.differences import Scope
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.job_worker import JobWorker
 from auditing.reconcile import continuous, jobs, progress_snapshot, recheck
 from auditing.reconcile.continuous import CONTINUOUS, DISCREPANCIES, Auditor
@@ -252,14 +252,14 @@ async def test_what_is_late_and_what_was_published_too_far_is_named(database_url
             return (await reconcile_whole(context, uuid4(), Run(Scope()))).kinds
 
     assert await kinds(3600) == {}
-    assert await kinds(60) == {Kind.PROJECTION_LAG: 1, Kind.PUBLISHED_GAP: 1}
+    assert await kinds(60) == {DiscrepancyKind.PROJECTION_LAG: 1, DiscrepancyKind.PUBLISHED_GAP: 1}
     await fixtures.project(database_url)
-    assert await kinds(60) == {Kind.PUBLISHED_GAP: 1}
+    assert await kinds(60) == {DiscrepancyKind.PUBLISHED_GAP: 1}
     await fixtures.execute(database_url, "UPDATE events.checkpoints SET position = 9")
     await fixtures.execute(
         database_url, "UPDATE events.checkpoints SET position = 3 WHERE reader = 'projector'"
     )
-    assert await kinds(60) == {Kind.PUBLISHED_GAP: 1}
+    assert await kinds(60) == {DiscrepancyKind.PUBLISHED_GAP: 1}
 
 
 async def test_one_ledger_has_one_run_in_the_queue(database_url: str) -> None:
@@ -326,7 +326,7 @@ async def test_a_difference_is_told_once_and_again_after_it_was_right(database_u
     """As a row, a metric and a log line; how often it is looked at changes nothing."""
     await fixtures.rich_log(database_url, count=5)
     await fixtures.project(database_url)
-    drift = DISCREPANCIES.labels(Kind.BALANCE_DRIFT)
+    drift = DISCREPANCIES.labels(DiscrepancyKind.BALANCE_DRIFT)
     before = drift._value.get()  # noqa: SLF001 - the client has no other way to read one
     break_it = f"UPDATE read.balances SET debits_pending = debits_pending + 1 WHERE {ALICE}"
     mend_it = f"UPDATE read.balances SET debits_pending = debits_pending - 1 WHERE {ALICE}"
@@ -340,7 +340,7 @@ async def test_a_difference_is_told_once_and_again_after_it_was_right(database_u
         assert await looked() == []
         await fixtures.execute(database_url, break_it)
         (told,) = await looked()
-        assert told[:3] == (Kind.BALANCE_DRIFT, "demo", "alice")
+        assert told[:3] == (DiscrepancyKind.BALANCE_DRIFT, "demo", "alice")
         await fixtures.written(database_url, [fixtures.transfer("more", destination="bob")])
         await fixtures.project(database_url)
         assert await looked() == [told]
@@ -366,8 +366,8 @@ async def test_entries_and_transactions_are_verified_as_they_come(database_url: 
         )
         await auditor.run_once()
         assert await _rows(database_url, FOUND) == [
-            (Kind.AMOUNT_MISMATCH, "demo", "alice", 4),
-            (Kind.MISSING_TRANSACTION, "demo", None, 5),
+            (DiscrepancyKind.AMOUNT_MISMATCH, "demo", "alice", 4),
+            (DiscrepancyKind.MISSING_TRANSACTION, "demo", None, 5),
         ]
 
 
@@ -405,7 +405,7 @@ async def test_a_restarted_auditor_does_not_fold_the_log_again(
             assert rechecked is not None
             assert rechecked.position == 4 * 3
     assert [row[:3] for row in await _rows(database_url, FOUND)] == [
-        (Kind.BALANCE_DRIFT, "demo", "alice")
+        (DiscrepancyKind.BALANCE_DRIFT, "demo", "alice")
     ]
 
 
@@ -429,8 +429,12 @@ async def test_a_row_changed_after_it_was_verified_is_found_in_its_turn(
         await fixtures.execute(database_url, *BROKEN)
         told = await looked()
         assert set(told) == {
-            *(Kind.AMOUNT_MISMATCH, Kind.TRANSACTION_MISMATCH, Kind.MOMENT_MISMATCH),
-            *(Kind.MISSING_MENTION, Kind.UNEXPECTED_MENTION),
+            *(
+                DiscrepancyKind.AMOUNT_MISMATCH,
+                DiscrepancyKind.TRANSACTION_MISMATCH,
+                DiscrepancyKind.MOMENT_MISMATCH,
+            ),
+            *(DiscrepancyKind.MISSING_MENTION, DiscrepancyKind.UNEXPECTED_MENTION),
         }
         assert await looked() == told
         await fixtures.execute(database_url, *MENDED)

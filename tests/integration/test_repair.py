@@ -8,7 +8,7 @@ import json
 import asyncpg
 import pytest
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.repair import plan as plans
 from auditing.repair import repair as repairs
 from auditing.repair import survey as surveys
@@ -80,28 +80,34 @@ async def test_every_column_of_every_view_is_put_back(database_url: str, table: 
     "wanted, kinds",
     [
         pytest.param(
-            RowSelection(ledger="demo", account_id="alice"), {Kind.BALANCE_DRIFT}, id="account"
+            RowSelection(ledger="demo", account_id="alice"),
+            {DiscrepancyKind.BALANCE_DRIFT},
+            id="account",
         ),
         pytest.param(
-            RowSelection(ledger="demo"), {Kind.BALANCE_DRIFT, Kind.BOOKS_MISMATCH}, id="ledger"
+            RowSelection(ledger="demo"),
+            {DiscrepancyKind.BALANCE_DRIFT, DiscrepancyKind.BOOKS_MISMATCH},
+            id="ledger",
         ),
         pytest.param(
-            RowSelection(ledger="other", account_id="alice"), {Kind.MISSING_ENTRY}, id="other"
+            RowSelection(ledger="other", account_id="alice"),
+            {DiscrepancyKind.MISSING_ENTRY},
+            id="other",
         ),
         pytest.param(
-            RowSelection(ledger="demo", kind=Kind.BOOKS_MISMATCH),
-            {Kind.BOOKS_MISMATCH},
+            RowSelection(ledger="demo", kind=DiscrepancyKind.BOOKS_MISMATCH),
+            {DiscrepancyKind.BOOKS_MISMATCH},
             id="one kind",
         ),
         pytest.param(
             RowSelection(transaction_id=transaction_id("other", "fund-alice")),
-            {Kind.MISSING_ENTRY},
+            {DiscrepancyKind.MISSING_ENTRY},
             id="one transaction",
         ),
     ],
 )
 async def test_only_what_is_wanted_is_planned_and_mended(
-    database_url: str, wanted: RowSelection, kinds: set[Kind]
+    database_url: str, wanted: RowSelection, kinds: set[DiscrepancyKind]
 ) -> None:
     """Rows of another ledger, another account or another difference stay as they are."""
     await fixtures.rich_log(database_url, count=10)

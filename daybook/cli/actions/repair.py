@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from auditing.discrepancies import Kind
+from auditing.discrepancies import DiscrepancyKind
 from auditing.repair import repair as repairs
 from auditing.repair.plan import ROWS_MAX, Change, Plan, RowSelection, shown
 from auditing.repair.repair import Repair
@@ -48,7 +48,7 @@ async def repair(settings: Settings, options: RepairOptions) -> Plan | Repair:
             wanted = await repairs.scope_of(connection, options.reconciliation, options.ledger)
         wanted = msgspec.structs.replace(
             wanted,
-            kind=None if options.kind is None else Kind(options.kind),
+            kind=None if options.kind is None else DiscrepancyKind(options.kind),
             position=options.position,
             transaction_id=options.transaction,
         )
@@ -151,5 +151,5 @@ def _check(options: RepairOptions) -> None:
         )
     if options.applied and not (options.reason or "").strip():
         raise Invalid("reason_missing", "--apply needs --reason, which is kept with the repair.")
-    if options.kind is not None and options.kind not in list(Kind):
-        raise Invalid("kind_unknown", f"--kind must be one of {', '.join(Kind)}.")
+    if options.kind is not None and options.kind not in list(DiscrepancyKind):
+        raise Invalid("kind_unknown", f"--kind must be one of {', '.join(DiscrepancyKind)}.")
