@@ -9,21 +9,20 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal, cast
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from auditing.four_way import sides
 from auditing.four_way.sides import ComparedAccount, Comparison, StatementSide
 from auditing.reconcile.answers import (
-    Position,
     PostedAndPending,
     Progress,
     Status,
     as_stored,
-    posted_and_pending,
     progress,
 )
-from bank_statements.summary import Sums
+from bank_statements.answers import Tally, tally
 from events import money
+from events.answers import Position
 from events.money import Minor, Units
 from events.schema import Schema
 from runtime.sql import Row
@@ -49,22 +48,12 @@ class AccountSide(PostedAndPending, kw_only=True):
     entries: SideTotal
 
 
-class StatedMovements(Struct, kw_only=True):
-    """The number of movements, and the sums that came in and went out."""
-
-    count: int
-    incoming: Units
-    incoming_minor: Minor
-    outgoing: Units
-    outgoing_minor: Minor
-
-
 class StatedLines(Struct):
     """Lines of an account's statements, by what became of them."""
 
-    accepted: StatedMovements
-    proposed: StatedMovements
-    unmatched: StatedMovements
+    accepted: Tally
+    proposed: Tally
+    unmatched: Tally
 
 
 class StatedAccount(Struct, kw_only=True):
@@ -84,7 +73,7 @@ class StatedAccount(Struct, kw_only=True):
     ledger_balance: Units
     ledger_balance_minor: Minor
     lines: StatedLines
-    unmatched_entries: StatedMovements
+    unmatched_entries: Tally
 
 
 class FourWayAccount(Struct):
@@ -301,50 +290,37 @@ def _side(side: sides.AccountSums | None, schema: Schema) -> AccountSide | None:
     if side is None:
         return None
     decimals = _decimals(side.currency, schema)
-    counters = structs.asdict(posted_and_pending(side.counters, decimals))
-    return AccountSide(currency=side.currency, entries=_entries(side.entries, decimals), **counters)
+    return AccountSide(
+        currency=side.currency,
+        entries=_entries(side.entries, decimals),
+        **money.fields(decimals, **side.counters),
+    )
 
 
 def _external(external: StatementSide, schema: Schema) -> StatedAccount:
     decimals = schema.decimals(external.lines.currency)
-    lines, closing = external.lines, external.closing
+    lines = external.lines
     return StatedAccount(
         currency=lines.currency,
         agrees=external.agrees,
         starts_on=external.starts_on,
         ends_on=external.ends_on,
         days_not_covered=external.uncovered,
-        closing_balance=None if closing is None else money.to_json(closing, decimals),
-        closing_balance_minor=None if closing is None else str(closing),
-        ledger_balance=money.to_json(external.ledger_closing, decimals),
-        ledger_balance_minor=str(external.ledger_closing),
         lines=StatedLines(
-            _movements(lines.accepted, decimals),
-            _movements(lines.proposed, decimals),
-            _movements(lines.unmatched, decimals),
+            tally(lines.accepted, decimals),
+            tally(lines.proposed, decimals),
+            tally(lines.unmatched, decimals),
         ),
-        unmatched_entries=_movements(external.entries, decimals),
-    )
-
-
-def _movements(sums: Sums, decimals: int) -> StatedMovements:
-    return StatedMovements(
-        count=sums.count,
-        incoming=money.to_json(sums.incoming, decimals),
-        incoming_minor=str(sums.incoming),
-        outgoing=money.to_json(sums.outgoing, decimals),
-        outgoing_minor=str(sums.outgoing),
+        unmatched_entries=tally(external.entries, decimals),
+        **money.fields(
+            decimals, closing_balance=external.closing, ledger_balance=external.ledger_closing
+        ),
     )
 
 
 def _entries(entries: sides.EntrySums, decimals: int) -> SideTotal:
-    return SideTotal(
-        count=entries.count,
-        debits=money.to_json(entries.debits, decimals),
-        debits_minor=str(entries.debits),
-        credits=money.to_json(entries.credits, decimals),
-        credits_minor=str(entries.credits),
-    )
+    sums = money.fields(decimals, debits=entries.debits, credits=entries.credits)
+    return SideTotal(count=entries.count, **sums)
 
 
 def _totals(totals: Mapping[str, sides.EntrySums], schema: Schema) -> dict[str, SideTotal]:

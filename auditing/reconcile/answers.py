@@ -7,19 +7,20 @@ Attribute names are the API's own spelling.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from auditing.discrepancies import Discrepancy
 from auditing.reconcile.reconcile import Report
+from auditing.view_catalog import COUNTERS
 from events import money
+from events.answers import Position
 from events.money import Minor, Units
 from runtime.sql import Row
 
-Position = Annotated[int, Meta(ge=0, description="A position in the log.")]
 Verdict = Literal["CLEAN", "DISCREPANCIES"]
 Status = Literal["QUEUED", "RUNNING", "CLEAN", "DISCREPANCIES", "FAILED"]
 SECOND = timedelta(seconds=1)
@@ -163,32 +164,15 @@ def reconciliation(report: Report, decimals: int) -> Reconciliation:
         currency=report.currency,
         expected_balance=money.to_json(expected, decimals),
         actual_balance=None if actual is None else money.to_json(actual, decimals),
-        difference=money.to_json(difference, decimals),
-        difference_minor=str(difference),
-        expected_counters=posted_and_pending(report.expected, decimals),
-        actual_counters=None
-        if report.actual is None
-        else posted_and_pending(report.actual, decimals),
+        expected_counters=_counters(report.expected, decimals),
+        actual_counters=None if report.actual is None else _counters(report.actual, decimals),
         eventsRead=report.events_read,
         entriesCompared=report.entries_compared,
         discrepancyCount=report.discrepancy_count,
         discrepancies=report.discrepancies,
         position=report.position,
         timestamp=report.finished_at,
-    )
-
-
-def posted_and_pending(counters: Mapping[str, int], decimals: int) -> PostedAndPending:
-    """Return the four counters in units and in minor units."""
-    return PostedAndPending(
-        debits_posted=money.to_json(counters["debits_posted"], decimals),
-        debits_posted_minor=str(counters["debits_posted"]),
-        credits_posted=money.to_json(counters["credits_posted"], decimals),
-        credits_posted_minor=str(counters["credits_posted"]),
-        debits_pending=money.to_json(counters["debits_pending"], decimals),
-        debits_pending_minor=str(counters["debits_pending"]),
-        credits_pending=money.to_json(counters["credits_pending"], decimals),
-        credits_pending_minor=str(counters["credits_pending"]),
+        **money.fields(decimals, difference=difference),
     )
 
 
@@ -260,6 +244,11 @@ def kept_discrepancy(row: Row) -> KeptDiscrepancy:
 def as_stored(text: str) -> Any:  # noqa: ANN401 - the type of the field that it is put into
     """Return JSON that was stored when it was made, to be sent as it is."""
     return msgspec.Raw(text.encode())
+
+
+def _counters(counters: Mapping[str, int], decimals: int) -> PostedAndPending:
+    minor = {name: counters[name] for name in COUNTERS}
+    return PostedAndPending(**money.fields(decimals, **minor))
 
 
 def _status(row: Row, count: int) -> Status:

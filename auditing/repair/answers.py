@@ -6,17 +6,16 @@ Attribute names are the API's own spelling.
 # ruff: noqa: N815
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from auditing.repair.plan import ROWS_MAX, Obstacle, Plan, RepairedRow
 from auditing.repair.repair import Check, Repair
+from events.answers import Position
 from runtime.sql import Row
-
-Position = Annotated[int, Meta(ge=0, description="A position in the log.")]
 
 
 class RepairPlan(Struct, kw_only=True):
