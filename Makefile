@@ -59,6 +59,10 @@ test: $(VENV)/.dev ## Run the tests but those marked long (ARGS="-k hold"); DAYB
 test-long: $(VENV)/.dev ## Run all tests, the long ones too
 	@$(PYTEST) $(ARGS)
 
+.PHONY: node
+node: ## Install what the test of the TypeScript types needs, into .node/ (needs npm)
+	@npm install --silent --no-audit --no-fund --prefix .node openapi-typescript@7.13.0 typescript@5
+
 .PHONY: made-up
 made-up: $(VENV)/.dev ## Make requests up from the OpenAPI document, for three minutes at most
 	@$(PY) -m pytest -q -m made_up tests/acceptance/test_made_up_requests.py $(ARGS)
