@@ -16,7 +16,7 @@ from web.answers import POSITION
 from web.failures import OTHER_CODE, ROUTER_CODES, Problem
 from web.media import JSON, PROBLEM
 from web.operations import Operation
-from web.parameters import Parameter, Reader
+from web.parameters import MEMBERS_MAX, Parameter, Reader
 
 Json = dict[str, Any]
 
@@ -179,6 +179,7 @@ def _parameter(
         schema["default"] = msgspec.to_builtins(parameter.default)
     if parameter.members:
         made |= {"style": "deepObject", "explode": True}
+        schema |= {"propertyNames": {"minLength": 1}, "maxProperties": MEMBERS_MAX}
     elif schema.get("type") == "array":
         made |= {"style": "form", "explode": False}  # Separated by commas.
     made["schema"] = schema
