@@ -249,15 +249,22 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._pending = 0
         self._in_head = True
+        if self.cycle.response_complete and self.cycle.more_body:
+            # This body was thrown away, after its request was answered. Now the client is idle.
+            self.cycle.more_body = False
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
-        """End an answer. If the body has not arrived by now, do not wait for it."""
+        """End an answer. The rest of a small body is thrown away; a large one is not waited for."""
         self._joining.end()
         if self._body_bytes:
             self._release()
         super().on_response_complete()
         # The last request may be another one, whose body is still arriving.
-        if self.cycle.response_complete and self.cycle.more_body:
+        if self.cycle.response_complete and self.cycle.more_body and not self._is_small():
             self._thrown_bytes_max = LINGER_BODY_BYTES_MAX
             self._linger()
 
@@ -306,6 +313,11 @@ class Connection(HttpToolsProtocol):
 
     def _head_bytes(self) -> int:
         return sum(len(name) + len(value) + HEADER_EXTRA_BYTES for name, value in self.headers)
+
+    def _is_small(self) -> bool:
+        """Return whether the body says that it is one that can be thrown away."""
+        length = dict(self.headers).get(b"content-length", b"")
+        return length.isdigit() and int(length) <= LINGER_BYTES_MAX
 
     def _check_host(self, *, needed: bool) -> None:
         hosts = self._hosts
