@@ -132,8 +132,8 @@ class Linked(Struct, frozen=True, forbid_unknown_fields=True):
 class Override(Struct, frozen=True, forbid_unknown_fields=True):
     """Lines of a statement that are entries of ours, because a person says so."""
 
-    lines: tuple[int, ...]
-    entries: tuple[Linked, ...]
+    lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=LINKED_MAX)]
+    entries: Annotated[tuple[Linked, ...], Meta(min_length=1, max_length=LINKED_MAX)]
     reason: Reason
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from bank_statements import store
 from bank_statements.matching.types import CERTAIN, OVERRIDE, Entry, Match
-from bank_statements.parameters import LINKED_MAX, Linked, Override
+from bank_statements.parameters import Linked, Override
 from bank_statements.statement import StatementLine
 from bank_statements.store import SQL, Account
 from runtime.database import Executor
@@ -71,9 +71,6 @@ async def link(
 
 
 def _checked(given: Override) -> tuple[list[int], list[UUID]]:
-    for field, linked in (("lines", given.lines), ("entries", given.entries)):
-        if not 1 <= len(linked) <= LINKED_MAX:
-            raise Invalid("body_invalid", f"`{field}` must be 1 to {LINKED_MAX}.", field=field)
     try:
         transactions = [UUID(linked.transaction_id) for linked in given.entries]
     except ValueError as error:
