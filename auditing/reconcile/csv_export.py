@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from auditing.reconcile.answers import KeptDiscrepancy
+from runtime.csv_cells import guarded
 from runtime.sql import Row
 
 COLUMNS = KeptDiscrepancy.__struct_fields__
-# A spreadsheet could take text with these beginnings for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "−", "＠", "'")  # noqa: RUF001
 # Only these columns hold text that comes from clients.
 _FREE = {"expected", "actual", "explanation"}
 
@@ -29,4 +28,4 @@ def _cell(name: str, value: object) -> str:
     if value is None:
         return ""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return "'" + text if name in _FREE and text.startswith(_FORMULA) else text
+    return guarded(text) if name in _FREE else text

@@ -20,6 +20,7 @@ import msgspec
 from bank_statements import statement as statements
 from bank_statements.statement import Statement, StatementLine, StatementPage
 from events.schema import Schema
+from runtime.csv_cells import plain
 from runtime.problems import Invalid
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -217,14 +218,14 @@ class _Reading:
                 value_on=self._day(value, str(given.value_date), number) if value else None,
                 amount=amount,
                 references=statements.references(*self._texts(row, given.reference, number)),
-                counterparty=statements.words(_plain(self._cell(row, given.counterparty, number))),
+                counterparty=statements.words(plain(self._cell(row, given.counterparty, number))),
                 text=statements.words(*self._texts(row, given.description, number)),
             )
         )
 
     def _texts(self, row: Sequence[str], columns: str | None, number: int) -> list[str]:
         named = [column.strip() for column in (columns or "").split("|") if column.strip()]
-        return [_plain(self._cell(row, column, number)) for column in named]
+        return [plain(self._cell(row, column, number)) for column in named]
 
     def _amount(self, row: Sequence[str], number: int) -> int:
         given = self._given
@@ -275,11 +276,6 @@ class _Reading:
         except ValueError as error:
             what = f"{statements.shortened(cell)} is no date like {self._given.date_format}"
             raise statements.at_line(number, column, what) from error
-
-
-def _plain(text: str) -> str:
-    """Return a cell without the apostrophe that keeps a spreadsheet from seeing a formula."""
-    return text.removeprefix("'")
 
 
 def _wrong(what: str) -> Invalid:

@@ -7,13 +7,18 @@ ndjson   the rows, one a line
 """
 
 import csv
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TextIO
 
 import msgspec
 
+from runtime.csv_cells import guarded
+
 Values = Mapping[str, object]
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class OutputFormat(StrEnum):
@@ -76,7 +81,13 @@ async def _write_csv(sheet: Sheet, out: TextIO) -> None:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(column.name for column in sheet.columns)
     async for row in sheet.rows:
-        writer.writerow(_text(row[column.name]) for column in sheet.columns)
+        writer.writerow(_cell(row[column.name]) for column in sheet.columns)
+
+
+def _cell(value: object) -> str:
+    """Return a value as a cell of CSV. An amount may begin with a minus; other text is guarded."""
+    text = _text(value)
+    return text if _NUMBER.fullmatch(text) else guarded(text)
 
 
 async def _write_json(sheet: Sheet, out: TextIO) -> None:

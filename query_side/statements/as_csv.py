@@ -1,8 +1,7 @@
 """Statements and the trial balance as CSV (RFC 4180), written piece by piece.
 
-Amounts are exact, in units, with all their decimals. A cell of free text that a spreadsheet could
-take for a formula gets an apostrophe in front, and so does a cell that begins with an apostrophe.
-That is reversible: a program that reads the file removes one leading apostrophe.
+Amounts are exact, in units, with all their decimals. Free text is guarded against spreadsheets that
+would take it for a formula (runtime/csv_cells.py).
 """
 
 import csv
@@ -18,6 +17,7 @@ from query_side import counters
 from query_side.counters import NAMES
 from query_side.statements.statement import AccountStatement, StatementEntry
 from query_side.statements.trial_balance import CounterSum, CurrencySums
+from runtime.csv_cells import guarded
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 STATEMENT_HEADER = (
@@ -29,8 +29,6 @@ TRIAL_BALANCE_HEADER = (
     *("row", "currency", "account_type", "account_class", "account_id", "normal_side"),
     *(*NAMES, "balance"),
 )
-# What begins a formula in one spreadsheet or another, and what is dropped before one is looked for.
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001
 
 Cells = Iterable[object]
 
@@ -66,13 +64,6 @@ async def trial_balance(
     yield _encoded(row for each in totals for row in _sums(each, schema))
 
 
-def safe(text: str | None) -> str:
-    """Return free text as a cell that no spreadsheet takes for a formula."""
-    if text is None:
-        return ""
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
-
-
 def _entry(line: StatementEntry, own: tuple[str, str], decimals: int) -> Cells:
     amount = money.to_text(line.amount, decimals)
     return (
@@ -85,8 +76,8 @@ def _entry(line: StatementEntry, own: tuple[str, str], decimals: int) -> Cells:
         line.recorded_at.isoformat(),
         line.effective_at.isoformat(),
         line.counterparty,
-        safe(line.reference),
-        safe(line.description),
+        guarded(line.reference),
+        guarded(line.description),
         *((amount, "") if line.side is Side.DEBIT else ("", amount)),
         money.to_text(line.balance, decimals),
     )
