@@ -14,7 +14,7 @@ from bank_statements import store, summary
 from bank_statements.differences import DifferenceKind, StatementDifference
 from bank_statements.matching.types import MatchingTerms
 from bank_statements.statement import Mismatch
-from bank_statements.store import SQL, Account, Candidate
+from bank_statements.store import SQL, Candidate, MirrorAccount
 from bank_statements.summary import Lines, Sums
 from events import money
 from events.types import Side
@@ -26,7 +26,7 @@ TERMS = msgspec.json.Decoder(MatchingTerms)
 _MISMATCHES = msgspec.json.Decoder(list[Mismatch], strict=False)
 
 
-class Place(NamedTuple):
+class DifferencePlace(NamedTuple):
     """Where a list of findings goes on: after a key of a kind."""
 
     kind: int = 0
@@ -43,11 +43,11 @@ class Totals(NamedTuple):
     discrepancies: dict[DifferenceKind, int]
 
 
-class Statement(NamedTuple):
+class StatementOfAccount(NamedTuple):
     """A statement's row, with what is needed to say something of it."""
 
     row: Row
-    account: Account
+    account: MirrorAccount
     decimals: int
 
     @property
@@ -69,29 +69,29 @@ class Statement(NamedTuple):
         return f"{self.text(abs(minor))} {'in' if minor > 0 else 'out'}"
 
 
-Found = list[tuple[Place, StatementDifference]]
+Found = list[tuple[DifferencePlace, StatementDifference]]
 
 
 async def page(
     connection: Executor,
-    of: Statement,
-    after: Place,
+    of: StatementOfAccount,
+    after: DifferencePlace,
     count: int,
     only: DifferenceKind | None = None,
-) -> tuple[list[StatementDifference], Place | None]:
+) -> tuple[list[StatementDifference], DifferencePlace | None]:
     """Return at most `count` findings after a place, and where to go on, if there are more."""
     found: Found = []
     for number, kind in enumerate(DifferenceKind):
         if number < after.kind or only not in (None, kind):
             continue
-        start = after if number == after.kind else Place(number)
+        start = after if number == after.kind else DifferencePlace(number)
         found += await _OF[kind](connection, of, start, count + 1 - len(found))
         if len(found) > count:
             return [finding for _, finding in found[:count]], found[count - 1][0]
     return [finding for _, finding in found], None
 
 
-async def totals(connection: Executor, of: Statement) -> Totals:
+async def totals(connection: Executor, of: StatementOfAccount) -> Totals:
     """Return how much of a statement agrees."""
     known_as = of.row["statement_id"]
     rows = await connection.fetch(SQL["lines_summed"], of.account.ledger, known_as)
@@ -117,7 +117,9 @@ async def totals(connection: Executor, of: Statement) -> Totals:
     )
 
 
-async def _balances(_: Executor, of: Statement, after: Place, count: int) -> Found:
+async def _balances(
+    _: Executor, of: StatementOfAccount, after: DifferencePlace, count: int
+) -> Found:
     found: Found = []
     for number, mismatch in enumerate(of.mismatches, 1):
         if number <= after.key or len(found) == count:
@@ -137,18 +139,22 @@ async def _balances(_: Executor, of: Statement, after: Place, count: int) -> Fou
             actual=of.text(mismatch.actual),
             explanation=f"{said} Lines are missing in the file, or are there twice.",
         )
-        found.append((Place(after.kind, number), finding))
+        found.append((DifferencePlace(after.kind, number), finding))
     return found
 
 
-async def _lines(connection: Executor, of: Statement, after: Place, count: int) -> Found:
+async def _lines(
+    connection: Executor, of: StatementOfAccount, after: DifferencePlace, count: int
+) -> Found:
     rows = await connection.fetch(
         SQL["unmatched_lines_after"], of.row["statement_id"], after.key, count
     )
-    return [(Place(after.kind, row["line_number"]), _unmatched_line(of, row)) for row in rows]
+    return [
+        (DifferencePlace(after.kind, row["line_number"]), _unmatched_line(of, row)) for row in rows
+    ]
 
 
-def _unmatched_line(of: Statement, row: Row) -> StatementDifference:
+def _unmatched_line(of: StatementOfAccount, row: Row) -> StatementDifference:
     candidates = CANDIDATES.decode(row["candidates"])
     told = f" ({row['description']})" if row["description"] else ""
     amount = of.directed(row["amount"])
@@ -168,7 +174,9 @@ def _unmatched_line(of: Statement, row: Row) -> StatementDifference:
     )
 
 
-async def _entries(connection: Executor, of: Statement, after: Place, count: int) -> Found:
+async def _entries(
+    connection: Executor, of: StatementOfAccount, after: DifferencePlace, count: int
+) -> Found:
     if of.row["starts_on"] is None:
         return []
     rows = await connection.fetch(
@@ -181,11 +189,12 @@ async def _entries(connection: Executor, of: Statement, after: Place, count: int
         count,
     )
     return [
-        (Place(after.kind, row["position"], row["line"]), _unmatched_entry(of, row)) for row in rows
+        (DifferencePlace(after.kind, row["position"], row["line"]), _unmatched_entry(of, row))
+        for row in rows
     ]
 
 
-def _unmatched_entry(of: Statement, row: Row) -> StatementDifference:
+def _unmatched_entry(of: StatementOfAccount, row: Row) -> StatementDifference:
     amount = of.directed(of.account.signed(row["side"], row["amount"]))
     day = store.day(row["booked_at"])
     side = "debited" if row["side"] == Side.DEBIT else "credited"
@@ -203,16 +212,24 @@ def _unmatched_entry(of: Statement, row: Row) -> StatementDifference:
     )
 
 
-async def _amounts(connection: Executor, of: Statement, after: Place, count: int) -> Found:
+async def _amounts(
+    connection: Executor, of: StatementOfAccount, after: DifferencePlace, count: int
+) -> Found:
     return await _differing(connection, of, after, count, DifferenceKind.AMOUNT_DIFFERS)
 
 
-async def _dates(connection: Executor, of: Statement, after: Place, count: int) -> Found:
+async def _dates(
+    connection: Executor, of: StatementOfAccount, after: DifferencePlace, count: int
+) -> Found:
     return await _differing(connection, of, after, count, DifferenceKind.DATE_DIFFERS)
 
 
 async def _differing(
-    connection: Executor, of: Statement, after: Place, count: int, kind: DifferenceKind
+    connection: Executor,
+    of: StatementOfAccount,
+    after: DifferencePlace,
+    count: int,
+    kind: DifferenceKind,
 ) -> Found:
     by_amount, days = kind is DifferenceKind.AMOUNT_DIFFERS, of.terms.days
     rows = await connection.fetch(
@@ -220,7 +237,7 @@ async def _differing(
     )
     return [
         (
-            Place(after.kind, row["match_number"]),
+            DifferencePlace(after.kind, row["match_number"]),
             StatementDifference(
                 kind=kind,
                 account_id=of.account.account_id,
@@ -234,7 +251,7 @@ async def _differing(
     ]
 
 
-def _amounts_said(of: Statement, row: Row) -> dict[str, Any]:
+def _amounts_said(of: StatementOfAccount, row: Row) -> dict[str, Any]:
     ours, difference = row["amount"], row["amount_difference"]
     more = "more" if difference > 0 else "less"
     return {
@@ -258,7 +275,9 @@ def _days_said(row: Row, days: int) -> dict[str, Any]:
     }
 
 
-_OF: dict[DifferenceKind, Callable[[Executor, Statement, Place, int], Awaitable[Found]]] = {
+_OF: dict[
+    DifferenceKind, Callable[[Executor, StatementOfAccount, DifferencePlace, int], Awaitable[Found]]
+] = {
     DifferenceKind.STATEMENT_BALANCE_MISMATCH: _balances,
     DifferenceKind.UNMATCHED_STATEMENT_LINE: _lines,
     DifferenceKind.UNMATCHED_ENTRY: _entries,

@@ -27,7 +27,7 @@ from bank_statements.formats import reading
 from bank_statements.formats.reading import Reader
 from bank_statements.matching import rules
 from bank_statements.matching.types import Match, MatchingTerms
-from bank_statements.store import SQL, Account
+from bank_statements.store import SQL, MirrorAccount
 from events import checkpoints
 from events.schema import Schema
 from runtime.database import Executor
@@ -98,7 +98,7 @@ async def match_again(
 
 
 async def _propose(
-    connection: Executor, of: Account, statement_id: UUID, terms: MatchingTerms
+    connection: Executor, of: MirrorAccount, statement_id: UUID, terms: MatchingTerms
 ) -> None:
     lines = await store.lines_left(connection, statement_id)
     if not lines:

@@ -10,10 +10,10 @@ from typing import Literal
 from uuid import UUID
 
 from bank_statements import store
-from bank_statements.matching.types import CERTAIN, OVERRIDE, Entry, Match
+from bank_statements.matching.types import CERTAIN, OVERRIDE, Match, MatchableEntry
 from bank_statements.parameters import Linked, Override
 from bank_statements.statement import StatementLine
-from bank_statements.store import SQL, Account
+from bank_statements.store import SQL, MirrorAccount
 from runtime.database import Executor
 from runtime.problems import Invalid, NotFound, Outdated
 from runtime.sql import Row
@@ -93,10 +93,10 @@ async def _lines(
 
 
 async def _entries(
-    connection: Executor, of: Account, given: Sequence[Linked], transactions: list[UUID]
-) -> list[Entry]:
+    connection: Executor, of: MirrorAccount, given: Sequence[Linked], transactions: list[UUID]
+) -> list[MatchableEntry]:
     rows = await connection.fetch(SQL["entries_given"], of.ledger, of.account_id, transactions)
-    found: dict[tuple[int, int], Entry] = {}
+    found: dict[tuple[int, int], MatchableEntry] = {}
     for linked, transaction_id in zip(given, transactions, strict=True):
         own = [
             row
@@ -110,8 +110,8 @@ async def _entries(
     return [found[place] for place in sorted(found)]
 
 
-def _entry(row: Row, of: Account) -> Entry:
-    return Entry(
+def _entry(row: Row, of: MirrorAccount) -> MatchableEntry:
+    return MatchableEntry(
         row["position"],
         row["line"],
         row["transaction_id"],
@@ -126,7 +126,7 @@ async def _make_way(
     connection: Executor,
     statement_id: UUID,
     lines: Sequence[StatementLine],
-    entries: Sequence[Entry],
+    entries: Sequence[MatchableEntry],
     who: str,
     reason: str,
 ) -> None:

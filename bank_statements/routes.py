@@ -19,7 +19,7 @@ from bank_statements.answers import (
     StatementMatches,
 )
 from bank_statements.app import StatementSide
-from bank_statements.findings import Place, Statement
+from bank_statements.findings import DifferencePlace, StatementOfAccount
 from bank_statements.formats.reading import MEDIA_TYPES
 from bank_statements.importer import Upload
 from bank_statements.matching.types import MatchingTerms
@@ -209,7 +209,7 @@ async def discrepancies(
     side: StatementSide, caller: Caller, path: OfStatement, query: DifferenceFilters, headers: Fresh
 ) -> Reply:
     """Where a statement and the ledger do not agree."""
-    after = Place(*_after(query, "findings", tuple(Place())))
+    after = DifferencePlace(*_after(query, "findings", tuple(DifferencePlace())))
     async with side.pool.acquire() as connection:
         position = await checkpoints.read(connection, checkpoints.PROJECTOR)
         of = await _statement(connection, side, caller, _id(path))
@@ -305,10 +305,10 @@ async def _decide(
 
 async def _statement(
     connection: Executor, side: StatementSide, caller: Caller, statement_id: UUID
-) -> Statement:
+) -> StatementOfAccount:
     row = await store.statement(connection, caller.ledger, statement_id)
     account = await store.account(connection, caller.ledger, row["account_id"])
-    return Statement(row, account, side.schema.decimals(row["currency"]))
+    return StatementOfAccount(row, account, side.schema.decimals(row["currency"]))
 
 
 async def _summary(
@@ -332,7 +332,7 @@ async def _match(
 
 
 async def _matches(
-    connection: Executor, of: Statement, after: int, status: str | None, count: int
+    connection: Executor, of: StatementOfAccount, after: int, status: str | None, count: int
 ) -> Sequence[Row]:
     return await connection.fetch(
         SQL["matches_after"], of.row["statement_id"], after, status, count

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from bank_statements.formats.reading import Reader
-from bank_statements.matching.types import Entry, Match, MatchingTerms
+from bank_statements.matching.types import Match, MatchableEntry, MatchingTerms
 from bank_statements.statement import Statement, StatementLine, mismatches
 from events.types import Side
 from runtime.database import Executor
@@ -23,7 +23,7 @@ ENTRIES_MAX = 200_000
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:daybook:external-statement")
 
 
-class Account(msgspec.Struct, frozen=True):
+class MirrorAccount(msgspec.Struct, frozen=True):
     """The account that mirrors somebody else's."""
 
     ledger: str
@@ -84,12 +84,12 @@ class _CandidatesRow(msgspec.Struct):
     candidates: str
 
 
-async def account(connection: Executor, ledger: str, account_id: str) -> Account:
+async def account(connection: Executor, ledger: str, account_id: str) -> MirrorAccount:
     """Return an account. Raises NotFound."""
     row = await connection.fetchrow(SQL["matched_account"], ledger, account_id)
     if row is None:
         raise NotFound("account_not_found", f"There is no account {account_id!r}.")
-    return Account(ledger, account_id, row["currency"], Side(row["normal_side"]))
+    return MirrorAccount(ledger, account_id, row["currency"], Side(row["normal_side"]))
 
 
 async def lock(connection: Executor, ledger: str, account_id: str) -> None:
@@ -105,7 +105,7 @@ async def statement(connection: Executor, ledger: str, statement_id: UUID) -> Ro
     return row
 
 
-def statement_id(of: Account, how: Reader, digest: bytes) -> UUID:
+def statement_id(of: MirrorAccount, how: Reader, digest: bytes) -> UUID:
     """Return the id of a file: the same for the same bytes of the same account, read alike."""
     made_of = (of.ledger, of.account_id, msgspec.json.encode(how).decode(), digest.hex())
     return uuid5(NAMESPACE, "|".join(made_of))
@@ -113,7 +113,7 @@ def statement_id(of: Account, how: Reader, digest: bytes) -> UUID:
 
 async def add(  # noqa: PLR0913 - each is a column
     connection: Executor,
-    of: Account,
+    of: MirrorAccount,
     how: Reader,
     digest: bytes,
     found: Statement,
@@ -196,8 +196,8 @@ async def lines_left(connection: Executor, of: UUID) -> list[StatementLine]:
 
 
 async def entries_left(
-    connection: Executor, of: Account, first: date, last: date, days: int
-) -> list[Entry]:
+    connection: Executor, of: MirrorAccount, first: date, last: date, days: int
+) -> list[MatchableEntry]:
     """Return an account's entries of a time that are in no match. Raises TooLarge."""
     rows = await connection.fetch(
         SQL["entries_to_match"],
@@ -215,12 +215,12 @@ async def entries_left(
     return [_entry(row, of) for row in rows]
 
 
-def _entry(row: Row, of: Account) -> Entry:
+def _entry(row: Row, of: MirrorAccount) -> MatchableEntry:
     transaction_id: UUID = row["transaction_id"]
     outgoing = row["side"] == Side.DEBIT
     other = row["destination_account_id" if outgoing else "source_account_id"]
     own = (row["reference"], row["idempotency_key"], transaction_id.hex, str(transaction_id))
-    return Entry(
+    return MatchableEntry(
         row["position"],
         row["line"],
         transaction_id,
@@ -268,7 +268,7 @@ async def add_matches(
 
 
 async def set_candidates(
-    connection: Executor, of: UUID, candidates: dict[int, list[Entry]]
+    connection: Executor, of: UUID, candidates: dict[int, list[MatchableEntry]]
 ) -> None:
     """Keep what each unmatched line could be."""
     rows = [
@@ -279,7 +279,7 @@ async def set_candidates(
     await connection.execute(SQL["set_candidates"], of, as_rows(rows))
 
 
-def _candidate(entry: Entry) -> Candidate:
+def _candidate(entry: MatchableEntry) -> Candidate:
     return Candidate(
         entry.transaction_id, entry.position, entry.line, entry.booked_on, str(entry.amount)
     )

@@ -9,7 +9,7 @@ from datetime import date
 import msgspec
 
 from bank_statements import store
-from bank_statements.store import Account
+from bank_statements.store import MirrorAccount
 from runtime.database import Executor
 from runtime.sql import Row, queries
 
@@ -72,7 +72,7 @@ async def of_ledger(connection: Executor, ledger: str) -> dict[str, Lines]:
 
 
 async def unmatched_entries(
-    connection: Executor, account: Account, days: Sequence[tuple[date, date]]
+    connection: Executor, account: MirrorAccount, days: Sequence[tuple[date, date]]
 ) -> Sums:
     """Return the account's entries that are in no match, of days (first, last) that are covered.
 

@@ -33,18 +33,18 @@ async def read(connection: Executor, reader: str) -> int:
     return position
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
+class ReaderCheckpoint(msgspec.Struct, frozen=True):
     """The last position applied, and who moved it there (see projections/memory.py)."""
 
     position: int
     mark: int
 
 
-async def lock(connection: Executor, reader: str) -> Checkpoint:
+async def lock(connection: Executor, reader: str) -> ReaderCheckpoint:
     """Lock the checkpoint until the transaction ends; wait for whoever holds it."""
     row = await connection.fetchrow(SQL["lock_checkpoint"], reader)
     assert row is not None, f"the log has no checkpoint {reader!r}"
-    return Checkpoint(row["position"], row["xmin"])
+    return ReaderCheckpoint(row["position"], row["xmin"])
 
 
 async def try_lock(connection: Executor, reader: str) -> int | None:

@@ -11,14 +11,14 @@ from runtime.database import Executor
 from runtime.sql import queries
 from sealing import offsite, signed_notes
 from sealing.findings import Finding, FindingKind
-from sealing.offsite import Place
-from sealing.signed_notes import Checkpoint, NoteError, Verifier
+from sealing.offsite import CheckpointStore
+from sealing.signed_notes import NoteError, SignedCheckpoint, Verifier
 
 SQL = queries("sealing")
 PAGE_CHECKPOINTS_MAX = 1_000
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredNote(msgspec.Struct, frozen=True):
     """A note that was found under a size."""
 
     size: int
@@ -26,32 +26,34 @@ class Kept(msgspec.Struct, frozen=True):
     name: str
 
 
-async def stored(connection: Executor) -> AsyncIterator[Kept]:
+async def stored(connection: Executor) -> AsyncIterator[StoredNote]:
     """Yield the database's own checkpoints by size."""
     size = 0
     while True:
         rows = await connection.fetch(SQL["checkpoints_after"], size, PAGE_CHECKPOINTS_MAX)
         for row in rows:
             size = row["size"]
-            yield Kept(size, row["note"], f"the database's checkpoint of size {size}")
+            yield StoredNote(size, row["note"], f"the database's checkpoint of size {size}")
         if len(rows) < PAGE_CHECKPOINTS_MAX:
             return
 
 
-async def sent(place: Place, where: str) -> AsyncIterator[Kept]:
+async def sent(place: CheckpointStore, where: str) -> AsyncIterator[StoredNote]:
     """Yield the checkpoints that were sent to a place, by size."""
     async for name, body in place.all():
         if name.endswith(offsite.SUFFIX):
-            yield Kept(offsite.size_of(name), body.decode(errors="replace"), f"{where}/{name}")
+            yield StoredNote(
+                offsite.size_of(name), body.decode(errors="replace"), f"{where}/{name}"
+            )
 
 
 class Source:
     """One source of checkpoints: what was read of it, and up to where the log agrees with it."""
 
-    def __init__(self, kept: AsyncIterator[Kept], verifiers: Sequence[Verifier]) -> None:
+    def __init__(self, kept: AsyncIterator[StoredNote], verifiers: Sequence[Verifier]) -> None:
         self._kept = kept
         self._verifiers = verifiers
-        self.next: Kept | None = None
+        self.next: StoredNote | None = None
         self.count = 0
         self.agreed = 0
         self.contradicted = False
@@ -61,7 +63,7 @@ class Source:
         self.next = await anext(self._kept, None)
         self.count += self.next is not None
 
-    def read(self, size: int) -> Checkpoint | Finding:
+    def read(self, size: int) -> SignedCheckpoint | Finding:
         """Return what the next one says, of just `size` events, or why it cannot be believed."""
         kept = self.next
         assert kept is not None, "there is a next one"
@@ -87,7 +89,7 @@ class Source:
         return checkpoint
 
 
-def _unreadable(kept: Kept, why: str) -> Finding:
+def _unreadable(kept: StoredNote, why: str) -> Finding:
     return Finding(
         kind=FindingKind.CHECKPOINT_UNREADABLE,
         where=kept.name,

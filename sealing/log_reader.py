@@ -27,7 +27,7 @@ class Timed(msgspec.Struct):
 _TIMED = msgspec.json.Decoder(Timed)
 
 
-class Page(NamedTuple):
+class HashedPage(NamedTuple):
     """The rows after position `start`, one for each position, and their leaf hashes.
 
     Of a position without a row, the row is None and the hash is all zeros.
@@ -52,7 +52,7 @@ class LogReader:
         self._secret = secret
         self._last_at: datetime | None = None
 
-    async def pages(self, end: int, sealed: int) -> AsyncIterator[Page]:
+    async def pages(self, end: int, sealed: int) -> AsyncIterator[HashedPage]:
         """Yield pages up to position `end`. After the sealed ones, a gap ends them."""
         start = 0
         while start < end:
@@ -66,14 +66,14 @@ class LogReader:
             yield self._page(rows, start, stop)
             start = stop
 
-    def _page(self, rows: Sequence[Row], start: int, stop: int) -> Page:
+    def _page(self, rows: Sequence[Row], start: int, stop: int) -> HashedPage:
         hashes = leaves.leaf_hashes(rows, self._secret)
         if len(rows) == stop - start:
-            return Page(start, rows, hashes)
+            return HashedPage(start, rows, hashes)
         there = {row["notification_id"]: row for row in rows}
         known = iter(hashes)
         every = [there.get(position) for position in range(start + 1, stop + 1)]
-        return Page(start, every, [NO_HASH if row is None else next(known) for row in every])
+        return HashedPage(start, every, [NO_HASH if row is None else next(known) for row in every])
 
     def _check_times(self, rows: Sequence[Row]) -> None:
         for row in rows:

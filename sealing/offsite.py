@@ -19,7 +19,7 @@ SUFFIX = ".checkpoint"
 SIZE_DIGITS = 19
 
 
-class Place(Protocol):
+class CheckpointStore(Protocol):
     """A folder or a bucket."""
 
     async def put_new(self, key: str, body: bytes) -> bool:
@@ -88,7 +88,7 @@ class Folder:
 
 
 @asynccontextmanager
-async def opened(where: str) -> AsyncIterator[Place]:
+async def opened(where: str) -> AsyncIterator[CheckpointStore]:
     """Open `s3://BUCKET/PREFIX`, or a folder."""
     parts = urlsplit(where)
     if parts.scheme != "s3":
@@ -102,7 +102,7 @@ async def opened(where: str) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def opened_if(where: str | None) -> AsyncIterator[Place | None]:
+async def opened_if(where: str | None) -> AsyncIterator[CheckpointStore | None]:
     """Open a place, if one is named."""
     if where is None:
         yield None

@@ -99,7 +99,9 @@ def check(receipt: Receipt, verifiers: Sequence[Verifier]) -> list[Finding]:
     ]
 
 
-def _wrong(each: ReceiptEvent, transaction_id: UUID, signed: signed_notes.Checkpoint) -> str | None:
+def _wrong(
+    each: ReceiptEvent, transaction_id: UUID, signed: signed_notes.SignedCheckpoint
+) -> str | None:
     if each.stream_id != transaction_id:
         return "it is of another transaction"
     if each.leaf_index != each.position - 1:

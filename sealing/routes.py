@@ -21,7 +21,7 @@ from sealing import leaves, merkle, receipts, signed_notes, tiles
 from sealing.app import SealSide
 from sealing.merkle import HASH_BYTES
 from sealing.receipts import FORMAT, Receipt
-from sealing.signed_notes import Checkpoint
+from sealing.signed_notes import SignedCheckpoint
 from sealing.tiles import TileError
 from web.answers import POSITION, Answer, Reply
 from web.caller import Caller
@@ -42,7 +42,7 @@ class Sealed(NamedTuple):
     """The latest checkpoint, as it was signed and as it is read."""
 
     note: str
-    checkpoint: Checkpoint
+    checkpoint: SignedCheckpoint
 
 
 Size = Annotated[int, Meta(ge=0, le=BIGGEST, extra={"code": "position_invalid"})]

@@ -20,9 +20,9 @@ from runtime import database
 from runtime.sql import queries
 from sealing import check_event, offsite, signed_notes, tiles
 from sealing.check_event import SealError
-from sealing.offsite import Place
+from sealing.offsite import CheckpointStore
 from sealing.settings import SealSettings
-from sealing.signed_notes import Checkpoint, Signer
+from sealing.signed_notes import SignedCheckpoint, Signer
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,10 @@ class Sealer:
     """One sealing process's connection, its keys, and where it sends what it signs."""
 
     def __init__(
-        self, settings: SealSettings, signers: Sequence[Signer], place: Place | None = None
+        self,
+        settings: SealSettings,
+        signers: Sequence[Signer],
+        place: CheckpointStore | None = None,
     ) -> None:
         assert signers, "nobody would sign"
         self._settings = settings
@@ -113,7 +116,7 @@ class Sealer:
         last = await check_event.last_tiles(connection, size)
         grown = tiles.grow(size, last, page["nodes"])
         root = tiles.root(size + count, last | {tile.level: tile.hashes for tile in grown})
-        note = self._sign(Checkpoint(self._signers[0].name, size + count, root))
+        note = self._sign(SignedCheckpoint(self._signers[0].name, size + count, root))
         await self._send(size + count, note)
         await connection.execute(
             SQL["put_tiles"],
@@ -138,7 +141,7 @@ class Sealer:
         name = await self._place.after(offsite.name_of(size))
         return None if name is None else offsite.size_of(name) or None
 
-    def _sign(self, checkpoint: Checkpoint) -> str:
+    def _sign(self, checkpoint: SignedCheckpoint) -> str:
         return signed_notes.sign(checkpoint.text, self._signers)
 
     async def _send(self, size: int, note: str) -> None:

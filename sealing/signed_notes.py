@@ -65,7 +65,7 @@ class Signer(msgspec.Struct, frozen=True):
         return f"{SECRET}{self.name}+{self.verifier.key_id.hex()}+{_encoded(ED25519 + self.seed)}"
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
+class SignedCheckpoint(msgspec.Struct, frozen=True):
     """What a log says of itself: its origin, its size, and the root of its tree."""
 
     origin: str
@@ -147,7 +147,7 @@ def unverified(note: str) -> str:
     return _parts(note)[0]
 
 
-def checkpoint(text: str) -> Checkpoint:
+def checkpoint(text: str) -> SignedCheckpoint:
     """Read a checkpoint's text; lines after the first three are others' extensions.
 
     Raises NoteError.
@@ -161,7 +161,7 @@ def checkpoint(text: str) -> Checkpoint:
         raise NoteError(f"{size!r} is no size of a tree")
     if len(root) != hashlib.sha256().digest_size:
         raise NoteError("a root has 32 bytes")
-    return Checkpoint(origin, int(size), root)
+    return SignedCheckpoint(origin, int(size), root)
 
 
 def _parts(note: str) -> tuple[str, list[str]]:

@@ -7,7 +7,7 @@ from runtime.sql import queries
 from sealing import findings, tiles
 from sealing.differences import Differences
 from sealing.findings import Finding, FindingKind, Findings
-from sealing.log_reader import Page
+from sealing.log_reader import HashedPage
 from sealing.merkle import HASH_BYTES
 from sealing.tiles import WIDTH
 
@@ -30,7 +30,7 @@ class TileComparer:
         self._whole = 0
         self._above: list[dict[int, bytes]] = [{}]
 
-    async def leaves(self, page: Page) -> list[bytes]:
+    async def leaves(self, page: HashedPage) -> list[bytes]:
         """Compare leaf hashes with the tiles of level 0; return what the tiles say of them."""
         start, rows, hashes = page
         last = max(start, min(page.end, self._sealed))

@@ -22,7 +22,7 @@ from sealing.checkpoint_comparer import CheckpointComparer
 from sealing.checkpoint_history import Source, sent, stored
 from sealing.differences import Differences
 from sealing.findings import Findings, Verdict
-from sealing.log_reader import LogReader, Page
+from sealing.log_reader import HashedPage, LogReader
 from sealing.rebuilt_tree import Tree
 from sealing.signed_notes import Verifier
 from sealing.tile_comparer import TileComparer
@@ -134,7 +134,7 @@ class _Trees:
         return begins
 
     async def grow(
-        self, page: Page, as_sealed: list[bytes], checkpoints: CheckpointComparer
+        self, page: HashedPage, as_sealed: list[bytes], checkpoints: CheckpointComparer
     ) -> tuple[list[bytes], list[bytes]]:
         """Grow by a page, and stop at each checkpoint; return the roots of whole tiles."""
         roots: list[bytes] = []

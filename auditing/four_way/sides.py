@@ -21,7 +21,7 @@ from auditing.expected_rows import ExpectedAccount, ExpectedEntry
 from auditing.pages import Progress
 from auditing.view_catalog import COUNTERS, counters
 from bank_statements import store, summary
-from bank_statements.store import Account
+from bank_statements.store import MirrorAccount
 from bank_statements.summary import Lines, Sums
 from events import checkpoints, log
 from events.types import Side as Normal
@@ -331,7 +331,9 @@ async def _external(
     for account_id, row in statements.items():
         # If the log lacks the account, there is no balance to be signed.
         account = log_side.account(account_id) or ExpectedAccount(row["currency"])
-        of = Account(log_side.ledger, account_id, account.currency, Normal(account.normal_side))
+        of = MirrorAccount(
+            log_side.ledger, account_id, account.currency, Normal(account.normal_side)
+        )
         days = covered[account_id]
         net = log_side.closings[account_id]
         found[account_id] = StatementSide(

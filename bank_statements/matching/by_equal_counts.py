@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from bank_statements.matching.explanations import counted_text, within_text
-from bank_statements.matching.types import Entry, Rule, apart
+from bank_statements.matching.types import MatchableEntry, Rule, apart
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine
 
@@ -12,7 +12,7 @@ from bank_statements.statement import StatementLine
 def apply(left: Unmatched) -> None:
     """Take the matches that this rule finds."""
     """Which of equal payments is which does not matter, if there are as many on both sides."""
-    by_amount: dict[int, list[StatementLine | Entry]] = defaultdict(list)
+    by_amount: dict[int, list[StatementLine | MatchableEntry]] = defaultdict(list)
     for line in left.lines.values():
         by_amount[line.amount].append(line)
     for entry in left.entries.values():
@@ -20,7 +20,7 @@ def apply(left: Unmatched) -> None:
     for movements in by_amount.values():
         for cluster in _clusters(movements, left.terms.days):
             lines = [each for each in cluster if isinstance(each, StatementLine)]
-            entries = [each for each in cluster if isinstance(each, Entry)]
+            entries = [each for each in cluster if isinstance(each, MatchableEntry)]
             if lines and len(lines) == len(entries):
                 said = (
                     f"{counted_text(lines, entries)} of one amount, {within_text(left.terms.days)}."
@@ -29,8 +29,8 @@ def apply(left: Unmatched) -> None:
 
 
 def _clusters(
-    movements: list[StatementLine | Entry], days: int
-) -> Iterable[list[StatementLine | Entry]]:
+    movements: list[StatementLine | MatchableEntry], days: int
+) -> Iterable[list[StatementLine | MatchableEntry]]:
     """Yield movements whose days are near each other's and far from all others'."""
     ordered = sorted(movements, key=lambda each: each.booked_on)
     start = 0

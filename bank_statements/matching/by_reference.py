@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from bank_statements.matching.explanations import counted_text
 from bank_statements.matching.shared_references import shared_reference, sharing
-from bank_statements.matching.types import CERTAIN, Entry, Rule, apart, spread, total
+from bank_statements.matching.types import CERTAIN, MatchableEntry, Rule, apart, spread, total
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine
 
@@ -22,10 +22,12 @@ def apply(left: Unmatched) -> None:
 
 
 def _pair_equal(
-    left: Unmatched, lines: list[StatementLine], entries: list[Entry]
-) -> tuple[list[StatementLine], list[Entry]]:
+    left: Unmatched, lines: list[StatementLine], entries: list[MatchableEntry]
+) -> tuple[list[StatementLine], list[MatchableEntry]]:
     """Match pairs that share a reference and an amount that no other there has; return the rest."""
-    by_amount: dict[int, tuple[list[StatementLine], list[Entry]]] = defaultdict(lambda: ([], []))
+    by_amount: dict[int, tuple[list[StatementLine], list[MatchableEntry]]] = defaultdict(
+        lambda: ([], [])
+    )
     for line in lines:
         by_amount[line.amount][0].append(line)
     for entry in entries:

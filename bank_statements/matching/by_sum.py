@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from bank_statements.matching import subsets
 from bank_statements.matching.explanations import within_text
-from bank_statements.matching.types import Entry, Movement, Rule
+from bank_statements.matching.types import MatchableEntry, Movement, Rule
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine
 
@@ -16,7 +16,9 @@ Moving = TypeVar("Moving", bound=Movement)
 def apply_one_to_many(left: Unmatched) -> None:
     """Take the lines that are the sum of entries."""
 
-    def take(line: StatementLine, entries: list[Entry], confidence: int, said: str) -> None:
+    def take(
+        line: StatementLine, entries: list[MatchableEntry], confidence: int, said: str
+    ) -> None:
         left.take(Rule.ONE_TO_MANY, confidence, said, (line,), entries)
 
     _sums(left, list(left.lines.values()), left.entries.values, take)
@@ -25,7 +27,7 @@ def apply_one_to_many(left: Unmatched) -> None:
 def apply_many_to_one(left: Unmatched) -> None:
     """Take the entries that are the sum of lines."""
 
-    def take(entry: Entry, lines: list[StatementLine], confidence: int, said: str) -> None:
+    def take(entry: MatchableEntry, lines: list[StatementLine], confidence: int, said: str) -> None:
         left.take(Rule.MANY_TO_ONE, confidence, said, lines, (entry,))
 
     _sums(left, list(left.entries.values()), left.lines.values, take)

@@ -6,7 +6,7 @@ from rapidfuzz import fuzz
 
 from bank_statements.matching.explanations import days_apart_text
 from bank_statements.matching.nearness import near
-from bank_statements.matching.types import NEVER, Entry, Rule, apart
+from bank_statements.matching.types import NEVER, MatchableEntry, Rule, apart
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine
 
@@ -17,7 +17,7 @@ TEXT_MARGIN = 10
 def apply(left: Unmatched) -> None:
     """Of entries of one amount, take the one whose text is alike, if no other is nearly so."""
     nearby = near(left, left.terms.reference_days)
-    scored: list[tuple[int, int, Entry]] = []
+    scored: list[tuple[int, int, MatchableEntry]] = []
     wanted: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, found in nearby.items():
         if len(found) > TEXTS_MAX:
@@ -39,7 +39,7 @@ def apply(left: Unmatched) -> None:
             left.take(Rule.TEXT, min(best - 10, 85), said, (line,), (entry,))
 
 
-def _alike(line: StatementLine, entry: Entry) -> int:
+def _alike(line: StatementLine, entry: MatchableEntry) -> int:
     """Return how alike two texts are, in whole percent."""
     theirs = " ".join(filter(None, (line.counterparty, line.text, *line.references))).casefold()
     ours = " ".join((entry.text, *entry.references)).casefold()

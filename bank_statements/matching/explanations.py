@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bank_statements.matching.types import Entry
+from bank_statements.matching.types import MatchableEntry
 from bank_statements.statement import StatementLine
 
 
@@ -16,7 +16,7 @@ def within_text(days: int) -> str:
     return "all on one day" if days == 0 else f"all within {days} day{'s' if days > 1 else ''}"
 
 
-def counted_text(lines: Sequence[StatementLine], entries: Sequence[Entry]) -> str:
+def counted_text(lines: Sequence[StatementLine], entries: Sequence[MatchableEntry]) -> str:
     """Return how many lines and entries there are."""
     return (
         f"{len(lines)} line{'s' if len(lines) > 1 else ''} and "

@@ -5,27 +5,27 @@ from collections import defaultdict
 from datetime import date, timedelta
 
 from bank_statements.matching import subsets
-from bank_statements.matching.types import Entry, apart
+from bank_statements.matching.types import MatchableEntry, apart
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine
 
 NEAR_MAX = 200
 
 
-def near(left: Unmatched, days: int) -> dict[int, list[Entry]]:
+def near(left: Unmatched, days: int) -> dict[int, list[MatchableEntry]]:
     """Return the entries that each line may be by amount and day, nearest first, if there are any.
 
     Of more than 200 there is no telling, so such a line has none.
     """
     tolerance = left.terms.tolerance_minor
-    by_amount: dict[int, list[Entry]] = defaultdict(list)
+    by_amount: dict[int, list[MatchableEntry]] = defaultdict(list)
     for entry in sorted(left.entries.values(), key=lambda each: (each.booked_on, each)):
         by_amount[entry.amount].append(entry)
     amounts = sorted(by_amount)
-    near: dict[int, list[Entry]] = {}
+    near: dict[int, list[MatchableEntry]] = {}
     for number, line in left.lines.items():
         like = subsets.between(amounts, line.amount - tolerance, line.amount + tolerance)
-        found: list[Entry] = []
+        found: list[MatchableEntry] = []
         for amount in like[: NEAR_MAX + 1]:
             if (amount > 0) == (line.amount > 0) and len(found) <= NEAR_MAX:
                 found += _ofdays_apart_text(by_amount[amount], line.booked_on, days)
@@ -34,7 +34,7 @@ def near(left: Unmatched, days: int) -> dict[int, list[Entry]]:
     return near
 
 
-def _ofdays_apart_text(ordered: list[Entry], day: date, days: int) -> list[Entry]:
+def _ofdays_apart_text(ordered: list[MatchableEntry], day: date, days: int) -> list[MatchableEntry]:
     """Return the entries that are at most so many days away, or just too many of them."""
     around = timedelta(days=days)
     first = bisect_left(ordered, day - around, key=_booked_on)
@@ -42,9 +42,9 @@ def _ofdays_apart_text(ordered: list[Entry], day: date, days: int) -> list[Entry
     return ordered[first : min(last, first + NEAR_MAX + 1)]
 
 
-def _booked_on(entry: Entry) -> date:
+def _booked_on(entry: MatchableEntry) -> date:
     return entry.booked_on
 
 
-def _nearness(line: StatementLine, entry: Entry) -> tuple[int, ...]:
+def _nearness(line: StatementLine, entry: MatchableEntry) -> tuple[int, ...]:
     return abs(line.amount - entry.amount), apart(line, entry), *entry[:2]

@@ -25,7 +25,7 @@ from bank_statements.matching import (
     by_text,
 )
 from bank_statements.matching.nearness import near
-from bank_statements.matching.types import Entry, MatchingTerms, Result, Rule
+from bank_statements.matching.types import MatchableEntry, MatchingTerms, Result, Rule
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine, key
 
@@ -41,7 +41,9 @@ _RULES: dict[Rule, Callable[[Unmatched], None]] = {
 }
 
 
-def match(lines: Sequence[StatementLine], entries: Sequence[Entry], terms: MatchingTerms) -> Result:
+def match(
+    lines: Sequence[StatementLine], entries: Sequence[MatchableEntry], terms: MatchingTerms
+) -> Result:
     """Match what can be told apart; every line and every entry is in one match at most."""
     left = Unmatched(lines, entries, terms)
     for rule in Rule:
@@ -51,15 +53,15 @@ def match(lines: Sequence[StatementLine], entries: Sequence[Entry], terms: Match
     return Result(left.matches, _candidates(left))
 
 
-def _candidates(left: Unmatched) -> dict[int, list[Entry]]:
+def _candidates(left: Unmatched) -> dict[int, list[MatchableEntry]]:
     """Return the nearest entries that a line could be, by amount or by reference."""
     nearby = near(left, left.terms.reference_days)
-    by_reference: dict[str, list[Entry]] = defaultdict(list)
+    by_reference: dict[str, list[MatchableEntry]] = defaultdict(list)
     for entry in left.entries.values():
         for text in entry.references:
             if known := key(text):
                 by_reference[known].append(entry)
-    found: dict[int, list[Entry]] = {}
+    found: dict[int, list[MatchableEntry]] = {}
     for number, line in left.lines.items():
         shared = [
             entry

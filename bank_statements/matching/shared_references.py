@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 
-from bank_statements.matching.types import Entry
+from bank_statements.matching.types import MatchableEntry
 from bank_statements.matching.unmatched import Unmatched
 from bank_statements.statement import StatementLine, key
 
 
-def sharing(left: Unmatched) -> list[tuple[str, list[StatementLine], list[Entry]]]:
+def sharing(left: Unmatched) -> list[tuple[str, list[StatementLine], list[MatchableEntry]]]:
     """Return what is connected by references on both sides, each with a reference of it."""
     leader: dict[str, str] = {}
 
@@ -33,7 +33,9 @@ def sharing(left: Unmatched) -> list[tuple[str, list[StatementLine], list[Entry]
         for name in shared:
             leader.setdefault(name, name)
             leader[led(name)] = led(shared[0])
-    groups: dict[str, tuple[list[StatementLine], list[Entry]]] = defaultdict(lambda: ([], []))
+    groups: dict[str, tuple[list[StatementLine], list[MatchableEntry]]] = defaultdict(
+        lambda: ([], [])
+    )
     for line in left.lines.values():
         for name in theirs[line.number][:1]:
             groups[led(name)][0].append(line)
@@ -44,7 +46,7 @@ def sharing(left: Unmatched) -> list[tuple[str, list[StatementLine], list[Entry]
     return [(shown.get(name, name), lines, entries) for name, (lines, entries) in groups.items()]
 
 
-def shared_reference(line: StatementLine, entry: Entry) -> str | None:
+def shared_reference(line: StatementLine, entry: MatchableEntry) -> str | None:
     """Return a reference that both have, as the statement writes it."""
     known = {key(text) for text in entry.references}
     return next((text for text in line.references if key(text) in known), None)

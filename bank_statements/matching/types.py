@@ -71,7 +71,7 @@ class MatchingTerms(msgspec.Struct, frozen=True, kw_only=True):
     similarity: Annotated[int, _at_most(PERCENT_MAX, "How alike texts must be, in percent.")] = 80
 
 
-class Entry(NamedTuple):
+class MatchableEntry(NamedTuple):
     """An entry of our account; its key is its place in the log."""
 
     position: int
@@ -90,7 +90,7 @@ class Match(NamedTuple):
     confidence: int
     explanation: str
     lines: tuple[StatementLine, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[MatchableEntry, ...]
 
     @property
     def amount_difference(self) -> int:
@@ -107,7 +107,7 @@ class Result(NamedTuple):
     """The matches in the order of their lines, and what a line that has none could be."""
 
     matches: list[Match]
-    candidates: dict[int, list[Entry]]
+    candidates: dict[int, list[MatchableEntry]]
 
 
 class Movement(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bank_statements.matching.types import Entry, Match, MatchingTerms, Rule
+from bank_statements.matching.types import Match, MatchableEntry, MatchingTerms, Rule
 from bank_statements.statement import StatementLine
 
 SEARCH_STEPS_MAX = 2_000_000
@@ -12,7 +12,10 @@ class Unmatched:
     """What is left on both sides, and what was matched."""
 
     def __init__(
-        self, lines: Sequence[StatementLine], entries: Sequence[Entry], terms: MatchingTerms
+        self,
+        lines: Sequence[StatementLine],
+        entries: Sequence[MatchableEntry],
+        terms: MatchingTerms,
     ) -> None:
         self.terms = terms
         self.lines = {line.number: line for line in sorted(lines, key=lambda each: each.number)}
@@ -26,7 +29,7 @@ class Unmatched:
         confidence: int,
         explanation: str,
         lines: Sequence[StatementLine],
-        entries: Sequence[Entry],
+        entries: Sequence[MatchableEntry],
     ) -> None:
         """Match them, and leave them to no later rule."""
         for line in lines:

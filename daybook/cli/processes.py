@@ -6,16 +6,16 @@ Each command imports its own process only: a worker needs no HTTP routes, and st
 import click
 
 from daybook.cli.invocation import run_process
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 
 
 @click.command()
-@click.argument("side", type=click.Choice([side.value for side in Side]), default="all")
+@click.argument("side", type=click.Choice([side.value for side in ServedSide]), default="all")
 def serve(side: str) -> None:
     """Serve the command API, the query API, or both."""
     from daybook.processes.serve import serve as serve_side  # noqa: PLC0415
 
-    run_process(lambda settings: serve_side(settings, Side(side)))
+    run_process(lambda settings: serve_side(settings, ServedSide(side)))
 
 
 @click.command()

@@ -13,7 +13,7 @@ from events.log import NO_END, rows_after
 from sealing import merkle, offsite, signed_notes, tiles
 from sealing.findings import FindingKind
 from sealing.leaves import leaf_hashes
-from sealing.signed_notes import Checkpoint, Signer
+from sealing.signed_notes import SignedCheckpoint, Signer
 
 K = DiscrepancyKind
 F = FindingKind
@@ -136,7 +136,7 @@ async def _seal_anew(sandbox: Sandbox, key: Signer) -> None:
         row = (tile.level, tile.index, tile.hashes)
         await owner.execute("INSERT INTO seal.tiles VALUES ($1, $2, $3)", *row)
     for size in sizes:
-        forged = Checkpoint(key.name, size, merkle.root(hashes[:size]))
+        forged = SignedCheckpoint(key.name, size, merkle.root(hashes[:size]))
         note = signed_notes.sign(forged.text, [key])
         await owner.execute("INSERT INTO seal.checkpoints VALUES ($1, $2)", size, note)
 

@@ -15,7 +15,7 @@ import query_side.event_feed.app
 import sealing.app
 from daybook import __version__
 from daybook.api.operations import API_PATH, COMMANDS, EVERYWHERE, QUERIES
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from daybook.settings import Settings
 from events import schema as schemas
 from runtime import database
@@ -32,14 +32,14 @@ CONNECTIONS_MAX = 2
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
-def application(settings: Settings, side: Side) -> Litestar:
+def application(settings: Settings, side: ServedSide) -> Litestar:
     """Return the HTTP application of `side`."""
     operations = [*EVERYWHERE]
     lifespans: list[Lifespan] = [_shared]
-    if side in (Side.COMMAND, Side.ALL):
+    if side in (ServedSide.COMMAND, ServedSide.ALL):
         operations += COMMANDS
         lifespans.append(command_side.api.app.lifespan)
-    if side in (Side.QUERY, Side.ALL):
+    if side in (ServedSide.QUERY, ServedSide.ALL):
         operations += QUERIES
         lifespans += [
             query_side.app.lifespan,
@@ -64,7 +64,7 @@ def application(settings: Settings, side: Side) -> Litestar:
     return app
 
 
-async def serve(settings: Settings, side: Side) -> None:
+async def serve(settings: Settings, side: ServedSide) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are finished first.
 
     Raises SchemaError or Unavailable here, where it is one line, and not in the server's start-up.

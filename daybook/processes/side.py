@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Side(StrEnum):
+class ServedSide(StrEnum):
     """Which side of the ledger a process serves."""
 
     COMMAND = "command"

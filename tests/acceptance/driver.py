@@ -26,7 +26,7 @@ import msgspec
 from daybook.embedded import servers
 from daybook.embedded.up import Service
 from daybook.processes.serve import application
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from daybook.settings import Settings
 from tests.patience import patient_s
 from web import tokens
@@ -134,7 +134,7 @@ def routes() -> list[Route]:
     nowhere = Settings(database_url="", cache_url=NOBODY_ANSWERS, queue_url=NOBODY_ANSWERS)
     found = {
         Route(method, path.removeprefix(API).replace(":path}", "}"))
-        for path, endpoint in application(nowhere, Side.ALL).state.endpoints.items()
+        for path, endpoint in application(nowhere, ServedSide.ALL).state.endpoints.items()
         for method in endpoint.methods
         if method not in ("HEAD", "OPTIONS")
     }

@@ -38,7 +38,7 @@ async def receipt_of(ledger: Ledger, transaction_id: str) -> bytes:
     return answer.content
 
 
-async def checkpoint(ledger: Ledger, position: int, key: Verifier) -> signed_notes.Checkpoint:
+async def checkpoint(ledger: Ledger, position: int, key: Verifier) -> signed_notes.SignedCheckpoint:
     """Return the latest checkpoint, of at least `position` events."""
     headers = {"Daybook-Min-Position": str(position), **READABLE}
     answer = await ledger.http.get(f"{API}/seal/checkpoint", headers=headers)

@@ -10,7 +10,7 @@ import httpx
 
 from daybook.embedded import servers
 from daybook.processes.serve import application
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from tests.integration import fixtures
 from tests.patience import patient_s
 from web import tokens
@@ -32,7 +32,7 @@ async def asking_over_http(
     async with fixtures.connected(database_url) as connection:
         await tokens.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
     port = servers.free_port()
-    app = application(fixtures.settings(database_url, **changes), Side.QUERY)
+    app = application(fixtures.settings(database_url, **changes), ServedSide.QUERY)
     async with (
         served(app, servers.LOOPBACK, port),
         httpx.AsyncClient(

@@ -13,7 +13,7 @@ import pytest
 
 from daybook.embedded import servers
 from daybook.processes.serve import application
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from runtime.problems import Unavailable
 from tests.integration import fixtures
 from tests.patience import patient_s
@@ -71,7 +71,7 @@ async def serving(database_url: str, cache_url: str, **changes: Any) -> AsyncIte
             await tokens.add_token(database, ledger, {ledger}, ["write"], ledger)
     port = servers.free_port()
     settings = fixtures.settings(database_url, cache_url, refusal_held_s=0.1, **changes)
-    app = application(settings, Side.COMMAND)
+    app = application(settings, ServedSide.COMMAND)
     async with served(app, servers.LOOPBACK, port), AsyncExitStack() as stack:
         async with asyncio.timeout(patient_s(10)):
             while not await answers(port):  # noqa: ASYNC110 - nobody tells us

@@ -12,7 +12,7 @@ import pytest
 
 from bank_statements import findings, importer, review, store, summary
 from bank_statements.differences import DifferenceKind
-from bank_statements.findings import Place, Statement
+from bank_statements.findings import DifferencePlace, StatementOfAccount
 from bank_statements.formats import mapped_csv
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import Imported, Upload
@@ -75,18 +75,18 @@ async def posted(database_url: str, *commands: Command) -> None:
     await fixtures.project(database_url)
 
 
-async def of(connection: Connection, done: Imported, ledger: str = "demo") -> Statement:
+async def of(connection: Connection, done: Imported, ledger: str = "demo") -> StatementOfAccount:
     """Return a statement as findings want it."""
     row = await store.statement(connection, ledger, done.statement_id)
     account = await store.account(connection, ledger, row["account_id"])
-    return Statement(row, account, fixtures.SCHEMA.decimals(row["currency"]))
+    return StatementOfAccount(row, account, fixtures.SCHEMA.decimals(row["currency"]))
 
 
 async def found(connection: Connection, done: Imported) -> dict[DifferenceKind, int]:
     """Return what differs, by kind; the list has as many as the totals count."""
     statement = await of(connection, done)
     totals = await findings.totals(connection, statement)
-    place: Place | None = Place()
+    place: DifferencePlace | None = DifferencePlace()
     listed = []
     while place is not None:
         page, place = await findings.page(connection, statement, place, 2)
@@ -180,7 +180,7 @@ async def test_what_has_no_counterpart_is_found_on_either_side(
         DifferenceKind.AMOUNT_DIFFERS: 1,
         DifferenceKind.DATE_DIFFERS: 1,
     }
-    page, _ = await findings.page(matcher, await of(matcher, done), Place(), 10)
+    page, _ = await findings.page(matcher, await of(matcher, done), DifferencePlace(), 10)
     line, entry, amount, day = page
     assert (line.expected, line.actual) == ("nothing", f"99.00 USD out on {DAY}")
     assert "nobody knows" in line.explanation

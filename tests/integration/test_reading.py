@@ -20,7 +20,7 @@ from command_side.domain.commands import (
     Transfer,
 )
 from daybook.processes.serve import application
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from events.types import Rate, Stage, transaction_id
 from tests.integration import fixtures
 from tests.integration.fixtures import START, several, transfer
@@ -121,7 +121,9 @@ async def reader(database_url: str) -> AsyncIterator[Reader]:
 async def _served(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with fixtures.connected(database_url) as connection:
         await tokens.add_token(connection, TOKEN, {"demo"}, ["read"], "tests")
-    async with AsyncTestClient(application(fixtures.settings(database_url), Side.QUERY)) as client:
+    async with AsyncTestClient(
+        application(fixtures.settings(database_url), ServedSide.QUERY)
+    ) as client:
         yield client
 
 

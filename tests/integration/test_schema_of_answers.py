@@ -13,7 +13,7 @@ import pytest
 
 from daybook.embedded import servers
 from daybook.processes.serve import application
-from daybook.processes.side import Side
+from daybook.processes.side import ServedSide
 from daybook.settings import Settings
 from projections.worker import Projector
 from tests.integration import fixtures
@@ -187,7 +187,7 @@ async def _served(
     projecting = asyncio.create_task(_projecting(settings))
     try:
         async with (
-            served(application(settings, Side.ALL), servers.LOOPBACK, port),
+            served(application(settings, ServedSide.ALL), servers.LOOPBACK, port),
             httpx.AsyncClient(
                 base_url=f"http://{servers.LOOPBACK}:{port}/api/v1",
                 headers={"Authorization": f"Bearer {TOKEN}"},

@@ -14,16 +14,16 @@ from runtime import database
 from runtime.problems import NotFound, Unavailable
 from sealing import export, key_file, leaves, merkle, offsite, sealer, signed_notes
 from sealing.check_event import SealError
-from sealing.offsite import Folder, Place
+from sealing.offsite import CheckpointStore, Folder
 from sealing.sealer import Sealer
-from sealing.signed_notes import Checkpoint, NoteError, Signer
+from sealing.signed_notes import NoteError, SignedCheckpoint, Signer
 from tests.integration import fixtures
 
 KEY, NEXT_KEY = Signer("daybook/test", b"\x01" * 32), Signer("daybook/test", b"\x02" * 32)
 TRANSFERS = 300
 
 
-async def sealed(database_url: str, place: Place | None = None, *keys: Signer) -> int:
+async def sealed(database_url: str, place: CheckpointStore | None = None, *keys: Signer) -> int:
     """Seal all there is; return how many events."""
     worker = Sealer(fixtures.settings(database_url), keys or [KEY], place)
     total = 0
@@ -33,7 +33,7 @@ async def sealed(database_url: str, place: Place | None = None, *keys: Signer) -
     return total
 
 
-async def checkpoints(database_url: str) -> list[Checkpoint]:
+async def checkpoints(database_url: str) -> list[SignedCheckpoint]:
     """Return the database's checkpoints, each of which must be signed."""
     async with fixtures.connected(database_url) as connection:
         rows = await connection.fetch("SELECT note FROM seal.checkpoints ORDER BY size")
@@ -189,13 +189,13 @@ async def test_another_checkpoint_of_the_same_size_stops_the_sealer(
     place = Folder(tmp_path)
     await fixtures.written(database_url, [fixtures.transfer("one")])
     path = tmp_path / offsite.name_of(3)
-    there = signed_notes.sign(Checkpoint(KEY.name, 3, bytes(32)).text, [KEY])
+    there = signed_notes.sign(SignedCheckpoint(KEY.name, 3, bytes(32)).text, [KEY])
     path.write_text(there)
     with pytest.raises(SealError, match="says something else of the same 3 events"):
         await sealed(database_url, place)
     assert path.read_text() == there
     root = merkle.root(await leaf_hashes(database_url))
-    path.write_text(signed_notes.sign(Checkpoint(KEY.name, 3, root).text, [NEXT_KEY]))
+    path.write_text(signed_notes.sign(SignedCheckpoint(KEY.name, 3, root).text, [NEXT_KEY]))
     assert await sealed(database_url, place) == 3
 
 

@@ -19,7 +19,7 @@ from sealing import log_reader, merkle, offsite, signed_notes, tiles, verify
 from sealing.check_event import SealError
 from sealing.findings import FindingKind, Verdict
 from sealing.offsite import Folder
-from sealing.signed_notes import Checkpoint, Signer
+from sealing.signed_notes import SignedCheckpoint, Signer
 from tests.integration import fixtures
 from tests.integration.test_sealing import KEY, NEXT_KEY, leaf_hashes_of, sealed
 
@@ -338,7 +338,7 @@ async def _rewrite(owner: database.Connection, key: Signer) -> None:
             "INSERT INTO seal.tiles VALUES ($1, $2, $3)", tile.level, tile.index, tile.hashes
         )
     for size in SIZES:
-        forged = Checkpoint(KEY.name, size, merkle.root(hashes[:size]))
+        forged = SignedCheckpoint(KEY.name, size, merkle.root(hashes[:size]))
         await owner.execute(
             "INSERT INTO seal.checkpoints VALUES ($1, $2)",
             size,
@@ -426,7 +426,7 @@ async def test_a_foreign_file_among_the_checkpoints_is_found(
     (folder / f"what{offsite.SUFFIX}").write_text("hello")
     other = msgspec.structs.replace(KEY, name="daybook/other")
     (folder / offsite.name_of(10**6)).write_text(
-        signed_notes.sign(Checkpoint(other.name, 10**6, bytes(32)).text, [other])
+        signed_notes.sign(SignedCheckpoint(other.name, 10**6, bytes(32)).text, [other])
     )
     verdict = await verified(owner, outside)
     assert kinds(verdict) == {K.CHECKPOINT_UNREADABLE, K.SIGNATURE_INVALID}

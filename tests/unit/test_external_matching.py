@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bank_statements.matching import rules, subsets
-from bank_statements.matching.types import Entry, MatchingTerms, Result, Rule
+from bank_statements.matching.types import MatchableEntry, MatchingTerms, Result, Rule
 from bank_statements.statement import StatementLine
 
 DAY = date(2026, 1, 15)
@@ -24,10 +24,12 @@ def line(number: int, amount: int, day: int = 0, *references: str, text: str = "
     )
 
 
-def entry(position: int, amount: int, day: int = 0, *references: str, text: str = "") -> Entry:
+def entry(
+    position: int, amount: int, day: int = 0, *references: str, text: str = ""
+) -> MatchableEntry:
     """Return an entry, so many days after DAY."""
     booked = DAY + timedelta(days=day)
-    return Entry(position, 0, UUID(int=position), booked, amount, references, text)
+    return MatchableEntry(position, 0, UUID(int=position), booked, amount, references, text)
 
 
 def links(found: Result) -> list[tuple[str, list[int], list[int]]]:
@@ -152,7 +154,7 @@ CASES = [
 def test_a_rule_matches_what_it_says(
     about: str,
     lines: list[StatementLine],
-    entries: list[Entry],
+    entries: list[MatchableEntry],
     matched: list[tuple[str, list[int], list[int]]],
 ) -> None:
     """The first rule that can tell; and the same whatever the order of what is given."""
@@ -235,13 +237,13 @@ def test_a_search_ends() -> None:
 @st.composite
 def noisy(
     draw: st.DrawFn,
-) -> tuple[list[StatementLine], list[Entry], list[tuple[set[int], set[int]]]]:
+) -> tuple[list[StatementLine], list[MatchableEntry], list[tuple[set[int], set[int]]]]:
     """Return entries, a statement that was made of them with noise, and which is which."""
     count = draw(st.integers(1, 25))
     amounts = draw(
         st.lists(st.integers(-(10**38), 10**38).filter(bool), min_size=count, max_size=count)
     )
-    entries: list[Entry] = []
+    entries: list[MatchableEntry] = []
     lines: list[StatementLine] = []
     truth: list[tuple[set[int], set[int]]] = []
     for position, amount in enumerate(amounts, 1):
@@ -276,7 +278,7 @@ def noisy(
 @settings(max_examples=200, deadline=None)
 @given(noisy())
 def test_what_was_made_of_entries_is_matched_whole_and_never_twice(
-    made: tuple[Sequence[StatementLine], Sequence[Entry], list[tuple[set[int], set[int]]]],
+    made: tuple[Sequence[StatementLine], Sequence[MatchableEntry], list[tuple[set[int], set[int]]]],
 ) -> None:
     """Every line finds just what it was made of; what was made of nothing stays alone."""
     lines, entries, truth = made

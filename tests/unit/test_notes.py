@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from sealing import signed_notes
-from sealing.signed_notes import Checkpoint, NoteError, Signer
+from sealing.signed_notes import NoteError, SignedCheckpoint, Signer
 
 # Of Go's golang.org/x/mod/sumdb/note, whose format C2SP's signed-note is.
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -19,7 +19,7 @@ NOTE = (
     "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 MINE, OTHER = Signer("daybook/one", bytes(32)), Signer("daybook/one", bytes(31) + b"\x01")
-SIGNED = signed_notes.sign(Checkpoint("daybook/one", 7, bytes(32)).text, [MINE])
+SIGNED = signed_notes.sign(SignedCheckpoint("daybook/one", 7, bytes(32)).text, [MINE])
 
 
 def test_the_published_note_is_made_and_opened() -> None:

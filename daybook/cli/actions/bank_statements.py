@@ -11,7 +11,7 @@ import msgspec
 from bank_statements import answers, findings, importer, parameters, store
 from bank_statements.answers import MatchedStatement
 from bank_statements.differences import StatementDifference
-from bank_statements.findings import Place, Statement
+from bank_statements.findings import DifferencePlace, StatementOfAccount
 from bank_statements.formats import reading
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.importer import ROLE, Upload
@@ -132,9 +132,9 @@ async def _report(
     row = await store.statement(connection, ledger, statement_id)
     account = await store.account(connection, ledger, row["account_id"])
     decimals = schemas.load(settings.schema_file).decimals(row["currency"])
-    of = Statement(row, account, decimals)
+    of = StatementOfAccount(row, account, decimals)
     totals = await findings.totals(connection, of)
-    differing, _ = await findings.page(connection, of, Place(), SHOWN_MAX)
+    differing, _ = await findings.page(connection, of, DifferencePlace(), SHOWN_MAX)
     return StatementReport(
         answers.summary(of, totals), differing, not any(totals.discrepancies.values())
     )
