@@ -19,8 +19,8 @@ BY_SCHEMA = frozenset(
         *("header_repeated", "media_type_unsupported", "not_acceptable"),
     }
 )
-# What a schema can say only of one field at a time: what a transaction needs depends on what else it
-# says (postings need no amount of their own), and a stream of lines has no pages.
+# A schema speaks of one field at a time. What a transaction needs depends on what else it says
+# (postings need no amount of their own), and a stream of lines has no pages.
 CONDITIONAL = {
     "body_invalid": frozenset({"amount", "source_account_id", "destination_account_id"}),
     "parameter_unknown": frozenset({"cursor", "limit", "order"}),
