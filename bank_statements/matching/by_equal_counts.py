@@ -10,8 +10,7 @@ from bank_statements.statement import StatementLine
 
 
 def apply(left: Unmatched) -> None:
-    """Take the matches that this rule finds."""
-    """Which of equal payments is which does not matter, if there are as many on both sides."""
+    """Match equal payments if both sides have as many: then it does not matter which is which."""
     by_amount: dict[int, list[StatementLine | MatchableEntry]] = defaultdict(list)
     for line in left.lines.values():
         by_amount[line.amount].append(line)

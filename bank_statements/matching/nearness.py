@@ -28,13 +28,13 @@ def near(left: Unmatched, days: int) -> dict[int, list[MatchableEntry]]:
         found: list[MatchableEntry] = []
         for amount in like[: NEAR_MAX + 1]:
             if (amount > 0) == (line.amount > 0) and len(found) <= NEAR_MAX:
-                found += _ofdays_apart_text(by_amount[amount], line.booked_on, days)
+                found += _within_days(by_amount[amount], line.booked_on, days)
         if 0 < len(found) <= NEAR_MAX >= len(like):
             near[number] = sorted(found, key=lambda entry: _nearness(line, entry))
     return near
 
 
-def _ofdays_apart_text(ordered: list[MatchableEntry], day: date, days: int) -> list[MatchableEntry]:
+def _within_days(ordered: list[MatchableEntry], day: date, days: int) -> list[MatchableEntry]:
     """Return the entries that are at most so many days away, or just too many of them."""
     around = timedelta(days=days)
     first = bisect_left(ordered, day - around, key=_booked_on)

@@ -82,8 +82,6 @@ async def postgres(
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
-    if any((files.install / "lib").glob("pg_stat_statements.*")):
-        settings["shared_preload_libraries"] = "pg_stat_statements"
     if not fsync:  # The files may be in memory, so they must stay small; checkpoints are cheap.
         settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
     spec = Spec(
