@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bank_statements.differences import StatementDifference
-from bank_statements.findings import CANDIDATES, TERMS, StatementOfAccount, Totals
+from bank_statements.findings import CANDIDATES, TERMS, StatementOfAccount, StatementTotals
 from bank_statements.formats.reading import Format, Reader
 from bank_statements.matching.types import MatchingTerms
 from bank_statements.parameters import MatchStatus
@@ -175,7 +175,7 @@ def statement(row: Row, decimals: int) -> BankStatement:
     return BankStatement(**_statement(row, decimals))
 
 
-def summary(of: StatementOfAccount, totals: Totals) -> MatchedStatement:
+def summary(of: StatementOfAccount, totals: StatementTotals) -> MatchedStatement:
     """Return a statement with how much of it agrees."""
     lines, decimals = totals.lines, of.decimals
     return MatchedStatement(

@@ -34,7 +34,7 @@ class DifferencePlace(NamedTuple):
     line: int = 0
 
 
-class Totals(NamedTuple):
+class StatementTotals(NamedTuple):
     """A statement's lines and the ledger's entries of its days; and what differs, by kind."""
 
     lines: Lines
@@ -91,7 +91,7 @@ async def page(
     return [finding for _, finding in found], None
 
 
-async def totals(connection: Executor, of: StatementOfAccount) -> Totals:
+async def totals(connection: Executor, of: StatementOfAccount) -> StatementTotals:
     """Return how much of a statement agrees."""
     known_as = of.row["statement_id"]
     rows = await connection.fetch(SQL["lines_summed"], of.account.ledger, known_as)
@@ -103,7 +103,7 @@ async def totals(connection: Executor, of: StatementOfAccount) -> Totals:
     counted = await connection.fetch(SQL["matches_counted"], known_as, of.terms.days)
     holding = [row for row in counted if row["status"] != "rejected"]
     matches = dict.fromkeys(("proposed", "accepted", "rejected"), 0)
-    return Totals(
+    return StatementTotals(
         lines,
         entries,
         matches | {row["status"]: row["matches"] for row in counted},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sealing import findings
-from sealing.checkpoint_history import Source
+from sealing.checkpoint_history import CheckpointSource
 from sealing.differences import Differences
 from sealing.findings import Finding, Findings
 
@@ -12,7 +12,7 @@ class CheckpointComparer:
     """Goes through the checkpoints of all sources by size, beside the tree as it grows."""
 
     def __init__(
-        self, sources: Sequence[Source], found: Findings, differences: Differences
+        self, sources: Sequence[CheckpointSource], found: Findings, differences: Differences
     ) -> None:
         self._sources = sources
         self._found = found
@@ -53,7 +53,7 @@ class CheckpointComparer:
                 self._found.add(findings.truncated(end, beyond.size, beyond.name))
 
     def _compare(
-        self, source: Source, size: int, root: bytes, root_as_sealed: bytes | None
+        self, source: CheckpointSource, size: int, root: bytes, root_as_sealed: bytes | None
     ) -> None:
         kept, checkpoint = source.next, source.read(size)
         assert kept is not None, "the caller has looked"

@@ -47,7 +47,7 @@ async def sent(place: CheckpointStore, where: str) -> AsyncIterator[StoredNote]:
             )
 
 
-class Source:
+class CheckpointSource:
     """One source of checkpoints: what was read of it, and up to where the log agrees with it."""
 
     def __init__(self, kept: AsyncIterator[StoredNote], verifiers: Sequence[Verifier]) -> None:

@@ -19,7 +19,7 @@ from runtime.problems import NotFound
 from runtime.sql import queries
 from sealing import database_guards, findings, offsite
 from sealing.checkpoint_comparer import CheckpointComparer
-from sealing.checkpoint_history import Source, sent, stored
+from sealing.checkpoint_history import CheckpointSource, sent, stored
 from sealing.differences import Differences
 from sealing.findings import Findings, Verdict
 from sealing.log_reader import HashedPage, LogReader
@@ -57,9 +57,9 @@ async def verify_snapshot(
     """Do the same in the transaction that is open."""
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(offsite.opened(place)) for place in places]
-        own = Source(stored(connection), verifiers)
+        own = CheckpointSource(stored(connection), verifiers)
         outside = [
-            Source(sent(place, where), verifiers)
+            CheckpointSource(sent(place, where), verifiers)
             for place, where in zip(opened, places, strict=True)
         ]
         found = Findings()

@@ -1,5 +1,5 @@
 -- name: lock_matching
--- Whoever matches an account's entries takes turns; the lock ends with the transaction.
+-- Matchings of one account's entries take turns; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('daybook.external|' || $1 || '|' || $2, 0)) AS locked;
 
 -- name: matched_account
