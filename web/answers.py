@@ -62,8 +62,14 @@ class Answer:
         if headers:
             self.headers += [(name.encode(), value.encode()) for name, value in headers.items()]
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it. Of an answer to HEAD the server keeps the body back."""
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it. Of an answer to HEAD the server keeps the body back.
+
+        Our own server writes it in one piece (web/protocol.py).
+        """
+        write_whole: Any = scope.get("write_whole")
+        if write_whole is not None and write_whole(self.status, self.headers, self.body):
+            return
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 

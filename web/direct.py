@@ -37,6 +37,7 @@ class Direct:
         request: dict[str, Any] = scope  # type: ignore[assignment]
         telemetry.REQUEST_ID.set(request.get("request_id", ""))
         if self._access_log and request["type"] == "http":
+            request.pop("write_whole", None)  # Each message of the answer is looked at.
             send = logged(request, send)
         if request.get("method", UNKNOWN) not in METHODS:
             request["method"] = UNKNOWN

@@ -14,12 +14,14 @@ away for a short time.
 
 import asyncio
 import re
+from collections.abc import Iterable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINES
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from runtime import telemetry
 from runtime.problems import (
@@ -58,6 +60,8 @@ _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding", REQUEST_ID})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Load:
@@ -232,6 +236,7 @@ class Connection(HttpToolsProtocol):
         self._joining.ids.append(request_id)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["request_id"] = request_id.decode("ascii")
+        scope["write_whole"] = partial(self._write_whole, self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -267,6 +272,33 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete and self.cycle.more_body and not self._is_small():
             self._thrown_bytes_max = LINGER_BODY_BYTES_MAX
             self._linger()
+
+    def _write_whole(
+        self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes
+    ) -> bool:
+        """Write a whole answer at once, which spares uvicorn two messages; return whether it was.
+
+        If it was not, because the client is slow or gone, uvicorn's own way is still open.
+        """
+        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
+            return False
+        lines = [STATUS_LINES[status]]
+        lines += [b"%s: %s\r\n" % (name.lower(), value) for name, value in cycle.default_headers]
+        lines += [b"%s: %s\r\n" % (name.lower(), value) for name, value in headers]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines):
+            raise RuntimeError("A header of the answer holds a line end.")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self._joining.write_whole(head, b"" if cycle.scope["method"] == "HEAD" else body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     # --- refusing ---------------------------------------------------------------------------
 

@@ -68,6 +68,11 @@ class Transport:
             else:
                 self._send(data)
 
+    def write_whole(self, head: bytes, body: bytes) -> None:
+        """Write an answer that is whole, between two others."""
+        assert self._between, "an answer is being written"
+        self._send(self._completed(head) + body)
+
     def end(self) -> None:
         """Write the head that waits, if one does: the answer is whole."""
         if self._head:
