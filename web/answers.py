@@ -67,7 +67,9 @@ class Answer:
 
         Our own server writes it in one piece (web/protocol.py).
         """
-        write_whole: Any = scope.get("write_whole")
+        # Taken out, because the scope would refer to itself through it, which delays freeing it.
+        request: Any = scope
+        write_whole = request.pop("write_whole", None)
         if write_whole is not None and write_whole(self.status, self.headers, self.body):
             return
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
