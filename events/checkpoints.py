@@ -41,14 +41,14 @@ class ReaderCheckpoint(msgspec.Struct, frozen=True):
 
 
 async def lock(connection: Executor, reader: str) -> ReaderCheckpoint:
-    """Lock the checkpoint until the transaction ends; wait for whoever holds it."""
+    """Lock the checkpoint until the transaction ends; wait while another process holds it."""
     row = await connection.fetchrow(SQL["lock_checkpoint"], reader)
     assert row is not None, f"the log has no checkpoint {reader!r}"
     return ReaderCheckpoint(row["position"], row["xmin"])
 
 
 async def try_lock(connection: Executor, reader: str) -> int | None:
-    """Lock the checkpoint, or return None when somebody else holds it."""
+    """Lock the checkpoint, or return None when another process holds it."""
     position: int | None = await connection.fetchval(SQL["try_lock_checkpoint"], reader)
     return position
 

@@ -5,9 +5,8 @@
       "streamversion": 1, "data": {…the event's state…}}, …]
 
 An envelope is a hint and a cache, never a truth: a reader that misses one reads the log. Packing
-copies the stored state as it is, so that a relay doesn't pay for understanding it, and an event
-that it doesn't know doesn't stop it. Whoever reads the log over HTTP gets the same form, with the
-time besides.
+copies the stored state without decoding it. That costs little, and an event that the relay does not
+know does not stop it. A client that reads the log over HTTP gets the same form, and the time.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,9 +2,9 @@
 
     row ─▶ leaf ─▶ tile of leaves ─▶ tiles above it ─▶ last tiles ─▶ root of the last checkpoint
 
-Each must be in the next one, so it does not help to change an event and its tile. Only what is
-asked about is read, page by page. Whoever made the checkpoint anew, too, is found by `daybook
-verify`: it knows the keys, and what left the box.
+Each must be in the next one, so changing an event and its tile does not help. Only the rows that a
+caller asks about are compared, page by page. A forged checkpoint is found by `daybook verify`,
+which knows the keys and the checkpoints that were sent elsewhere.
 """
 
 from collections.abc import Sequence

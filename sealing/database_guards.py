@@ -1,7 +1,7 @@
 """What PostgreSQL itself should refuse: are the log's triggers there, and rights as given?
 
-A superuser can turn all of it off and on again, so this proves nothing; but who finds it off now
-knows that somebody was about to change history, or just did.
+A superuser can turn the guards off and on again, so finding them on proves nothing. Finding them
+off shows that somebody is about to change history, or has just done so.
 """
 
 import hashlib

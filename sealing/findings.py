@@ -1,4 +1,4 @@
-"""What a verification can find, in stable kinds and in words for whoever keeps the books. Pure."""
+"""What a verification can find, in stable kinds and in words for a bookkeeper. Pure."""
 
 from datetime import datetime
 from enum import StrEnum

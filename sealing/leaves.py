@@ -11,9 +11,9 @@
 The leaf of position p is leaf p - 1 of the tree. `sealing/sql/sealing.sql` hashes the same
 bytes inside PostgreSQL, and tests hold the two together.
 
-The hash of an event of another ledger may be seen: it is part of a proof. Without a salt whoever
-guesses the whole event could see that the guess is right. The salt follows from a secret of the
-log and the position; who has a receipt has the salts of its own events.
+The hash of an event of another ledger may be seen: it is part of a proof. Without a salt,
+a reader who guesses the whole event could see that the guess is right. The salt follows from a
+secret of the log and the position. A receipt contains the salts of its own events.
 """
 
 import hashlib

@@ -61,7 +61,7 @@ class Signer(msgspec.Struct, frozen=True):
         return Verifier(self.name, key.public_key().public_bytes_raw())
 
     def __str__(self) -> str:
-        """Return the key as it is kept: whoever reads it can sign."""
+        """Return the key as it is stored. A reader of it can sign."""
         return f"{SECRET}{self.name}+{self.verifier.key_id.hex()}+{_encoded(ED25519 + self.seed)}"
 
 
@@ -143,7 +143,7 @@ def opened(note: str, verifiers: Sequence[Verifier]) -> str:
 
 
 def unverified(note: str) -> str:
-    """Return the text of a note, whoever signed it. Raises NoteError."""
+    """Return the text of a note without checking its signatures. Raises NoteError."""
     return _parts(note)[0]
 
 
